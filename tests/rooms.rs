@@ -9,12 +9,13 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 /// The rooms of `src/runtime`, bottom up. Each may import those before it.
-const RUNTIME: [&str; 22] = [
+const RUNTIME: [&str; 23] = [
     "failure",
     "access",
     "sys",
     "log",
     "config",
+    "durable",
     "module",
     "session",
     "sync",

@@ -93,10 +93,16 @@ const HEADERS: &[Header] = &[
         needs: &["status"],
     },
     Header {
+        name: "directory",
+        source: "src/abi/directory.rs",
+        about: "The extension \"directory\": where a container of a durable pool keeps its files.",
+        needs: &["status"],
+    },
+    Header {
         name: "host",
         source: "src/abi/host.rs",
         about: "The host: what the runtime offers containers besides sending tasks.",
-        needs: &["clients", "container", "events", "ipc", "locks", "pollers"],
+        needs: &["clients", "container", "directory", "events", "ipc", "locks", "pollers"],
     },
     Header {
         name: "module",

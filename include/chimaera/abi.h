@@ -21,6 +21,7 @@
 #include "chimaera/abi/events.h"
 #include "chimaera/abi/pollers.h"
 #include "chimaera/abi/clients.h"
+#include "chimaera/abi/directory.h"
 #include "chimaera/abi/host.h"
 #include "chimaera/abi/module.h"
 #include "chimaera/abi/admin.h"

@@ -21,10 +21,12 @@
 
 #ifdef CHIMAERA_RUNTIME
 #include "chimaera/container.h"
+#include "chimaera/directory.h"
 #include "chimaera/event.h"
 #include "chimaera/lock.h"
 #include "chimaera/log.h"
 #include "chimaera/module.h"
+#include "chimaera/sender.h"
 #include "chimaera/state.h"
 #include "chimaera/task_serializers.h"
 #else

@@ -57,6 +57,9 @@ pub const CHI_POOL_RESTRICTED: u32 = 2;
 /// `chi_create_with_task.flags_`: the containers run in a process of their own, a module host. Since
 /// ABI 1.1.
 pub const CHI_POOL_ISOLATED: u32 = 4;
+/// `chi_create_with_task.flags_`: the pool is durable: its definition is kept in a file, and the next
+/// runtime of the instance makes it anew, also after a crash. Since ABI 1.1.
+pub const CHI_POOL_DURABLE: u32 = 8;
 
 /// `chi_grant.right_`: to call the pool.
 pub const CHI_MAY_CALL: u32 = 1;

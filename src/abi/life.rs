@@ -59,7 +59,7 @@ pub const CHI_REASON_UPGRADED: u32 = 2;
 pub const CHI_REASON_CRASHED: u32 = 3;
 /// `chi_life_task.reason_`: the runtime was restarted, and another process has made the container.
 pub const CHI_REASON_RESTARTED: u32 = 4;
-/// `chi_life_task.reason_`: the runtime ended without saving the container. Not used by this version.
+/// `chi_life_task.reason_`: the runtime ended without saving the container.
 pub const CHI_REASON_KILLED: u32 = 5;
 /// `chi_life_task.reason_`, of `kNodeFailure`: a pool that the container's pool depends on was lost: a
 /// container of it is in quarantine, it was destroyed, or the process that ran it has ended.

@@ -20,6 +20,7 @@ fn pools() -> String {
 #     containers: 1               # on this node, 1 to {CHI_MAX_CONTAINERS}
 #     on_crash: quarantine        # or abort: a crash in a method ends the runtime
 #     isolation: none             # or process: in a process of its own
+#     durable: false              # or true: it outlives the runtime; see state_dir
 #     kill_after: 10s             # what such a process may do, if not what module_hosts says
 #     memory_limit: 2GiB
 #     restarts: 5                 # in a minute

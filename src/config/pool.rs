@@ -34,6 +34,8 @@ pub struct Pool {
     pub on_crash: OnCrash,
     /// Where its containers run.
     pub isolation: Isolation,
+    /// The next runtime of the instance makes it anew.
+    pub durable: bool,
     /// What its module host may use, as the file says it.
     host: Vec<(&'static str, Value)>,
     /// Who may use it.
@@ -106,6 +108,7 @@ impl Pool {
             on_crash: self.on_crash,
             access: self.access(),
             isolation: self.isolation,
+            durable: self.durable,
             host: (!self.host.is_empty()).then(|| self.host_limits(hosts)),
         }
     }
@@ -146,6 +149,9 @@ impl Pool {
         if self.isolation != Isolation::default() {
             all.push(("isolation", self.isolation.name().to_owned()));
         }
+        if self.durable {
+            all.push(("durable", "true".to_owned()));
+        }
         all.extend(self.host.iter().map(|(key, value)| (*key, value.yaml())));
         let access: Vec<_> =
             self.access.lists().map(|(key, list)| format!("{key}: {}", list.0.yaml())).collect();
@@ -167,6 +173,7 @@ impl Pool {
         map.insert("containers".into(), self.containers.into());
         map.insert("on_crash".into(), self.on_crash.name().into());
         map.insert("isolation".into(), self.isolation.name().into());
+        map.insert("durable".into(), self.durable.into());
         self.host.iter().for_each(|(key, value)| drop(map.insert((*key).into(), value.json())));
         let access = self.access.lists().map(|(key, list)| (key.to_owned(), list.0.json()));
         map.insert("access".into(), access.collect::<serde_json::Map<_, _>>().into());
@@ -243,6 +250,7 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
     };
     let on_crash = read_on_crash(&mut section, report);
     let isolation = read_isolation(&mut section, report);
+    let durable = read_durable(&mut section, report);
     let host = read_host(&mut section, base, report);
     let access = read_access(&mut section, base, report);
     section.close("", report);
@@ -254,6 +262,7 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
         containers,
         on_crash,
         isolation,
+        durable,
         host,
         access,
         at: name.at,
@@ -283,6 +292,21 @@ fn read_isolation(section: &mut Section, report: &mut Report) -> Isolation {
         report.add(found.at, what, "write `none` or `process`");
         Isolation::default()
     })
+}
+
+fn read_durable(section: &mut Section, report: &mut Report) -> bool {
+    let Some(found) = section.take("durable").and_then(|entry| text(entry, report)) else {
+        return false;
+    };
+    match &*found.text {
+        "true" => true,
+        "false" => false,
+        other => {
+            let what = format!("\"{}\" is not a valid value of `durable`", shown(other));
+            report.add(found.at, what, "write `true` or `false`");
+            false
+        }
+    }
 }
 
 fn read_host(

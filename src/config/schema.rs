@@ -209,6 +209,10 @@ fn pool() -> Value {
                 "enum": ["none", "process"],
                 "description": "Where its containers run.",
             },
+            "durable": {
+                "type": "boolean",
+                "description": "Whether the next runtime of the instance makes it anew, also after a crash.",
+            },
             "kill_after": with(value(KILL_AFTER), "How long a method may keep its worker in its process."),
             "memory_limit": with(value(MEMORY_LIMIT), "How much memory its process may use."),
             "restarts": with(value(RESTARTS), "How often in a minute its process is started again."),

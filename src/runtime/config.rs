@@ -47,6 +47,8 @@ pub struct PoolConfig {
     pub access: PoolAccess,
     /// Where its containers run.
     pub isolation: Isolation,
+    /// The next runtime of the instance makes it anew, also after a crash.
+    pub durable: bool,
     /// What its module host may use, if not what [`Config::hosts`] says.
     pub host: Option<HostLimits>,
 }
@@ -481,6 +483,12 @@ pub enum Error {
         /// Its name.
         pool: String,
         /// Why.
+        message: String,
+    },
+    /// A durable pool cannot be made anew.
+    #[error("durable pools: {message}")]
+    Durable {
+        /// Which one, and why.
         message: String,
     },
     /// A worker is to be pinned to a core that the process cannot use.

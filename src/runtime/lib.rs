@@ -12,6 +12,7 @@
 //! | `log` | where log lines go, log lines about tasks, and their rate limit |
 //! | `access` | callers, their rights, and who the owner is |
 //! | `config` | the configuration of a runtime |
+//! | `durable` | the definitions of durable pools, in files |
 //! | `module` | modules: files, libraries, methods |
 //! | `session` | clients' sessions: segments, arenas, tasks in flight |
 //! | `sync` | completion words, locks, the wait graph |
@@ -34,6 +35,7 @@ mod admin;
 mod config;
 mod control;
 mod coroutine;
+mod durable;
 mod failure;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use chimaera_abi::{
-    CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_INTERNAL, CHI_IO, CHI_POOL_ABORTS, CHI_POOL_ISOLATED,
+    CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_INTERNAL, CHI_IO, CHI_POOL_ABORTS, CHI_POOL_DURABLE,
+    CHI_POOL_ISOLATED,
 };
 use chimaera_ipc::instance::{note_holder, Instance};
 use chimaera_ipc::status_page::{self, Reader, Writer};
@@ -19,7 +20,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
 use crate::config::{Config, Error, HostOrders, Isolation, OnCrash, Progress};
-use crate::control::{close, descriptors, end_process, Acceptor, Predecessor};
+use crate::control::{close, descriptors, end_process, restore_durable, Acceptor, Predecessor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::failure::Failure;
 use crate::host::Peer;
@@ -182,6 +183,10 @@ impl Runtime {
         let shared = Shared::new(config, budget, modules, page)
             .map_err(|error| Error::io("creating eventfds", error))?;
         let shared = Arc::new(shared);
+        shared.durable.place(match shared.config.private {
+            true => Err("the name of this runtime is not used again".to_owned()),
+            false => shared.config.state_directory(instance.name()),
+        });
         fill_page(&shared);
         admin::container::open(&shared);
         membarrier::prepare();
@@ -195,7 +200,13 @@ impl Runtime {
             (Origin::Daemon(daemon), _) => host_pool(&shared, &instance, daemon)?,
             (Origin::Own, lock) => {
                 let lock = lock.expect("it is taken without a predecessor");
+                restore_durable(&shared, &progress)
+                    .map_err(|Failure { message, .. }| Error::Durable { message })?;
                 create_pools(&shared, &progress)?;
+                shared
+                    .durable
+                    .settle()
+                    .map_err(|Failure { message, .. }| Error::Durable { message })?;
                 let listener = listen(&instance, !shared.config.may_connect.is_empty())?;
                 let acceptor = lock
                     .try_clone()
@@ -351,7 +362,7 @@ fn succeed(
     predecessor: &Predecessor,
     page: Option<&status_page::Name>,
 ) -> Result<(Acceptor, OwnedFd), Failure> {
-    let (taken, listener, lock) = predecessor.take()?;
+    let (taken, listener, lock) = predecessor.take(shared)?;
     let progress = &shared.config.progress;
     taken.restore_pools(shared, progress)?;
     // The configuration may have others by now.
@@ -483,6 +494,9 @@ fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
         }
         if own.isolation == Isolation::Process {
             flags |= CHI_POOL_ISOLATED;
+        }
+        if own.durable {
+            flags |= CHI_POOL_DURABLE;
         }
         let create = move || {
             // SAFETY: a worker runs this closure, so `worker_ipc` returns that worker's table.

@@ -71,6 +71,10 @@ typedef struct chi_create_task {
 // ABI 1.1.
 #define CHI_POOL_ISOLATED 4
 
+// `chi_create_with_task.flags_`: the pool is durable: its definition is kept in a file, and the next
+// runtime of the instance makes it anew, also after a crash. Since ABI 1.1.
+#define CHI_POOL_DURABLE 8
+
 // `chi_grant.right_`: to call the pool.
 #define CHI_MAY_CALL 1
 

@@ -9,6 +9,7 @@
 
 #include "chimaera/abi/clients.h"
 #include "chimaera/abi/container.h"
+#include "chimaera/abi/directory.h"
 #include "chimaera/abi/events.h"
 #include "chimaera/abi/ipc.h"
 #include "chimaera/abi/locks.h"

@@ -66,7 +66,7 @@ typedef struct chi_state {
 // `chi_life_task.reason_`: the runtime was restarted, and another process has made the container.
 #define CHI_REASON_RESTARTED 4
 
-// `chi_life_task.reason_`: the runtime ended without saving the container. Not used by this version.
+// `chi_life_task.reason_`: the runtime ended without saving the container.
 #define CHI_REASON_KILLED 5
 
 // `chi_life_task.reason_`, of `kNodeFailure`: a pool that the container's pool depends on was lost: a

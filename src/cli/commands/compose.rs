@@ -131,6 +131,7 @@ fn create(pool: &Pool) -> Result<&'static str, String> {
         containers: pool.containers,
         on_crash: pool.on_crash,
         isolation: pool.isolation,
+        durable: pool.durable,
         access: &pool.access(),
     };
     match wanted.create() {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_POOL_ABORTS, CHI_POOL_ISOLATED,
+    chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_POOL_ABORTS, CHI_POOL_DURABLE,
+    CHI_POOL_ISOLATED,
 };
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
@@ -62,6 +63,14 @@ pub(crate) enum Command {
         /// crashes, the runtime and its other pools go on, and another one is started.
         #[arg(long, value_name = "WHERE")]
         isolation: Option<IsolationArg>,
+        /// Makes the pool durable: the next runtime of the instance makes it anew
+        ///
+        /// Its definition is kept in state_dir until it is destroyed, also over a crash of the
+        /// runtime or the machine. Its containers get back the states that they had when the runtime
+        /// was stopped, if their module saves them; after a crash they have what the module keeps in
+        /// files.
+        #[arg(long)]
+        durable: bool,
         /// Users and groups that may call the pool, for example alice,1001,group:staff
         ///
         /// The user who creates it, the user of the runtime and root may always call it. With an
@@ -182,6 +191,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             containers,
             on_crash,
             isolation,
+            durable,
             allow_call,
             allow_destroy,
         } => {
@@ -201,6 +211,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                 containers,
                 on_crash: policy.unwrap_or_default(),
                 isolation: isolation.map(Isolation::from).unwrap_or_default(),
+                durable,
                 access: &access,
             };
             let (id, existed) = wanted.create()?;
@@ -327,15 +338,17 @@ pub(crate) struct Wanted<'a> {
     pub(crate) on_crash: OnCrash,
     pub(crate) access: &'a PoolAccess,
     pub(crate) isolation: Isolation,
+    pub(crate) durable: bool,
 }
 
 impl Wanted<'_> {
     /// Creates the pool with all its settings at once, or finds it; the flag is true if it already
     /// existed.
     pub(crate) fn create(&self) -> client::Result<(chi_pool_id, bool)> {
-        let Wanted { module, name, params, containers, on_crash, access, isolation } = *self;
+        let Wanted { module, name, params, containers, on_crash, access, isolation, durable } =
+            *self;
         let plain = (OnCrash::default(), Isolation::default());
-        if (on_crash, isolation) == plain && *access == PoolAccess::default() {
+        if (on_crash, isolation) == plain && !durable && *access == PoolAccess::default() {
             // Runtimes of every version support this request.
             return client::create_pool(module, name, params, containers);
         }
@@ -343,6 +356,9 @@ impl Wanted<'_> {
         let mut policy = if on_crash == OnCrash::Abort { CHI_POOL_ABORTS } else { 0 };
         if isolation == Isolation::Process {
             policy |= CHI_POOL_ISOLATED;
+        }
+        if durable {
+            policy |= CHI_POOL_DURABLE;
         }
         client::create_pool_with(module, name, params, containers, flags | policy, &grants)
     }

@@ -363,7 +363,7 @@ unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(),
     // SAFETY: `run` passes the running task, whose method has this type.
     unsafe {
         let (on_crash, access) = (OnCrash::default(), PoolAccess::default());
-        create(worker, task, on_crash, &access, Isolation::None)
+        create(worker, task, on_crash, &access, Isolation::None, false)
     }
 }
 
@@ -381,7 +381,8 @@ unsafe fn create_pool_with(
         chi_grant { right_: word(0), is_group_: word(1), number_: word(2) }
     });
     let grants: Vec<_> = grants.collect();
-    let known = flags & !(CHI_POOL_ABORTS | CHI_POOL_RESTRICTED | CHI_POOL_ISOLATED) == 0;
+    let all = CHI_POOL_ABORTS | CHI_POOL_RESTRICTED | CHI_POOL_ISOLATED | CHI_POOL_DURABLE;
+    let known = flags & !all == 0;
     let Some(access) = PoolAccess::granted(flags, &grants).filter(|_| known) else {
         let message =
             "this runtime does not know what the request says of the pool; it may be older";
@@ -406,7 +407,9 @@ unsafe fn create_pool_with(
         return Err(Failure::new(CHI_INVALID, message));
     }
     // SAFETY: as above; the task begins with the one that creates a pool.
-    unsafe { create(worker, task.cast(), on_crash, &access, isolation) }
+    unsafe {
+        create(worker, task.cast(), on_crash, &access, isolation, flags & CHI_POOL_DURABLE != 0)
+    }
 }
 
 /// # Safety
@@ -417,6 +420,7 @@ unsafe fn create(
     on_crash: OnCrash,
     access: &PoolAccess,
     isolation: Isolation,
+    durable: bool,
 ) -> Result<(), Failure> {
     // SAFETY: by the caller's promise.
     unsafe {
@@ -425,7 +429,8 @@ unsafe fn create(
         let params = bytes(&(*task).params_, MAX_PARAMS, "the pool's parameters")?;
         let containers = (*task).containers_.max(1);
         let (module, name, params) = (&*module, &*pool, &*params);
-        let wanted = Wanted { module, name, params, containers, on_crash, access, isolation };
+        let wanted =
+            Wanted { module, name, params, containers, on_crash, access, isolation, durable };
         let (id, existed) =
             pool_manager::create(worker, &wanted, sender(worker), task.cast(), None)?;
         ((*task).pool_id_, (*task).existed_) = (id, existed.into());

@@ -73,6 +73,8 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
         "dependants": dependants,
         "on_crash": pool.on_crash().get().name(),
         "isolation": isolation_of(pool).name(),
+        "durable": shared.durable.has(pool.id),
+        "directory": shared.durable.files(pool.id),
         "host": shared.hosts.get(pool.id).map(|host| describe_host(&host)),
         "creator": pool.rights.creator,
         "access": {

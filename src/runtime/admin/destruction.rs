@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use super::describe;
+use super::durable;
 use super::lifecycle::{destroy_task, destruct_all};
 use crate::access::Caller;
 use crate::failure::Failure;
@@ -54,6 +55,13 @@ pub(crate) fn begin(shared: &Shared, id: chi_pool_id, by: usize) -> Result<Being
     Ok(begun)
 }
 
+/// Lets the pool take tasks again.
+fn reopen(shared: &Shared, begun: &BeingChanged) {
+    let pool = &begun.pool;
+    pool.reopen();
+    shared.set_pool(pool.id.major_, Some(pool.clone()));
+}
+
 /// Gives up a destruction that reached its bound, and reopens the pool. Returns the reason, and the
 /// waiters to wake.
 pub(crate) fn give_up(
@@ -63,8 +71,7 @@ pub(crate) fn give_up(
 ) -> (Failure, Vec<Waiter>) {
     let pool = begun.pool.clone();
     let busy = describe::in_the_way(shared, &pool);
-    pool.reopen();
-    shared.set_pool(pool.id.major_, Some(pool.clone()));
+    reopen(shared, &begun);
     let name = pool.name();
     let why = match pool.in_flight() {
         0 => format!("no worker could run its kDestroy in {took:.1?}{busy}; try again"),
@@ -79,21 +86,46 @@ pub(crate) fn give_up(
     (failure, shared.pools.keep(begun))
 }
 
+/// Why a pool is destroyed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Somebody wants it to be.
+    Wanted,
+    /// The runtime is stopping. A durable pool is made anew by the next one.
+    Stopping,
+}
+
 /// Completes a destruction once no task is in the pool. `task` is passed to the `kDestroy` of each
 /// container.
-pub(super) fn finish(
+fn finish(
     worker: &Worker,
     begun: BeingChanged,
     task: *mut chi_task,
+    why: Why,
 ) -> Result<(), Failure> {
     let shared = &worker.shared;
     let (id, name) = (begun.pool.id, begun.pool.name().to_owned());
-    let result = destruct_all(worker, begun.pool.containers(), task);
+    let result = match why {
+        Why::Stopping if shared.durable.has(id) => durable::close(worker, &begun.pool),
+        Why::Stopping => destruct_all(worker, begun.pool.containers(), task),
+        Why::Wanted => {
+            if let Err(failure) = shared.durable.forget(id) {
+                reopen(shared, &begun);
+                worker.wake_all(shared.pools.keep(begun));
+                let message = format!("pool '{name}' was not destroyed: {}", failure.message);
+                return Err(Failure::new(failure.status, message));
+            }
+            destruct_all(worker, begun.pool.containers(), task)
+        }
+    };
     // While it is known who opened it.
     let loss = loss::loss_of(shared, id, &name, format!("pool '{name}' was destroyed"));
     end_host(worker, begun.pool.id, Instant::now() + HOST_BOUND);
     if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
         tracing::info!(pool = begun.pool.name(), left_out, "pool destroyed");
+    }
+    if why == Why::Wanted {
+        shared.durable.remove(id);
     }
     worker.wake_all(shared.pools.retire(begun, shared.rounds()));
     // The watchdog frees the pool once every worker is known to be done with it.
@@ -119,7 +151,7 @@ pub(crate) fn finish_alone(worker: &Worker, begun: BeingChanged) -> Result<(), F
     let id = begun.pool.id;
     worker.shared.pools.hand_over(id, by(worker));
     let mut task = destroy_task(id);
-    finish(worker, begun, (&raw mut task).cast())
+    finish(worker, begun, (&raw mut task).cast(), Why::Wanted)
 }
 
 /// Destroys a pool and cancels its tasks. `task` is passed to the `kDestroy` of each container.
@@ -128,7 +160,7 @@ pub(super) fn destroy(
     id: chi_pool_id,
     task: *mut chi_task,
 ) -> Result<(), Failure> {
-    destroy_until(worker, id, task, Instant::now() + BOUND)
+    destroy_until(worker, id, task, Instant::now() + BOUND, Why::Wanted)
 }
 
 fn destroy_until(
@@ -136,12 +168,13 @@ fn destroy_until(
     id: chi_pool_id,
     task: *mut chi_task,
     until: Instant,
+    why: Why,
 ) -> Result<(), Failure> {
     let at = Instant::now();
     let begun = begin(&worker.shared, id, by(worker))?;
     cancel::cancel(worker, CancelScope::Pool(id));
     if drain(worker, || begun.pool.in_flight(), until) {
-        return finish(worker, begun, task);
+        return finish(worker, begun, task, why);
     }
     let (failure, waiters) = give_up(&worker.shared, begun, at.elapsed());
     worker.wake_all(waiters);
@@ -151,7 +184,8 @@ fn destroy_until(
 /// Destroys a pool because the runtime is stopping, unless its tasks have not ended by `until`.
 pub(crate) fn destroy_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) {
     let mut task = destroy_task(id);
-    if let Err(failure) = destroy_until(worker, id, (&raw mut task).cast(), until) {
+    let ended = destroy_until(worker, id, (&raw mut task).cast(), until, Why::Stopping);
+    if let Err(failure) = ended {
         tracing::warn!(failure.message, "cannot destroy a pool while the runtime stops");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chimaera_abi::*;
 use chimaera_ipc::wire::Message;
 
-use super::lifecycle::{begin_life, construct_all, life_task, lifecycle};
+use super::lifecycle::{begin_life, construct_all, directory_of, life_task, lifecycle};
 use super::params;
 use crate::access::PoolRights;
 use crate::config::{HostOrders, OnCrash};
@@ -73,6 +73,9 @@ unsafe fn create(
     );
     let id = begun.expect("it is the only pool of this process")?;
     assert_eq!(id, orders.pool, "the registry begins with this id");
+    if let Some(files) = &orders.files {
+        shared.durable.adopt_pool(id, files.clone());
+    }
     let name: Arc<CStr> = CString::new(orders.name.as_str())
         .map_err(|_| Failure::new(CHI_INVALID, "the pool's name has a zero byte"))?
         .into();
@@ -140,11 +143,12 @@ pub(crate) fn tell_of_failure(worker: &Worker, message: &Message) {
     let Some(container) = container else { return };
     let [name, text] =
         [name, text].map(|text| CString::new(text.replace('\0', " ")).unwrap_or_default());
+    let directory = directory_of(worker, container);
     let mut task = chi_life_task {
         lost_pool_: chi_pool_id { major_: major, minor_: minor },
         lost_name_: name.as_ptr(),
         lost_node_: node,
-        ..life_task(reason, &text, c"")
+        ..life_task(reason, &text, c"", &directory)
     };
     let method = CHI_METHOD_NODE_FAILURE;
     if let Err(failure) = lifecycle(worker, container, method, (&raw mut task).cast()) {

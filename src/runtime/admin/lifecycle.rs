@@ -1,6 +1,7 @@
 //! Constructing and destroying containers: the calls that the runtime itself makes into a module.
 
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use chimaera_abi::*;
@@ -28,7 +29,7 @@ pub(crate) struct Restored<'a> {
     /// `CHI_REASON_*`.
     pub(crate) reason: u32,
     /// The reason, in words.
-    pub(crate) text: &'static CStr,
+    pub(crate) text: &'a CStr,
     /// The id that it must have again, if any, and the user who created it.
     pub(crate) id: Option<(chi_pool_id, Option<u32>)>,
 }
@@ -192,19 +193,32 @@ pub(super) fn begin_life(
     old_version: &str,
 ) -> Result<(), Failure> {
     let old_version = CString::new(old_version).unwrap_or_default();
-    let mut task = life_task(reason, text, &old_version);
+    let directory = directory_of(worker, container);
+    let mut task = life_task(reason, text, &old_version, &directory);
     lifecycle(worker, container, number, (&raw mut task).cast())
 }
 
+/// The directory for the files of a container; empty if its pool is not durable.
+pub(super) fn directory_of(worker: &Worker, container: &Container) -> CString {
+    let found = worker.shared.durable.files_of(container.id, container.number);
+    let path = found.map(|path| path.into_os_string().into_vec()).unwrap_or_default();
+    CString::new(path).expect("a path has no zero")
+}
+
 /// The task of such a method. The texts must live as long as it is used.
-pub(super) fn life_task(reason: u32, text: &CStr, old_version: &CStr) -> chi_life_task {
+pub(super) fn life_task(
+    reason: u32,
+    text: &CStr,
+    old_version: &CStr,
+    directory: &CStr,
+) -> chi_life_task {
     chi_life_task {
         task: chi_task::new(),
         reason_: reason,
         reserved_: 0,
         message_text_: text.as_ptr(),
         old_version_: old_version.as_ptr(),
-        directory_: c"".as_ptr(),
+        directory_: directory.as_ptr(),
         lost_pool_: chi_pool_id { major_: 0, minor_: 0 },
         lost_name_: c"".as_ptr(),
         lost_node_: 0,

@@ -4,6 +4,7 @@
 pub(crate) mod container;
 mod describe;
 pub(crate) mod destruction;
+pub(crate) mod durable;
 mod hosted;
 mod lifecycle;
 pub(crate) mod notice;

@@ -11,7 +11,8 @@ use chimaera_abi::*;
 use chimaera_ipc::instance;
 
 use super::destruction::{self, by, drain};
-use super::lifecycle::{construct_again, construct_all, Restored};
+use super::durable;
+use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all, Restored};
 use super::params;
 use crate::access::{Caller, PoolAccess, PoolRights};
 use crate::config::{Isolation, OnCrash, UserLimits};
@@ -19,8 +20,9 @@ use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::isolation::{isolate, proxy_of};
 use crate::log::{shortened, LineKind, Subject};
+use crate::module::Module;
 use crate::pool::{Claim, Container, Lookup, Pool};
-use crate::scheduler::{loss, Worker};
+use crate::scheduler::{loss, Shared, Worker};
 use crate::sys::objects;
 
 /// How long a task waits for another that creates or destroys the same pool: longer than a
@@ -123,7 +125,7 @@ pub(super) unsafe fn create(
     let (module, id) = loop {
         if let Some(pool) = settled(worker, name)? {
             return match restored {
-                None => Ok((wanted.existing(&pool, shown)?, true)),
+                None => Ok((wanted.existing(shared, &pool, shown)?, true)),
                 Some(_) => Err(Failure::new(CHI_EXISTS, format!("pool '{name}' already exists"))),
             };
         }
@@ -159,24 +161,19 @@ pub(super) unsafe fn create(
     };
     let isolated = wanted.isolation == Isolation::Process
         || shared.config.isolated_modules.iter().any(|name| *name == module.name);
+    let given = module;
     let module = match isolated {
-        false => module,
+        false => given.clone(),
         true if restored.is_some_and(|restored| restored.states.is_some()) => {
             worker.wake_all(shared.pools.end_creation(name, id));
             let message = format!(
                 "pools of the module {} run in processes of their own (module_hosts.modules), and no state \
                  can be loaded there",
-                module.name
+                given.name
             );
             return Err(Failure::new(CHI_UNSUPPORTED, message));
         }
-        true => {
-            let host = (name, wanted.params, wanted.containers);
-            isolate(shared, id, host, &module).inspect_err(|_| {
-                worker.wake_all(shared.pools.end_creation(name, id));
-            })?;
-            Arc::new(proxy_of(&module))
-        }
+        true => Arc::new(proxy_of(&given)),
     };
     let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
     let params = wanted.params.to_vec();
@@ -189,20 +186,30 @@ pub(super) unsafe fn create(
         &module,
         wanted.containers,
     ));
-    // SAFETY: by the caller's promise, `task` is the admin pool's running task, and creates a pool.
-    // The pool's parameters outlive the loan: code that abandons the task abandons the pool with
-    // it.
-    let built = unsafe {
-        let lent = params::lend(&pool.params, task.cast());
-        let built = construct_all(worker, &pool, task, restored);
-        lent.take_back(task.cast());
-        built
-    };
+    let prepared = prepare(shared, wanted, &pool, isolated.then_some(&given));
+    let built = prepared.and_then(|()| {
+        // SAFETY: by the caller's promise, `task` is the admin pool's running task, and creates a pool.
+        // The pool's parameters outlive the loan: code that abandons the task abandons the pool with
+        // it.
+        unsafe {
+            let lent = params::lend(&pool.params, task.cast());
+            let built = construct_all(worker, &pool, task, restored);
+            lent.take_back(task.cast());
+            built
+        }
+    });
+    pool.on_crash().set(wanted.on_crash);
+    let built = built.and_then(|()| {
+        settle(shared, &pool).inspect_err(|_| {
+            let mut farewell = destroy_task(id);
+            // The first failure is the one to tell.
+            let _ = destruct_all(worker, pool.containers(), (&raw mut farewell).cast());
+        })
+    });
     let (result, waiters) = match built {
         Ok(()) => {
             // The pool's `kCreate` may have loaded libraries.
             objects::look();
-            pool.on_crash().set(wanted.on_crash);
             pool.publish();
             shared.set_pool(id.major_, Some(pool.clone()));
             let containers = pool.count();
@@ -214,6 +221,9 @@ pub(super) unsafe fn create(
         }
         Err(failure) => {
             destruction::end_host(worker, id, Instant::now());
+            if restored.is_none() {
+                shared.durable.abandon(id);
+            }
             let pass = shared.rate_limit.pass(LineKind::PoolFailed, Subject::default());
             if let Some(left_out) = pass {
                 let (module, why) = (wanted.module, &*shortened(&failure.message));
@@ -224,6 +234,33 @@ pub(super) unsafe fn create(
     };
     worker.wake_all(waiters);
     result
+}
+
+/// Prepares what the containers of a new pool need: the directories of a durable one, and the process of one
+/// that has its own, which runs `isolated`.
+fn prepare(
+    shared: &Shared,
+    wanted: &Wanted<'_>,
+    pool: &Pool,
+    isolated: Option<&Arc<Module>>,
+) -> Result<(), Failure> {
+    if wanted.durable {
+        shared.durable.begin(&durable::record(pool, true, wanted.on_crash, None))?;
+    }
+    match isolated {
+        Some(module) => {
+            isolate(shared, pool.id, (pool.name(), wanted.params, wanted.containers), module)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Records that a durable pool exists.
+fn settle(shared: &Shared, pool: &Pool) -> Result<(), Failure> {
+    if shared.durable.has(pool.id) {
+        durable::check_dependencies(shared, pool.name())?;
+    }
+    durable::define(shared, pool)
 }
 
 /// What a pool of this many containers counts for, and the limits of the user whose client caused
@@ -324,6 +361,7 @@ pub(super) struct Wanted<'a> {
     pub(super) on_crash: OnCrash,
     pub(super) access: &'a PoolAccess,
     pub(super) isolation: Isolation,
+    pub(super) durable: bool,
 }
 
 impl Wanted<'_> {
@@ -346,7 +384,12 @@ impl Wanted<'_> {
 
     /// Returns the id of an existing pool with the wanted name, if it matches the request. `shown`
     /// is the wanted parameters as a message shows them.
-    fn existing(&self, pool: &Pool, shown: Option<String>) -> Result<chi_pool_id, Failure> {
+    fn existing(
+        &self,
+        shared: &Shared,
+        pool: &Pool,
+        shown: Option<String>,
+    ) -> Result<chi_pool_id, Failure> {
         let (module, count) = (&pool.module().name, pool.count());
         let mut found = Vec::new();
         if *module != self.module {
@@ -371,10 +414,17 @@ impl Wanted<'_> {
         if self.isolation == Isolation::Process && !pool.module().is_proxy {
             found.push("without isolation".to_owned());
         }
+        let durable = shared.durable.has(pool.id);
+        if self.durable && !durable {
+            found.push("and is not durable".to_owned());
+        }
         if found.is_empty() {
             return Ok(pool.id);
         }
-        let message = format!("pool '{}' already exists {}", pool.name(), found.join(", and "));
+        let mut message = format!("pool '{}' already exists {}", pool.name(), found.join(", and "));
+        if self.durable && durable {
+            message += "; it is durable, and stays as it is until it is destroyed";
+        }
         Err(Failure::new(CHI_EXISTS, message))
     }
 }

@@ -11,6 +11,7 @@ use chimaera_abi::*;
 
 use super::describe;
 use super::destruction::by;
+use super::durable;
 use super::lifecycle::{construct, discard, load, take_error, Restored};
 use super::params;
 use super::pool_manager::{self, Wanted};
@@ -59,6 +60,11 @@ impl Progress {
     pub(crate) fn new(meter: &Arc<Meter>) -> Arc<Mutex<Progress>> {
         meter.begin(state::Stage::Saving);
         Arc::new(Mutex::new(Progress { meter: meter.clone(), ..Progress::default() }))
+    }
+
+    /// The containers that have to resume, if the states are of no use.
+    pub(super) fn take_saved(&mut self) -> Vec<Arc<Container>> {
+        std::mem::take(&mut self.saved)
     }
 }
 
@@ -246,19 +252,22 @@ pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why
                 }
             }
         };
-        if let Some(resume) = container.ops().resume {
-            take_error(worker);
-            // SAFETY: the object is constructed, has saved its state, and no task is in the container.
-            let status = unsafe { resume(container.object()) };
-            if status != CHI_OK {
-                let text = take_error(worker).unwrap_or_else(|| format!("status {status}"));
-                let why = format!("it could not resume: {text}");
-                loss::quarantine(&worker.shared, &container, &why);
-            }
-        }
+        resume(worker, &container);
         lock(progress).saved.retain(|other| !Arc::ptr_eq(other, &container));
     }
     hold::release_on_all(&worker.shared, hold.pools.clone());
+}
+
+/// Has a container that has saved its state take back what it gave up for that.
+pub(super) fn resume(worker: &Worker, container: &Container) {
+    let Some(resume) = container.ops().resume else { return };
+    take_error(worker);
+    // SAFETY: the object is constructed, has saved its state, and no task is in the container.
+    let status = unsafe { resume(container.object()) };
+    if status != CHI_OK {
+        let text = take_error(worker).unwrap_or_else(|| format!("status {status}"));
+        loss::quarantine(&worker.shared, container, &format!("it could not resume: {text}"));
+    }
 }
 
 /// Ends a replacement whose undoing has not ended in time, or crashed: the containers that have not
@@ -365,6 +374,7 @@ pub(crate) fn create_saved(worker: &Worker, saved: &SavedPool, name: &str) -> Re
         on_crash: OnCrash::default(),
         isolation: Isolation::None,
         access: &PoolAccess::default(),
+        durable: false,
     };
     let (reason, text) = (CHI_REASON_MIGRATED, c"loaded from a file");
     create_restored(worker, &wanted, &Restored { states: Some(saved), reason, text, id: None })
@@ -419,6 +429,10 @@ fn build(
         replaced.state_bytes += images.iter().map(Image::bytes).sum::<u64>();
         Ok(())
     });
+    // The next runtime makes either the old ones or these.
+    let built = built.and_then(|()| {
+        successors.iter().try_for_each(|pool| durable::define(&worker.shared, pool))
+    });
     // From here on, it can no longer be given up.
     let done = built.and_then(|()| {
         let mut progress = lock(progress);
@@ -430,6 +444,16 @@ fn build(
     });
     if let Err(failure) = done {
         made.iter().for_each(|container| discard(container));
+        for pool in &hold.pools {
+            if let Err(failure) = durable::define(&worker.shared, pool) {
+                let (pool, why) = (pool.name(), &*failure.message);
+                tracing::error!(
+                    pool,
+                    why,
+                    "the definition of a durable pool may name another version"
+                );
+            }
+        }
         return Err(failure);
     }
     Ok((successors, replaced))

@@ -1,24 +1,26 @@
 //! Pools on both sides of a restart: the predecessor holds and saves all of them, the successor makes them
 //! anew, with the same ids.
 
+use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use chimaera_abi::*;
 
+use super::durable;
 use super::lifecycle::{discard, Restored};
 use super::pool_manager::Wanted;
 use super::replacement::{create_restored, save_containers, Progress};
 use crate::access::PoolAccess;
 use crate::config::{Isolation, OnCrash};
+use crate::durable::PoolRecord;
 use crate::failure::Failure;
-use crate::handover::PoolRecord;
 use crate::pool::{Hold, Pool};
 use crate::scheduler::{hold, Shared, Worker};
 use crate::state::SavedPool;
 
 /// Whether the containers of a pool can be saved. The error says why not.
-fn can_save(pool: &Pool) -> Result<(), String> {
+pub(super) fn can_save(pool: &Pool) -> Result<(), String> {
     for container in pool.containers() {
         if let Some(why) = container.quarantined() {
             return Err(format!("{} is in quarantine: {why}", container.shown()));
@@ -91,31 +93,19 @@ pub(crate) fn save_all(
 /// saved.
 pub(crate) fn records(shared: &Shared, state: impl Fn(&str) -> Option<PathBuf>) -> Vec<PoolRecord> {
     let record = |pool: &Arc<Pool>| {
-        let module = pool.module();
-        let (flags, grants) = pool.rights.access.grants();
-        let grant = |grant: &chi_grant| (grant.right_, grant.is_group_, grant.number_);
-        PoolRecord {
-            id: (pool.id.major_, pool.id.minor_),
-            name: pool.name().to_owned(),
-            module: module.name.clone(),
-            file: module.path.clone().filter(|_| module.is_other_version),
-            params: pool.params.clone(),
-            containers: pool.count(),
-            aborts: pool.on_crash().get() == OnCrash::Abort,
-            creator: pool.rights.creator,
-            flags: flags | if module.is_proxy { CHI_POOL_ISOLATED } else { 0 },
-            grants: grants.iter().map(grant).collect(),
-            state: state(pool.name()),
-        }
+        let durable = shared.durable.has(pool.id);
+        durable::record(pool, durable, pool.on_crash().get(), state(pool.name()))
     };
     pools(shared).iter().rev().map(record).collect()
 }
 
-/// Makes a pool anew, with the states that its predecessor has saved, if any.
+/// Makes a pool anew, with the states that its predecessor has saved, if any, for this reason: a
+/// `CHI_REASON_*`, and in words.
 pub(crate) fn restore(
     worker: &Worker,
     record: &PoolRecord,
     states: Option<&SavedPool>,
+    (reason, text): (u32, &CStr),
 ) -> Result<(), Failure> {
     let grant = |&(right_, is_group_, number_): &_| chi_grant { right_, is_group_, number_ };
     let grants: Vec<chi_grant> = record.grants.iter().map(grant).collect();
@@ -136,13 +126,12 @@ pub(crate) fn restore(
             0 => Isolation::None,
             _ => Isolation::Process,
         },
+        durable: record.is_durable(),
     };
     if states.is_some_and(|states| states.images.len() != record.containers as usize) {
         return Err(odd("saved the states of another number of containers"));
     }
-    let (reason, text) = (CHI_REASON_RESTARTED, c"the runtime was restarted");
-    let (major_, minor_) = record.id;
-    let id = Some((chi_pool_id { major_, minor_ }, record.creator));
+    let id = Some((record.pool_id(), record.creator));
     create_restored(worker, &wanted, &Restored { states, reason, text, id })
 }
 

@@ -22,6 +22,8 @@ pub struct HostOrders {
     pub(crate) containers: u32,
     pub(crate) params: Vec<u8>,
     pub(crate) limits: HostLimits,
+    /// The directory for the files of its containers, if the pool is durable.
+    pub(crate) files: Option<PathBuf>,
     /// Where it leaves its last words.
     pub(crate) crash: PathBuf,
     /// Why the containers are made anew, if they are.
@@ -82,6 +84,7 @@ impl HostOrders {
             "kill_after": time(self.limits.kill_after),
             "memory_limit": self.limits.memory,
             "restarts": self.limits.restarts,
+            "files": self.files.as_deref().map(path),
             "crash": path(&self.crash),
             "recovers": self.recovers,
             "log_level": self.log_level,
@@ -120,6 +123,10 @@ impl HostOrders {
                 kill_after: time_in(&all["kill_after"]),
                 memory: number("memory_limit"),
                 restarts: small(&all["restarts"])?,
+            },
+            files: match &all["files"] {
+                Value::Null => None,
+                files => Some(path_in(files)?),
             },
             crash: path_in(&all["crash"])?,
             recovers: string("recovers"),
@@ -169,6 +176,7 @@ mod tests {
                 restarts: 4,
             },
             crash: "/run/x.crash".into(),
+            files: Some(PathBuf::from("/state/1.2/files")),
             recovers: Some("it crashed".into()),
             log_level: "debug".into(),
             log_json: true,

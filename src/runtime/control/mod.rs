@@ -12,8 +12,10 @@ mod quota;
 mod replace;
 mod requests;
 mod restart;
+mod restore;
 mod take_over;
 
 pub(crate) use self::acceptor::Acceptor;
 pub(crate) use self::requests::end_process;
+pub(crate) use self::restore::restore_durable;
 pub(crate) use self::take_over::Predecessor;

@@ -496,6 +496,7 @@ impl Restart {
                 holds: allocated.holds,
             })
         });
+        let durable = shared.durable.lock_for_successor()?;
         let greeting = || clients().filter(|client| matches!(client.phase, Phase::Greeting));
         let document = Document {
             next_session: offered.next,
@@ -503,9 +504,12 @@ impl Restart {
             pools: restart::records(shared, file),
             sessions: sessions.collect(),
             greeting: greeting().count(),
+            has_durable: durable.is_some(),
         };
         let stored = document.store()?;
-        let descriptors = [stored.as_fd(), offered.listener, offered.lock];
+        let descriptors = [stored.as_fd(), offered.listener, offered.lock].into_iter();
+        let descriptors: Vec<BorrowedFd<'_>> =
+            descriptors.chain(durable.as_ref().map(|lock| lock.as_fd())).collect();
         self.channel.send(&ToSuccessor::Take, &descriptors, self.until)?;
         for client in clients() {
             let Some((session, _)) = client.session() else { continue };

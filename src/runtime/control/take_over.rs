@@ -1,8 +1,6 @@
 //! Taking over from a predecessor: the side of the process that a restart has started.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::mpsc::channel;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
@@ -12,17 +10,15 @@ use chimaera_ipc::segment::Mapping;
 
 use super::client::{Client, Phase};
 use super::quota;
+use super::restore::restore;
 use crate::access::Caller;
-use crate::admin::restart;
 use crate::config::Progress;
 use crate::failure::Failure;
 use crate::handover::{
-    Channel, Document, Heard, PoolRecord, Received, SessionRecord, ToPredecessor, ToSuccessor,
-    FORMAT,
+    Channel, Document, Heard, Received, SessionRecord, ToPredecessor, ToSuccessor, FORMAT,
 };
-use crate::scheduler::{hand_over, with_current, Shared, WorkerMessage};
+use crate::scheduler::{hand_over, Shared};
 use crate::session::{Allocated, Parts, Ring, Session, SessionRef};
-use crate::state::SavedPool;
 use crate::sys::{last_words, lock, Guard, Unshared};
 
 /// How long a predecessor may take to drain and save its pools: longer than it allows itself.
@@ -82,16 +78,23 @@ impl Predecessor {
 
     /// Says that the modules are loaded, and waits for what the predecessor hands over; apart from that,
     /// the listening socket and the instance's lock.
-    pub(crate) fn take(&self) -> Result<(Taken, OwnedFd, OwnedFd), Failure> {
+    pub(crate) fn take(&self, shared: &Shared) -> Result<(Taken, OwnedFd, OwnedFd), Failure> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.say(&ToPredecessor::Ready { format: FORMAT, version })?;
         let Received { message, descriptors } = self.hear(Instant::now() + SAVE_BOUND)?;
-        let (ToSuccessor::Take, Ok([document, listener, lock])) =
-            (&message, <[OwnedFd; 3]>::try_from(descriptors))
+        let mut descriptors = descriptors.into_iter();
+        let mut next = || descriptors.next();
+        let (ToSuccessor::Take, Some(document), Some(listener), Some(lock)) =
+            (&message, next(), next(), next())
         else {
             return Err(unexpected(&message));
         };
         let document = Document::load(document).map_err(|error| silent(&error.to_string()))?;
+        match next() {
+            Some(durable) => shared.durable.take_over(durable),
+            None if document.has_durable => return Err(unexpected(&message)),
+            None => {}
+        }
         let until = Instant::now() + BOUND;
         let mut sessions = Vec::new();
         for record in &document.sessions {
@@ -178,7 +181,7 @@ impl Taken {
         shared.pools.set_next_minor(self.document.next_minor);
         for record in &self.document.pools {
             progress.begin(format!("restoring pool '{}'", record.name));
-            restore(shared, record)?;
+            restore(shared, record, CHI_REASON_RESTARTED, c"the runtime was restarted")?;
         }
         progress.end();
         Ok(())
@@ -229,53 +232,6 @@ impl Work {
         }
         hand_over::add_rings(shared, rings);
     }
-}
-
-/// Makes a pool anew, on a worker.
-fn restore(shared: &Shared, record: &PoolRecord) -> Result<(), Failure> {
-    if let Some(file) = &record.file {
-        load_version(shared, record, file)?;
-    }
-    let budget = shared.budget;
-    let states = record
-        .state
-        .as_ref()
-        .map(|file| SavedPool::load(file, budget, &Arc::default()))
-        .transpose()?;
-    let (answer, told) = channel();
-    let own = record.clone();
-    let make = move || {
-        let made = with_current(|worker| {
-            let worker = worker.expect("messages are read by workers");
-            restart::restore(worker, &own, states.as_ref())
-        });
-        // It fails only if the start has been abandoned.
-        let _ = answer.send(made);
-    };
-    shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(make)));
-    let crashed = |_| {
-        let message = format!("pool '{}': the code of its module crashed", record.name);
-        Err(Failure::new(CHI_FAULT, message))
-    };
-    told.recv().unwrap_or_else(crashed)
-}
-
-/// Loads the version of a module that its pools had, unless it is loaded.
-fn load_version(
-    shared: &Shared,
-    record: &PoolRecord,
-    file: &std::path::Path,
-) -> Result<(), Failure> {
-    let module = &record.module;
-    if shared.modules.find(module).is_some_and(|found| found.path.as_deref() == Some(file)) {
-        return Ok(());
-    }
-    let loaded = shared.modules.load_version(file, module).map_err(|why| {
-        let message = format!("{}, which pool '{}' runs: {why}", file.display(), record.name);
-        Failure::new(CHI_INVALID, message)
-    })?;
-    shared.modules.replace(loaded);
-    Ok(())
 }
 
 fn connected(socket: OwnedFd, pidfd: Option<OwnedFd>, phase: Phase) -> Result<Client, Failure> {

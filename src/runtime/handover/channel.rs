@@ -197,6 +197,7 @@ mod tests {
             pools: Vec::new(),
             sessions: vec![session],
             greeting: 0,
+            has_durable: true,
         };
         let stored = document.store().expect("there is memory");
         one.send(&ToSuccessor::Take, &[stored.as_fd()], soon()).expect("it is small");

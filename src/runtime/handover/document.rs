@@ -1,9 +1,8 @@
 //! The document that tells the successor everything, and the messages around it.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
+use crate::durable::PoolRecord;
 use crate::failure::Failure;
 
 /// The version of the document and the messages. Fields may be added to it without a new number, if they
@@ -76,28 +75,9 @@ pub(crate) struct Document {
     pub(crate) sessions: Vec<SessionRecord>,
     /// How many clients have not said anything yet.
     pub(crate) greeting: usize,
-}
-
-/// A pool.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct PoolRecord {
-    /// Its id, major and minor.
-    pub(crate) id: (u32, u32),
-    pub(crate) name: String,
-    pub(crate) module: String,
-    /// The file of the module's version, if it is not one that is found in the directories of modules.
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) params: Vec<u8>,
-    pub(crate) containers: u32,
-    /// Whether the runtime ends when a method crashes.
-    pub(crate) aborts: bool,
-    /// The user who created it.
-    pub(crate) creator: Option<u32>,
-    /// Who may use it: the flags and grants of a `chi_create_with_task`.
-    pub(crate) flags: u32,
-    pub(crate) grants: Vec<(u32, u32, u32)>,
-    /// The file with the states of its containers; without one, they are recovered.
-    pub(crate) state: Option<PathBuf>,
+    /// The lock of the durable pools comes after the instance's.
+    #[serde(default)]
+    pub(crate) has_durable: bool,
 }
 
 /// A session.

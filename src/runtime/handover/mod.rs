@@ -1,5 +1,5 @@
 //! What a runtime hands over to its successor when it is restarted, and the channel between the two. It
-//! imports `failure` and `sys`.
+//! imports `durable`, `failure` and `sys`.
 //!
 //! ```text
 //! predecessor                                  successor, a child process
@@ -23,6 +23,4 @@ mod channel;
 mod document;
 
 pub(crate) use self::channel::{Channel, Heard, Received};
-pub(crate) use self::document::{
-    Document, PoolRecord, SessionRecord, ToPredecessor, ToSuccessor, FORMAT,
-};
+pub(crate) use self::document::{Document, SessionRecord, ToPredecessor, ToSuccessor, FORMAT};

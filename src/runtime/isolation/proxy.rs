@@ -94,6 +94,7 @@ pub(crate) fn isolate(
         containers,
         params: params.to_vec(),
         limits: limits_of(config, name),
+        files: shared.durable.files(id),
         crash,
         recovers: None,
         log_level: log.map_or_else(|| "info".to_owned(), |log| log.level()),

@@ -20,6 +20,7 @@ use super::watchdog_state::WatchdogState;
 use super::worker::Worker;
 use super::worker_time::WorkerTime;
 use crate::config::Config;
+use crate::durable::DurablePools;
 use crate::failure::Failure;
 use crate::host::Hosts;
 use crate::log::RateLimit;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) budget: &'static Budget,
     pub(crate) modules: Arc<Modules>,
     pub(crate) pools: Registry,
+    pub(crate) durable: DurablePools,
     pub(super) replicas: ReplicaBudget,
     pub(crate) watchdog: WatchdogState,
     pub(crate) rate_limit: RateLimit,
@@ -128,6 +130,7 @@ impl Shared {
             budget,
             modules: Arc::new(modules),
             pools: registry,
+            durable: DurablePools::default(),
             hosts: Hosts::default(),
             on_unknown_pool: OnceLock::new(),
             next_link: AtomicU64::new(FIRST_LINK),

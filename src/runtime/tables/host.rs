@@ -7,7 +7,7 @@ use chimaera_abi::*;
 use tracing::level_filters::LevelFilter;
 use tracing::Level;
 
-use super::{clients, events, locks, pollers};
+use super::{clients, directory, events, locks, pollers};
 use crate::coroutine::current_task;
 use crate::failure::Failure;
 use crate::log::{
@@ -230,6 +230,12 @@ static CLIENTS: chi_clients = chi_clients {
     is_there: clients::is_there,
 };
 
+static DIRECTORY: chi_directory = chi_directory {
+    size: std::mem::size_of::<chi_directory>() as u32,
+    reserved: 0,
+    path: directory::path,
+};
+
 unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const c_void {
     if id.is_null() {
         return std::ptr::null();
@@ -244,20 +250,27 @@ unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const 
         (&raw const POLLERS).cast()
     } else if id == CHI_EXT_CLIENTS {
         (&raw const CLIENTS).cast()
+    } else if id == CHI_EXT_DIRECTORY {
+        (&raw const DIRECTORY).cast()
     } else {
         std::ptr::null()
     }
 }
 
+/// The container that is being created, or else runs the current task.
+pub(super) fn current_container(worker: &Worker) -> Option<&Container> {
+    let running = || {
+        // SAFETY: the pointer is null, or points to the container in which the running task is counted,
+        // which keeps it alive.
+        unsafe { worker.running()?.container.as_ref() }
+    };
+    building(worker).or_else(running)
+}
+
 unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status {
     with_current(|worker| {
         let Some(worker) = worker else { return CHI_INVALID };
-        let running = || {
-            // SAFETY: the pointer is null, or points to the container in which the running task is
-            // counted, which keeps it alive.
-            unsafe { worker.running()?.container.as_ref() }
-        };
-        let Some(container) = building(worker).or_else(running) else { return CHI_INVALID };
+        let Some(container) = current_container(worker) else { return CHI_INVALID };
         // SAFETY: by the contract, both pointers may be written.
         unsafe { (*id, *count) = (container.number, container.count) };
         CHI_OK

@@ -2,6 +2,7 @@
 //! Modules reach the runtime only through these. This room imports every room below it.
 
 mod clients;
+mod directory;
 mod events;
 pub(crate) mod host;
 pub(crate) mod ipc;

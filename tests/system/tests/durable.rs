@@ -1,0 +1,386 @@
+//! Durable pools outlive the runtime, however it ends.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chimaera::abi::{CHI_REASON_KILLED, CHI_REASON_RESTARTED};
+use chimaera::{DomainQuery, Done, NewTask, PoolId};
+use chimaera_test_life_client::{self as life, CheckTask, KeyTask};
+use chimaera_tests::raw::{seed, Random};
+use chimaera_tests::{
+    artefacts, connect, in_client_that_may_end_it, process, rounds, tally, Call, Daemon, Options,
+    Site,
+};
+use rustix::process::{kill_process, Pid, Signal};
+use serde_json::Value;
+
+/// The module in C++.
+fn options() -> Options {
+    Options::new().file(artefacts::test_module("life"))
+}
+
+/// The same module in Rust.
+fn rust_options() -> Options {
+    Options::new().file(artefacts::rust_life(1))
+}
+
+/// The daemon that serves this client, and those that come after it.
+struct Lives<'s> {
+    site: &'s Site,
+    now: Option<Daemon>,
+}
+
+impl Lives<'_> {
+    /// Kills the runtime, as `kill -9` does.
+    fn kill(&mut self) {
+        let pid = self.site.status()["pid"].as_i64().expect("it is running") as i32;
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        self.await_end();
+    }
+
+    fn stop(&mut self) {
+        self.site.cli(&["stop"]).ok();
+        self.await_end();
+    }
+
+    fn await_end(&mut self) {
+        match self.now.take() {
+            Some(mut daemon) => drop(daemon.end()),
+            None => process::until("it has ended", || {
+                (self.site.cli(&["status", "--json"]).code == 3).then_some(())
+            }),
+        }
+    }
+
+    /// What the next runtime starts with: the modules of the first.
+    fn options(&self) -> Options {
+        Options::new().repo_path(self.site.path().join("modules"))
+    }
+
+    fn start(&mut self) {
+        self.start_with(&self.options());
+    }
+
+    fn start_with(&mut self, options: &Options) {
+        self.now = Some(Daemon::start_at(self.site.clone(), options));
+    }
+
+    fn create(&self, name: &str, more: &[&str]) -> PoolId {
+        let create = ["pool", "create", name, "--module", life::MODULE, "--durable", "--json"];
+        let made = self.site.cli(&[&create, more].concat()).ok().json();
+        let (major, minor) = made["id"].as_str().unwrap().split_once('.').unwrap();
+        PoolId::new(major.parse().unwrap(), minor.parse().unwrap())
+    }
+
+    /// The directory of a container.
+    fn directory(&self, name: &str, container: u32) -> PathBuf {
+        let files = PathBuf::from(self.show(name)["directory"].as_str().expect("it is durable"));
+        files.join(container.to_string())
+    }
+
+    /// How many containers of this number have been made, according to the file that they keep.
+    fn made(&self, name: &str, container: u32) -> usize {
+        let file = self.directory(name, container).join("created");
+        std::fs::read_to_string(file).unwrap().lines().count()
+    }
+
+    /// What `pool show` says of it.
+    fn show(&self, name: &str) -> Value {
+        self.site.cli(&["pool", "show", name, "--json"]).ok().json()
+    }
+}
+
+/// Runs a test as a client of a daemon, and of those that come after it.
+macro_rules! with_lives {
+    ($options:expr, $body:expr) => {
+        let daemon = in_client_that_may_end_it!($options, |site| {
+            let body: fn(&mut Lives<'_>) = $body;
+            body(&mut Lives { site, now: None });
+        });
+        if let Some(mut daemon) = daemon {
+            daemon.end();
+        }
+    };
+}
+
+/// Tests of the module in either language.
+macro_rules! in_both_languages {
+    ($($(#[$doc:meta])* fn $name:ident($lives:ident) $body:block)*) => {
+        mod cpp {
+            use super::*;
+            $($(#[$doc])* #[test] fn $name() { with_lives!(options(), |$lives| $body); })*
+        }
+        mod rust {
+            use super::*;
+            $($(#[$doc])* #[test] fn $name() { with_lives!(rust_options(), |$lives| $body); })*
+        }
+    };
+}
+
+fn add(pool: PoolId, key: &str, value: u64) -> u64 {
+    let task: NewTask<KeyTask> = connect().task(pool, life::ADD);
+    task.key.set(key).unwrap();
+    task.value.set(value);
+    task.call().unwrap().count.get()
+}
+
+/// What `kCheck` of a container says.
+fn check(pool: PoolId, container: u32) -> Done<CheckTask> {
+    let query = DomainQuery::local_id(container);
+    let task: NewTask<CheckTask> = connect().new_task(pool, query, life::CHECK).unwrap();
+    task.call().unwrap()
+}
+
+in_both_languages! {
+    /// Killed, the containers are made anew, under the same id; their states are gone, and their files
+    /// are there.
+    fn a_killed_runtime_leaves_definitions_and_files(lives) {
+        let pool = lives.create("lasting", &["--containers", "2"]);
+        connect().create_pool(life::MODULE, "other", b"").unwrap();
+        add(pool, "a", 3);
+        let shown = lives.show("lasting");
+        assert_eq!(shown["durable"], true);
+        for round in 2..5 {
+            lives.kill();
+            lives.start();
+            assert_eq!(lives.show("lasting")["id"], shown["id"]);
+            for container in 0..2 {
+                let checked = check(pool, container);
+                assert_eq!(checked.count.get(), 0);
+                assert_eq!(checked.recovered.get(), 1);
+                assert_eq!(checked.reason.get(), CHI_REASON_KILLED);
+                let directory = lives.directory("lasting", container);
+                assert_eq!(checked.directory.to_string().unwrap(), directory.to_str().unwrap());
+                assert_eq!(lives.made("lasting", container), round);
+            }
+            add(pool, "a", 3);
+        }
+        assert_eq!(lives.site.cli(&["pool", "show", "other"]).code, 1);
+        lives.stop();
+    }
+
+    /// Stopped, the containers get their states back, once.
+    fn a_stopped_runtime_leaves_states(lives) {
+        let pool = lives.create("lasting", &[]);
+        for round in 1..4 {
+            assert_eq!(add(pool, "a", 3), 3 * round);
+            lives.stop();
+            lives.start();
+            let checked = check(pool, 0);
+            assert_eq!((checked.count.get(), checked.recovered.get()), (3 * round, 0));
+            assert_eq!(checked.reason.get(), CHI_REASON_RESTARTED);
+        }
+        lives.kill();
+        lives.start();
+        let checked = check(pool, 0);
+        assert_eq!((checked.count.get(), checked.recovered.get()), (0, 1));
+        assert_eq!(checked.reason.get(), CHI_REASON_KILLED);
+        lives.stop();
+    }
+
+    /// What `kSave` refuses does not keep the runtime from stopping.
+    fn a_module_that_cannot_save_is_recovered(lives) {
+        let pool = lives.create("lasting", &[]);
+        add(pool, "a", 3);
+        let task: NewTask<life::ValueTask> = connect().task(pool, life::FAIL);
+        task.value.set(life::Fail::Save as u64);
+        task.call().unwrap();
+        lives.stop();
+        lives.start();
+        let checked = check(pool, 0);
+        assert_eq!((checked.count.get(), checked.recovered.get()), (0, 1));
+        assert_eq!(checked.reason.get(), CHI_REASON_RESTARTED);
+        lives.stop();
+    }
+
+    /// Over `chimaera restart`, a durable pool is as others, and durable afterwards.
+    fn a_restart_keeps_it_durable(lives) {
+        let pool = lives.create("lasting", &[]);
+        add(pool, "a", 3);
+        lives.site.cli(&["restart"]).ok();
+        assert_eq!(check(pool, 0).count.get(), 3);
+        assert_eq!(lives.show("lasting")["durable"], true);
+        lives.kill();
+        lives.start();
+        assert_eq!(check(pool, 0).reason.get(), CHI_REASON_KILLED);
+        assert_eq!(lives.made("lasting", 0), 3);
+        lives.stop();
+    }
+
+    /// Destroyed, nothing is left of it.
+    fn a_destroyed_pool_stays_away(lives) {
+        let pool = lives.create("lasting", &[]);
+        let kept = lives.create("kept", &[]);
+        let directory = lives.directory("lasting", 0);
+        assert!(directory.is_dir());
+        lives.site.cli(&["pool", "destroy", "lasting"]).ok();
+        process::until("its files are gone", || (!directory.exists()).then_some(()));
+        lives.kill();
+        lives.start();
+        assert_eq!(lives.site.cli(&["pool", "show", "lasting"]).code, 1);
+        assert_eq!(check(kept, 0).recovered.get(), 1);
+        // The name is free, and the id is another.
+        let again = lives.create("lasting", &[]);
+        assert_ne!(again, pool);
+        assert_eq!(lives.made("lasting", 0), 1);
+        lives.stop();
+    }
+
+    /// Another version of its module stays.
+    fn an_upgrade_stays(lives) {
+        let pool = lives.create("lasting", &[]);
+        let name = std::fs::read_dir(lives.site.path().join("modules")).unwrap().next().unwrap();
+        let is_rust = name.unwrap().file_name().to_str().unwrap().contains("chimaera_test");
+        let file = match is_rust {
+            true => artefacts::rust_life(2),
+            false => artefacts::test_module("life_2"),
+        };
+        lives.site.cli(&["module", "upgrade", life::MODULE, file.to_str().unwrap()]).ok();
+        assert_eq!(check(pool, 0).version.get(), 2);
+        lives.kill();
+        lives.start();
+        assert_eq!(check(pool, 0).version.get(), 2);
+        lives.stop();
+    }
+}
+
+/// A configured pool may be durable: then its definition stays, whatever the configuration says later.
+#[test]
+fn a_configured_pool_may_be_durable() {
+    const CONFIG: &str = "pools: [{name: lasting, module: 'test:life', durable: true}]\n";
+    with_lives!(options().config(CONFIG), |lives| {
+        let id = lives.show("lasting")["id"].clone();
+        lives.kill();
+        lives.start_with(&lives.options().config(CONFIG));
+        assert_eq!(lives.show("lasting")["id"], id);
+        lives.stop();
+        lives.start();
+        assert_eq!(lives.show("lasting")["id"], id);
+        // With other containers, the runtime does not start.
+        lives.stop();
+        let more = CONFIG.replace("durable", "containers: 2, durable");
+        let refused = process::run(&mut lives.options().config(more).command(lives.site));
+        assert_ne!(refused.code, 0);
+        let why = "pool 'lasting' already exists with 1 container, not 2; it is durable";
+        assert!(refused.stdout.contains(why), "{refused:?}");
+        lives.start();
+        lives.stop();
+    });
+}
+
+/// What depends on a pool that is not durable cannot be.
+#[test]
+fn requests_that_cannot_be_kept_are_refused() {
+    with_lives!(options(), |lives| {
+        connect().create_pool(life::MODULE, "plain", b"").unwrap();
+        let create = ["pool", "create", "plain", "--module", life::MODULE, "--durable"];
+        let refused = lives.site.cli(&create);
+        assert!(refused.stderr.contains("already exists and is not durable"), "{refused:?}");
+        let saved = lives.site.path().join("saved");
+        let saved = saved.to_str().unwrap();
+        lives.site.cli(&["pool", "save", "plain", saved]).ok();
+        lives.stop();
+        // The directory of the states is that of another runtime.
+        lives.start();
+        lives.create("lasting", &[]);
+        let mut other = lives.options().command(lives.site);
+        other.env("XDG_RUNTIME_DIR", lives.site.directory_of("elsewhere", &[]));
+        let refused = process::run(&mut other);
+        assert_ne!(refused.code, 0);
+        assert!(refused.stdout.contains("another runtime uses it"), "{refused:?}");
+        lives.stop();
+    });
+}
+
+/// Files that were changed by others are named, and nothing is lost for them.
+#[test]
+fn damaged_files_are_named() {
+    with_lives!(options(), |lives| {
+        lives.create("lasting", &[]);
+        let shown = lives.show("lasting");
+        let files = PathBuf::from(shown["directory"].as_str().unwrap());
+        let directory = files.parent().unwrap().to_owned();
+        lives.stop();
+        for name in ["definition.json", "state"] {
+            let file = directory.join(name);
+            let whole = std::fs::read(&file).unwrap();
+            for damaged in [&whole[..whole.len() / 2], b"", b"{}"] {
+                std::fs::write(&file, damaged).unwrap();
+                let refused = process::run(&mut lives.options().command(lives.site));
+                assert_ne!(refused.code, 0);
+                assert!(refused.stdout.contains(file.to_str().unwrap()), "{refused:?}");
+            }
+            std::fs::write(&file, whole).unwrap();
+        }
+        lives.start();
+        assert_eq!(lives.show("lasting")["id"], shown["id"]);
+        lives.stop();
+    });
+}
+
+/// Kills at random moments of all that changes a durable pool: each leaves the old or the new.
+#[test]
+fn kills_leave_the_old_or_the_new() {
+    let mut random = Random::new(seed());
+    let file = artefacts::test_module("life_2");
+    let modules = tempfile::tempdir().unwrap();
+    let link = modules.path().join("liblife.so");
+    std::os::unix::fs::symlink(artefacts::test_module("life"), link).unwrap();
+    let options = Options::new().repo_path(modules.path().to_owned());
+    for round in 0..rounds(12, 400) {
+        let site = Site::new();
+        let mut daemon = Daemon::start_at(site.clone(), &options);
+        let create = ["pool", "create", "lasting", "--module", life::MODULE, "--durable"];
+        if round % 6 != 0 {
+            site.cli(&create).ok();
+        }
+        let saved = site.path().join("saved");
+        let change: &[&str] = match round % 6 {
+            0 => &create,
+            1 => &["module", "upgrade", life::MODULE, file.to_str().unwrap()],
+            2 => &["pool", "migrate", "lasting"],
+            3 => &["restart"],
+            4 => &["pool", "destroy", "lasting"],
+            _ => &["pool", "save", "lasting", saved.to_str().unwrap()],
+        };
+        let changing = std::thread::scope(|scope| {
+            let changing = scope.spawn(|| site.cli(change));
+            std::thread::sleep(Duration::from_micros(random.below(40_000)));
+            daemon.signal(Signal::KILL);
+            tally("kills", 1);
+            changing.join().unwrap()
+        });
+        daemon.end();
+        // A successor may serve, or be about to end.
+        let serving = process::until("it is decided", || {
+            let status = site.cli(&["status", "--json"]);
+            match status.code {
+                0 => Some(true),
+                3 if status.stdout.contains("starting") => None,
+                3 => Some(false),
+                _ => panic!("{status:?}"),
+            }
+        });
+        let mut next = (!serving).then(|| Daemon::start_at(site.clone(), &options));
+        let pools = site.cli(&["pool", "list", "--json"]).ok().json();
+        let lasting = pools.as_array().unwrap().iter().find(|pool| pool["name"] == "lasting");
+        let told = changing.code == 0;
+        match (round % 6, lasting) {
+            (0, found) => assert!(found.is_some() || !told, "a pool is lost: {changing:?}"),
+            (4, found) => assert!(found.is_none() || !told, "a pool is back: {changing:?}"),
+            (_, Some(_)) => {}
+            (_, None) => panic!("a pool is lost: {change:?} {changing:?}"),
+        }
+        if let Some(pool) = lasting {
+            assert_eq!(
+                (&pool["state"], &pool["durable"]),
+                (&"live".into(), &true.into()),
+                "{pool}"
+            );
+        }
+        site.cli(&["stop"]).ok();
+        if let Some(next) = &mut next {
+            assert_eq!(next.end(), 0, "{}", next.log());
+        }
+    }
+}
