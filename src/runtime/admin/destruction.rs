@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 
 use super::describe;
-use super::durable;
 use super::lifecycle::{destroy_task, destruct_all};
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::host::Phase;
 use crate::log::{LineKind, Subject};
-use crate::pool::BeingChanged;
+use crate::pool::{BeingChanged, Pool};
 use crate::scheduler::{cancel, loss, Shared, Worker};
 use crate::sync::Waiter;
 use crate::task::CancelScope;
@@ -87,12 +86,12 @@ pub(crate) fn give_up(
 }
 
 /// Why a pool is destroyed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+#[derive(Clone, Copy)]
+pub(super) enum Why {
     /// Somebody wants it to be.
     Wanted,
-    /// The runtime is stopping. A durable pool is made anew by the next one.
-    Stopping,
+    /// The runtime is stopping, and this is how its containers end.
+    Stopping(fn(&Worker, &Pool) -> Result<(), Failure>),
 }
 
 /// Completes a destruction once no task is in the pool. `task` is passed to the `kDestroy` of each
@@ -106,8 +105,7 @@ fn finish(
     let shared = &worker.shared;
     let (id, name) = (begun.pool.id, begun.pool.name().to_owned());
     let result = match why {
-        Why::Stopping if shared.durable.has(id) => durable::close(worker, &begun.pool),
-        Why::Stopping => destruct_all(worker, begun.pool.containers(), task),
+        Why::Stopping(close) => close(worker, &begun.pool),
         Why::Wanted => {
             if let Err(failure) = shared.durable.forget(id) {
                 reopen(shared, &begun);
@@ -124,7 +122,7 @@ fn finish(
     if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
         tracing::info!(pool = begun.pool.name(), left_out, "pool destroyed");
     }
-    if why == Why::Wanted {
+    if matches!(why, Why::Wanted) {
         shared.durable.remove(id);
     }
     worker.wake_all(shared.pools.retire(begun, shared.rounds()));
@@ -163,7 +161,8 @@ pub(super) fn destroy(
     destroy_until(worker, id, task, Instant::now() + BOUND, Why::Wanted)
 }
 
-fn destroy_until(
+/// Destroys a pool, for this reason, unless its tasks have not ended by `until`.
+pub(super) fn destroy_until(
     worker: &Worker,
     id: chi_pool_id,
     task: *mut chi_task,
@@ -179,15 +178,6 @@ fn destroy_until(
     let (failure, waiters) = give_up(&worker.shared, begun, at.elapsed());
     worker.wake_all(waiters);
     Err(failure)
-}
-
-/// Destroys a pool because the runtime is stopping, unless its tasks have not ended by `until`.
-pub(crate) fn destroy_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) {
-    let mut task = destroy_task(id);
-    let ended = destroy_until(worker, id, (&raw mut task).cast(), until, Why::Stopping);
-    if let Err(failure) = ended {
-        tracing::warn!(failure.message, "cannot destroy a pool while the runtime stops");
-    }
 }
 
 /// The address of the running task's body, by which the task is recognized if its code crashes.

@@ -1,83 +1,35 @@
-//! Durable pools: their definitions follow what becomes of them.
+//! Closing pools because the runtime is stopping. Durable ones are made anew by the next runtime.
 
-use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use chimaera_abi::*;
 
+use super::destruction::{destroy_until, Why};
 use super::lifecycle::{destroy_task, destruct_all, discard};
 use super::replacement::{resume, save_containers, Progress};
 use super::restart::can_save;
-use crate::config::OnCrash;
-use crate::durable::PoolRecord;
 use crate::failure::Failure;
 use crate::pool::Pool;
-use crate::scheduler::{Shared, Worker};
+use crate::scheduler::Worker;
 use crate::sys::lock;
 
-/// What it takes to make a pool anew. `state` is the file with the states of its containers, if any.
-pub(super) fn record(
-    pool: &Pool,
-    durable: bool,
-    on_crash: OnCrash,
-    state: Option<PathBuf>,
-) -> PoolRecord {
-    let module = pool.module();
-    let (mut flags, grants) = pool.rights.access.grants();
-    if module.is_proxy {
-        flags |= CHI_POOL_ISOLATED;
-    }
-    if durable {
-        flags |= CHI_POOL_DURABLE;
-    }
-    let grant = |grant: &chi_grant| (grant.right_, grant.is_group_, grant.number_);
-    PoolRecord {
-        id: (pool.id.major_, pool.id.minor_),
-        name: pool.name().to_owned(),
-        module: module.name.clone(),
-        file: module.path.clone().filter(|_| module.is_other_version),
-        params: pool.params.clone(),
-        containers: pool.count(),
-        aborts: on_crash == OnCrash::Abort,
-        creator: pool.rights.creator,
-        flags,
-        grants: grants.iter().map(grant).collect(),
-        state,
+/// Closes a pool because the runtime is stopping, unless its tasks have not ended by `until`.
+pub(crate) fn close_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) {
+    let mut task = destroy_task(id);
+    let ended = destroy_until(worker, id, (&raw mut task).cast(), until, Why::Stopping(close));
+    if let Err(failure) = ended {
+        tracing::warn!(failure.message, "cannot close a pool while the runtime stops");
     }
 }
 
-/// Writes the definition of a pool, if it is durable.
-pub(crate) fn define(shared: &Shared, pool: &Pool) -> Result<(), Failure> {
-    match shared.durable.has(pool.id) {
-        true => shared.durable.define(&record(pool, true, pool.on_crash().get(), None)),
-        false => Ok(()),
-    }
-}
-
-/// Fails if a durable pool depends on one that is not: the next runtime could not make it anew.
-pub(super) fn check_dependencies(shared: &Shared, name: &str) -> Result<(), Failure> {
-    let (needed, _) = shared.pools.dependencies(name);
-    let lasts = |name: &String| match shared.pools.named(name) {
-        Some(pool) => shared.durable.has(pool.id),
-        // Whoever uses it finds out.
-        None => true,
-    };
-    match needed.iter().find(|needed| !lasts(needed)) {
-        None => Ok(()),
-        Some(other) => {
-            let message = format!(
-                "pool '{name}' cannot be durable, because it depends on pool '{other}', which is not"
-            );
-            Err(Failure::new(CHI_INVALID, message))
-        }
-    }
-}
-
-/// Closes a durable pool in which no task is, because the runtime is stopping: the next one makes it anew.
-/// Where the module can, it is saved; otherwise its containers are destroyed, and will be recovered.
-pub(super) fn close(worker: &Worker, pool: &Pool) -> Result<(), Failure> {
+/// Closes a pool in which no task is. A durable one is saved where its module can; otherwise its containers
+/// are destroyed, and will be recovered.
+fn close(worker: &Worker, pool: &Pool) -> Result<(), Failure> {
     let durable = &worker.shared.durable;
-    match save(worker, pool) {
+    let is_durable = durable.has(pool.id);
+    let saved = if is_durable { save(worker, pool) } else { Ok(false) };
+    match saved {
         Ok(true) => {
             pool.containers().iter().for_each(|container| discard(container));
             return Ok(());
@@ -90,7 +42,10 @@ pub(super) fn close(worker: &Worker, pool: &Pool) -> Result<(), Failure> {
     }
     let mut task = destroy_task(pool.id);
     let ended = destruct_all(worker, pool.containers(), (&raw mut task).cast());
-    ended.and(durable.note_end(pool.id))
+    match is_durable {
+        true => ended.and(durable.note_end(pool.id)),
+        false => ended,
+    }
 }
 
 /// Saves a pool. False if its module does not save its state.

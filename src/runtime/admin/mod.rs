@@ -2,6 +2,7 @@
 //! as tasks. It imports the tables and every room below them.
 
 pub(crate) mod container;
+pub(crate) mod definition;
 mod describe;
 pub(crate) mod destruction;
 pub(crate) mod durable;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 use chimaera_ipc::instance;
 
+use super::definition;
 use super::destruction::{self, by, drain};
-use super::durable;
 use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all, Restored};
 use super::params;
 use crate::access::{Caller, PoolAccess, PoolRights};
@@ -245,7 +245,7 @@ fn prepare(
     isolated: Option<&Arc<Module>>,
 ) -> Result<(), Failure> {
     if wanted.durable {
-        shared.durable.begin(&durable::record(pool, true, wanted.on_crash, None))?;
+        shared.durable.begin(&definition::record(pool, true, wanted.on_crash, None))?;
     }
     match isolated {
         Some(module) => {
@@ -258,9 +258,9 @@ fn prepare(
 /// Records that a durable pool exists.
 fn settle(shared: &Shared, pool: &Pool) -> Result<(), Failure> {
     if shared.durable.has(pool.id) {
-        durable::check_dependencies(shared, pool.name())?;
+        definition::check_dependencies(shared, pool.name())?;
     }
-    durable::define(shared, pool)
+    definition::define(shared, pool)
 }
 
 /// What a pool of this many containers counts for, and the limits of the user whose client caused

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use chimaera_abi::*;
 
+use super::definition;
 use super::describe;
 use super::destruction::by;
-use super::durable;
 use super::lifecycle::{construct, discard, load, take_error, Restored};
 use super::params;
 use super::pool_manager::{self, Wanted};
@@ -431,7 +431,7 @@ fn build(
     });
     // The next runtime makes either the old ones or these.
     let built = built.and_then(|()| {
-        successors.iter().try_for_each(|pool| durable::define(&worker.shared, pool))
+        successors.iter().try_for_each(|pool| definition::define(&worker.shared, pool))
     });
     // From here on, it can no longer be given up.
     let done = built.and_then(|()| {
@@ -445,7 +445,7 @@ fn build(
     if let Err(failure) = done {
         made.iter().for_each(|container| discard(container));
         for pool in &hold.pools {
-            if let Err(failure) = durable::define(&worker.shared, pool) {
+            if let Err(failure) = definition::define(&worker.shared, pool) {
                 let (pool, why) = (pool.name(), &*failure.message);
                 tracing::error!(
                     pool,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use chimaera_abi::*;
 
-use super::durable;
+use super::definition;
 use super::lifecycle::{discard, Restored};
 use super::pool_manager::Wanted;
 use super::replacement::{create_restored, save_containers, Progress};
@@ -94,7 +94,7 @@ pub(crate) fn save_all(
 pub(crate) fn records(shared: &Shared, state: impl Fn(&str) -> Option<PathBuf>) -> Vec<PoolRecord> {
     let record = |pool: &Arc<Pool>| {
         let durable = shared.durable.has(pool.id);
-        durable::record(pool, durable, pool.on_crash().get(), state(pool.name()))
+        definition::record(pool, durable, pool.on_crash().get(), state(pool.name()))
     };
     pools(shared).iter().rev().map(record).collect()
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::{chi_pool_id, CHI_ADMIN_DESTROY_POOL};
 
-use crate::admin::{destruction, obstacles};
+use crate::admin::{durable, obstacles};
 use crate::scheduler::{with_current, ControlCommand, Shared, WorkerMessage};
 use crate::task::CancelScope;
 
@@ -87,7 +87,7 @@ fn destroy(shared: &Shared, id: chi_pool_id, until: Instant, meanwhile: Meanwhil
     let destroy = move || {
         with_current(|worker| {
             let worker = worker.expect("messages are read by workers");
-            destruction::destroy_at_stop(worker, id, until);
+            durable::close_at_stop(worker, id, until);
             worker.shared.command(ControlCommand::PoolClosed(id));
         });
     };

@@ -7,7 +7,7 @@ use chimaera_ipc::wire::Message;
 use super::log_control;
 use crate::access::Caller;
 use crate::admin::container::SET_ON_CRASH;
-use crate::admin::{describe, describe_page, durable, obstacles};
+use crate::admin::{definition, describe, describe_page, obstacles};
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
@@ -91,7 +91,7 @@ pub(super) fn answer(
             };
             let before = pool.on_crash().get();
             pool.on_crash().set(on_crash);
-            durable::define(shared, pool).inspect_err(|_| pool.on_crash().set(before))?;
+            definition::define(shared, pool).inspect_err(|_| pool.on_crash().set(before))?;
             let done = serde_json::json!({ "name": pool.name(), "on_crash": on_crash.name() });
             (done, Then::Nothing)
         }
