@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chimaera::abi::{CHI_REASON_KILLED, CHI_REASON_RESTARTED};
+use chimaera::abi::{CHI_NOT_FOUND, CHI_REASON_KILLED, CHI_REASON_RESTARTED};
 use chimaera::{DomainQuery, Done, NewTask, PoolId};
+use chimaera_kv_client::Client;
 use chimaera_test_life_client::{self as life, CheckTask, KeyTask};
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{
@@ -242,6 +243,34 @@ in_both_languages! {
         assert_eq!(check(pool, 0).version.get(), 2);
         lives.stop();
     }
+}
+
+/// A store in memory has its keys after a stop, one in a file also after a kill.
+#[test]
+fn stores_last() {
+    with_lives!(Options::new().kv(), |lives| {
+        let file = lives.site.path().join("store.redb");
+        let in_file = format!("path={},sync=always", file.display());
+        for (name, params) in [("memory", ""), ("file", in_file.as_str())] {
+            let create = ["pool", "create", name, "--module", "chimaera:kv", "--durable"];
+            lives.site.cli(&[&create, &["--params", params][..]].concat()).ok();
+        }
+        connect();
+        let [memory, stored] = ["memory", "file"].map(|name| Client::find(name).unwrap());
+        for store in [&memory, &stored] {
+            store.put("key", "value").unwrap();
+        }
+        lives.stop();
+        lives.start();
+        for store in [&memory, &stored] {
+            assert_eq!(store.get("key").unwrap(), b"value");
+        }
+        lives.kill();
+        lives.start();
+        assert_eq!(memory.get("key").unwrap_err().code(), CHI_NOT_FOUND);
+        assert_eq!(stored.get("key").unwrap(), b"value");
+        lives.stop();
+    });
 }
 
 /// A configured pool may be durable: then its definition stays, whatever the configuration says later.
