@@ -48,7 +48,8 @@ pub enum Kind {
     Request = 6,
     /// Runtime: the size of its answer in bytes; with the descriptor of a memfd that holds it.
     Answer = 7,
-    /// Between a runtime and its module host. To the host: its orders, in a memfd.
+    /// Between a runtime and its module host. To the host: its orders, in a memfd; if the pool begins with
+    /// states, with the descriptor of a second one that holds a saved pool.
     Orders = 8,
     /// The host: its pool is ready.
     Ready = 9,
@@ -56,7 +57,8 @@ pub enum Kind {
     /// worker, the size of the segment, the runtime's share of the arenas; with the descriptors of the
     /// segment, of the doorbell, and of the bell that rings for completions.
     Link = 10,
-    /// To the host: destroy the pool, and end.
+    /// To the host: destroy the pool, and end; if the word is not 0, a successor has the states of the
+    /// containers.
     End = 11,
     /// The host: what is the pool with this slot and generation? The answer: the same, and how many
     /// containers it has, 0 if there is no such pool; the text is its module and its name, with a zero
@@ -66,10 +68,19 @@ pub enum Kind {
     /// of the id of the pool that was lost, and the node; the text is its name, a zero byte and the reason in
     /// words.
     NodeFailure = 13,
+    /// To the host: hold the tasks of its pool, and have the containers save their states. The number of the
+    /// question, the purpose (`CHI_SAVED_*`), and how long tasks have to end, in milliseconds.
+    Save = 14,
+    /// To the host: the containers take back what they gave up, and the pool takes tasks. The number of the
+    /// question.
+    Resume = 15,
+    /// The host has done that: the number of the question and a status; the text says why not. After `Save`,
+    /// with the descriptor of a sealed memfd that holds a saved pool.
+    Done = 16,
 }
 
 impl Kind {
-    const ALL: [Kind; 13] = [
+    const ALL: [Kind; 16] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Mapped,
@@ -83,6 +94,9 @@ impl Kind {
         Kind::End,
         Kind::Pool,
         Kind::NodeFailure,
+        Kind::Save,
+        Kind::Resume,
+        Kind::Done,
     ];
 }
 

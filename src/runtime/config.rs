@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use self::isolation::{HostLimits, Isolation};
 pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
 pub use self::memory::MemoryLimit;
+pub(crate) use self::orders::Beginning;
 pub use self::orders::HostOrders;
 pub use self::progress::Progress;
 use crate::access::{Accounts, PoolAccess};

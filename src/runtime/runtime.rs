@@ -89,11 +89,12 @@ impl Runtime {
     pub fn start_host<E: From<Error>>(
         log: impl FnOnce(&HostOrders) -> Result<Arc<dyn LogControl>, E>,
     ) -> Result<Runtime, E> {
-        let (mut config, socket) = isolation::receive_orders()?;
+        let (mut config, socket, states) = isolation::receive_orders()?;
         let orders = config.orders.clone().expect("they have been received");
         config.log = Some(log(&orders)?);
         let pid = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
-        let peer = Arc::new(Peer::new(socket, pid, config.all_workers()));
+        let peer = Peer::new(socket, pid, config.all_workers()).with_states(states);
+        let peer = Arc::new(peer);
         let begun = Runtime::begin(config, Origin::Daemon(&peer), |mut acceptor| acceptor.serve());
         Ok(begun.inspect_err(|error| isolation::refuse(&peer, &error.to_string()))?)
     }
@@ -244,7 +245,7 @@ impl Runtime {
         match origin {
             Origin::Own => {}
             Origin::Predecessor(predecessor) => predecessor.is_serving(),
-            Origin::Daemon(daemon) => isolation::ready(daemon),
+            Origin::Daemon(daemon) => isolation::ready(daemon, admin::hosted_saves(&shared)),
         }
         if shared.config.orders.is_none() {
             tracing::info!(
@@ -532,7 +533,8 @@ fn host_pool(
     shared.hosts.set_daemon(daemon.clone());
     let _ = shared.on_unknown_pool.set(isolation::find_foreign);
     let (own, peer) = (shared.clone(), daemon.clone());
-    let listen = move || isolation::listen(&own, &peer, admin::tell_of_failure);
+    let pool: Arc<dyn isolation::HostedPool> = Arc::new(admin::Hosted::default());
+    let listen = move || isolation::listen(&own, &peer, &pool);
     spawn_helper(shared, "chi-daemon", listen)?;
     let (answer, told) = channel();
     let wanted = orders.clone();

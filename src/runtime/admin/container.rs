@@ -174,6 +174,7 @@ pub(crate) fn open(shared: &Shared) {
             pools: None,
             new_state: no_state,
             is_proxy: false,
+            original: None,
         },
     };
     let id = chi_pool_id { major_: CHI_ADMIN_POOL_MAJOR, minor_: 0 };

@@ -17,9 +17,9 @@ pub(super) fn record(
     on_crash: OnCrash,
     state: Option<PathBuf>,
 ) -> PoolRecord {
-    let module = pool.module();
+    let module = pool.module().itself();
     let (mut flags, grants) = pool.rights.access.grants();
-    if module.is_proxy {
+    if pool.module().is_proxy {
         flags |= CHI_POOL_ISOLATED;
     }
     if durable {

@@ -159,8 +159,7 @@ fn modules(shared: &Shared) -> serde_json::Value {
             json!({
                 "name": pool.name(),
                 "version": pool.module().version,
-                "current": Arc::ptr_eq(pool.module(), &module)
-                    || pool.module().is_proxy && pool.module().version == module.version,
+                "current": Arc::ptr_eq(pool.module().itself(), &module),
                 "isolation": isolation_of(pool).name(),
                 "since_ms": pool.since.elapsed().as_millis() as u64,
             })

@@ -50,7 +50,7 @@ fn close(worker: &Worker, pool: &Pool) -> Result<(), Failure> {
 
 /// Saves a pool. False if its module does not save its state.
 fn save(worker: &Worker, pool: &Pool) -> Result<bool, Failure> {
-    if can_save(pool).is_err() {
+    if can_save(&worker.shared, pool).is_err() {
         return Ok(false);
     }
     let progress = Mutex::new(Progress::default());

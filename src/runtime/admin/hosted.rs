@@ -1,12 +1,14 @@
 //! Creating the pool of a module host.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::BufReader;
 use std::sync::Arc;
 
 use chimaera_abi::*;
 use chimaera_ipc::wire::Message;
 
-use super::lifecycle::{begin_life, construct_all, directory_of, life_task, lifecycle};
+use super::lifecycle::{construct_all, directory_of, life_task, lifecycle, Restored};
 use super::params;
 use crate::access::PoolRights;
 use crate::config::{HostOrders, OnCrash};
@@ -14,6 +16,7 @@ use crate::failure::Failure;
 use crate::module::Module;
 use crate::pool::{Claim, Pool};
 use crate::scheduler::Worker;
+use crate::state::SavedPool;
 use crate::sys::objects;
 use crate::tables::worker_ipc;
 
@@ -79,22 +82,33 @@ unsafe fn create(
     let name: Arc<CStr> = CString::new(orders.name.as_str())
         .map_err(|_| Failure::new(CHI_INVALID, "the pool's name has a zero byte"))?
         .into();
+    let states = states(worker, orders)?;
     let (rights, params) = (PoolRights::default(), orders.params.clone());
     let pool = Pool::new(id, rights, name, params, None, &module, orders.containers);
     let pool = Arc::new(pool);
+    // Code that crashes ends this process, which is what it is for; also while it creates the pool.
+    pool.on_crash().set(OnCrash::Abort);
+    let begins = orders.begins.as_ref();
+    let text =
+        begins.map(|begins| CString::new(begins.text.replace('\0', " ")).unwrap_or_default());
+    let restored = begins.zip(text.as_deref()).map(|(begins, text)| Restored {
+        states: states.as_ref(),
+        reason: begins.reason,
+        text,
+        id: None,
+    });
     // SAFETY: as for a task that creates a pool; the pool's parameters outlive the loan.
     let built = unsafe {
         let lent = params::lend(&pool.params, task);
-        let built = construct_all(worker, &pool, task.cast(), None);
+        let built = construct_all(worker, &pool, task.cast(), restored.as_ref());
         lent.take_back(task);
         built
     };
-    built.and_then(|()| recover(worker, &pool, orders)).inspect_err(|_| {
+    shared.hosts.set_has_states(false);
+    built.inspect_err(|_| {
         worker.wake_all(shared.pools.end_creation(&orders.name, id));
     })?;
     objects::look();
-    // Code that crashes ends this process, which is what it is for.
-    pool.on_crash().set(OnCrash::Abort);
     pool.publish();
     shared.set_pool(id.major_, Some(pool.clone()));
     worker.wake_all(shared.pools.complete(pool));
@@ -117,23 +131,22 @@ fn module(worker: &Worker, orders: &HostOrders) -> Result<Arc<Module>, Failure> 
     }
 }
 
-/// Tells the containers that they take the place of others, if they do.
-fn recover(worker: &Worker, pool: &Pool, orders: &HostOrders) -> Result<(), Failure> {
-    let Some(why) = &orders.recovers else { return Ok(()) };
-    let text = CString::new(why.replace('\0', " ")).unwrap_or_default();
-    for container in pool.containers() {
-        let building = &worker.context().building;
-        building.set(Arc::as_ptr(container));
-        let reason = CHI_REASON_CRASHED;
-        let begun = begin_life(worker, container, CHI_METHOD_RECOVER, reason, &text, "");
-        building.set(std::ptr::null());
-        begun?;
+/// The states that the containers begin with, if they do.
+fn states(worker: &Worker, orders: &HostOrders) -> Result<Option<SavedPool>, Failure> {
+    let shared = &worker.shared;
+    let daemon = shared.hosts.daemon().expect("a module host has a daemon");
+    let Some(states) = daemon.take_states() else { return Ok(None) };
+    shared.hosts.set_has_states(true);
+    let mut file = BufReader::with_capacity(1 << 20, File::from(states));
+    let saved = SavedPool::read(&mut file, shared.budget, &Arc::default())?;
+    match saved.images.len() == orders.containers as usize {
+        true => Ok(Some(saved)),
+        false => Err(Failure::new(CHI_INVALID, "the states are those of another pool")),
     }
-    Ok(())
 }
 
 /// Runs `kNodeFailure` in a container of the pool of this module host, as a `Kind::NodeFailure` says.
-pub(crate) fn tell_of_failure(worker: &Worker, message: &Message) {
+pub(super) fn tell_of_failure(worker: &Worker, message: &Message) {
     let [number, reason, major, minor, node, ..] = message.words.map(|word| word as u32);
     let (name, text) = message.text.split_once('\0').unwrap_or(("", &message.text));
     let shared = &worker.shared;

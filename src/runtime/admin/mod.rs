@@ -7,6 +7,7 @@ mod describe;
 pub(crate) mod destruction;
 pub(crate) mod durable;
 mod hosted;
+mod hosted_state;
 mod lifecycle;
 pub(crate) mod notice;
 mod params;
@@ -16,5 +17,6 @@ pub(crate) mod restart;
 mod status;
 
 pub(crate) use self::describe::{busy_with, describe, describe_module, obstacles};
-pub(crate) use self::hosted::{create_hosted, tell_of_failure};
+pub(crate) use self::hosted::create_hosted;
+pub(crate) use self::hosted_state::{saves as hosted_saves, Hosted};
 pub use self::status::describe_page;

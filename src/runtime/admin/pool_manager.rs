@@ -15,10 +15,11 @@ use super::destruction::{self, by, drain};
 use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all, Restored};
 use super::params;
 use crate::access::{Caller, PoolAccess, PoolRights};
-use crate::config::{Isolation, OnCrash, UserLimits};
+use crate::config::{Beginning, Isolation, OnCrash, UserLimits};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
-use crate::isolation::{isolate, proxy_of};
+use crate::host::First;
+use crate::isolation::{self, isolate, proxy_of};
 use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
 use crate::pool::{Claim, Container, Lookup, Pool};
@@ -164,15 +165,6 @@ pub(super) unsafe fn create(
     let given = module;
     let module = match isolated {
         false => given.clone(),
-        true if restored.is_some_and(|restored| restored.states.is_some()) => {
-            worker.wake_all(shared.pools.end_creation(name, id));
-            let message = format!(
-                "pools of the module {} run in processes of their own (module_hosts.modules), and no state \
-                 can be loaded there",
-                given.name
-            );
-            return Err(Failure::new(CHI_UNSUPPORTED, message));
-        }
         true => Arc::new(proxy_of(&given)),
     };
     let c_name: Arc<CStr> = CString::new(name).expect("a checked name has no zero").into();
@@ -186,7 +178,8 @@ pub(super) unsafe fn create(
         &module,
         wanted.containers,
     ));
-    let prepared = prepare(shared, wanted, &pool, isolated.then_some(&given));
+    let isolated = isolated.then_some(&given);
+    let prepared = prepare(worker, wanted, &pool, isolated, restored);
     let built = prepared.and_then(|()| {
         // SAFETY: by the caller's promise, `task` is the admin pool's running task, and creates a pool.
         // The pool's parameters outlive the loan: code that abandons the task abandons the pool with
@@ -239,20 +232,20 @@ pub(super) unsafe fn create(
 /// Prepares what the containers of a new pool need: the directories of a durable one, and the process of one
 /// that has its own, which runs `isolated`.
 fn prepare(
-    shared: &Shared,
+    worker: &Worker,
     wanted: &Wanted<'_>,
     pool: &Pool,
     isolated: Option<&Arc<Module>>,
+    restored: Option<&Restored<'_>>,
 ) -> Result<(), Failure> {
+    let shared = &worker.shared;
     if wanted.durable {
         shared.durable.begin(&definition::record(pool, true, wanted.on_crash, None))?;
     }
-    match isolated {
-        Some(module) => {
-            isolate(shared, pool.id, (pool.name(), wanted.params, wanted.containers), module)
-        }
-        None => Ok(()),
-    }
+    let Some(module) = isolated else { return Ok(()) };
+    let first = restored.map_or_else(|| Ok(First::default()), |it| first(worker, it))?;
+    let what = (pool.name(), wanted.params, wanted.containers);
+    isolate(shared, pool.id, what, module, first)
 }
 
 /// Records that a durable pool exists.
@@ -261,6 +254,13 @@ fn settle(shared: &Shared, pool: &Pool) -> Result<(), Failure> {
         definition::check_dependencies(shared, pool.name())?;
     }
     definition::define(shared, pool)
+}
+
+/// How the first process of a module host begins for a pool that existed before.
+fn first(worker: &Worker, restored: &Restored<'_>) -> Result<First, Failure> {
+    let text = restored.text.to_string_lossy().into_owned();
+    let begins = Beginning { reason: restored.reason, text };
+    isolation::first(&worker.shared, begins, restored.states)
 }
 
 /// What a pool of this many containers counts for, and the limits of the user whose client caused

@@ -16,8 +16,9 @@ use super::lifecycle::{construct, discard, load, take_error, Restored};
 use super::params;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess};
-use crate::config::{Isolation, OnCrash};
+use crate::config::{Beginning, Isolation, OnCrash};
 use crate::failure::Failure;
+use crate::isolation;
 use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
 use crate::pool::{BeingChanged, Container, Hold, Lookup, Pool};
@@ -38,7 +39,8 @@ pub(crate) struct Replacing {
 
 impl Replacing {
     fn has(&self, container: &Container) -> bool {
-        self.container.is_none_or(|number| number == container.number)
+        // The containers of a module host are replaced together.
+        self.container.is_none_or(|number| number == container.number) || container.module.is_proxy
     }
 }
 
@@ -111,7 +113,7 @@ pub(crate) fn begin(
     pools: &[Arc<Pool>],
     what: &Replacing,
 ) -> Result<Option<Begun>, Failure> {
-    pools.iter().try_for_each(|pool| check(pool, what))?;
+    pools.iter().try_for_each(|pool| check(shared, pool, what))?;
     let mut changed = Vec::new();
     for pool in pools {
         match shared.pools.begin_replacement(pool.id) {
@@ -139,7 +141,15 @@ pub(crate) fn begin(
     }
 }
 
-fn check(pool: &Pool, what: &Replacing) -> Result<(), Failure> {
+/// Whether a container can save its state, and its successor load it.
+pub(super) fn can_save(shared: &Shared, container: &Container) -> bool {
+    match container.module.is_proxy {
+        true => isolation::saves(shared, container.id),
+        false => container.ops().save.is_some() && container.ops().load.is_some(),
+    }
+}
+
+fn check(shared: &Shared, pool: &Pool, what: &Replacing) -> Result<(), Failure> {
     let name = pool.name();
     if pool.id.major_ == CHI_ADMIN_POOL_MAJOR {
         return Err(Failure::new(CHI_DENIED, "the admin pool has no state"));
@@ -149,20 +159,12 @@ fn check(pool: &Pool, what: &Replacing) -> Result<(), Failure> {
         let message = format!("pool '{name}' has no container {number}: it has {count}, from 0");
         return Err(Failure::new(CHI_INVALID, message));
     }
-    if pool.module().is_proxy {
-        let message = format!(
-            "pool '{name}' runs in a process of its own (isolation: process): its state can be neither moved \
-             nor saved from there"
-        );
-        return Err(Failure::new(CHI_UNSUPPORTED, message));
-    }
     for container in pool.containers().iter().filter(|container| what.has(container)) {
         if let Some(why) = container.quarantined() {
             let message = format!("{} is in quarantine: {why}", container.shown());
             return Err(Failure::new(CHI_FAULT, message));
         }
-        let ops = container.ops();
-        if ops.save.is_none() || ops.load.is_none() {
+        if !can_save(shared, container) {
             let module = &container.module.name;
             let message = format!(
                 "pool '{name}' cannot be migrated: the module {module} does not save its state \
@@ -232,10 +234,15 @@ pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why
     {
         let mut progress = lock(progress);
         progress.stage = Stage::GivenUp;
-        if let Some(stuck) = progress.saving.take() {
+        // A module host that does not return is killed instead, and recovered.
+        let stuck = progress.saving.take().filter(|container| !container.module.is_proxy);
+        if let Some(stuck) = stuck {
             progress.saved.retain(|container| !Arc::ptr_eq(container, &stuck));
             loss::quarantine(&worker.shared, &stuck, &format!("saving its state {why}"));
         }
+    }
+    for pool in hold.pools.iter().filter(|pool| pool.module().is_proxy) {
+        isolation::withdraw(worker, pool.id, None);
     }
     loop {
         let container = {
@@ -260,6 +267,9 @@ pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why
 
 /// Has a container that has saved its state take back what it gave up for that.
 pub(super) fn resume(worker: &Worker, container: &Container) {
+    if container.module.is_proxy {
+        return isolation::resume(worker, container.id);
+    }
     let Some(resume) = container.ops().resume else { return };
     take_error(worker);
     // SAFETY: the object is constructed, has saved its state, and no task is in the container.
@@ -280,7 +290,10 @@ pub(crate) fn end_undo(shared: &Shared, hold: &Hold, progress: &Mutex<Progress>)
     progress.stage = Stage::Undone;
     let stuck = progress.saving.take();
     for container in progress.saved.drain(..).chain(stuck) {
-        loss::quarantine(shared, &container, "it has not resumed");
+        match container.module.is_proxy {
+            true => isolation::kill(shared, container.id),
+            false => drop(loss::quarantine(shared, &container, "it has not resumed")),
+        }
     }
     hold::release_on_all(shared, hold.pools.clone());
     true
@@ -339,7 +352,7 @@ pub(crate) fn save_pool(
     worker.shared.pools.hand_over(pool.id, by(worker));
     let saved = save_containers(worker, pool, CHI_SAVED_AS_COPY, progress);
     if !abandon(progress) {
-        return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long"));
+        return Err(given_up());
     }
     undo(worker, hold, progress, "failed");
     saved
@@ -353,8 +366,23 @@ pub(super) fn save_containers(
     purpose: u32,
     progress: &Mutex<Progress>,
 ) -> Result<SavedPool, Failure> {
+    save_some(worker, pool, |_| true, purpose, progress)
+}
+
+/// The same for some of the containers.
+fn save_some(
+    worker: &Worker,
+    pool: &Pool,
+    which: impl Fn(&Container) -> bool,
+    purpose: u32,
+    progress: &Mutex<Progress>,
+) -> Result<SavedPool, Failure> {
+    if pool.module().is_proxy {
+        return save_in_host(worker, pool, purpose, progress);
+    }
+    let containers = pool.containers().iter().filter(|container| which(container));
     let save = |one| save(worker, one, purpose, progress);
-    let images: Result<Vec<_>, _> = pool.containers().iter().map(save).collect();
+    let images: Result<Vec<_>, _> = containers.map(save).collect();
     Ok(SavedPool {
         name: pool.name().to_owned(),
         module: pool.module().name.clone(),
@@ -362,6 +390,31 @@ pub(super) fn save_containers(
         params: pool.params.clone(),
         images: images?,
     })
+}
+
+/// Has the host of a pool save the states of its containers, all at once.
+fn save_in_host(
+    worker: &Worker,
+    pool: &Pool,
+    purpose: u32,
+    progress: &Mutex<Progress>,
+) -> Result<SavedPool, Failure> {
+    let meter = {
+        let mut progress = lock(progress);
+        if progress.stage != Stage::Running {
+            return Err(given_up());
+        }
+        progress.saved.extend(pool.containers().iter().cloned());
+        progress.saving = pool.containers().first().cloned();
+        progress.meter.clone()
+    };
+    let saved = isolation::save(worker, pool, purpose, &meter);
+    lock(progress).saving = None;
+    saved
+}
+
+fn given_up() -> Failure {
+    Failure::new(CHI_BUSY, "it was given up, because it took too long")
 }
 
 /// Creates a pool of this name with the states of a saved one.
@@ -404,21 +457,30 @@ fn build(
     progress: &Mutex<Progress>,
 ) -> Result<(Vec<Arc<Pool>>, Replaced), Failure> {
     let mut successors = Vec::new();
+    let mut candidates = Vec::new();
     let mut replaced = Replaced::default();
     let mut made = Vec::new();
     let built = hold.pools.iter().try_for_each(|pool| {
-        let module = module.unwrap_or(pool.module());
+        let module = module.unwrap_or(pool.module().itself());
         let params = params_for(worker, pool, module)?;
-        if !Arc::ptr_eq(module, pool.module()) {
+        if !Arc::ptr_eq(module, pool.module().itself()) {
             let texts = &worker.running().expect("an admin task runs").texts;
             let on = params::pools(pool.name(), module, &params, texts)?;
             worker.shared.pools.rename(pool, on)?;
         }
-        let mut images = Vec::new();
-        for old in pool.containers().iter().filter(|old| what.has(old)) {
-            images.push(save(worker, old, CHI_SAVED_FOR_SUCCESSOR, progress)?);
+        let has = |old: &Container| what.has(old);
+        let mut saved = save_some(worker, pool, has, CHI_SAVED_FOR_SUCCESSOR, progress)?;
+        let mut proxy = None;
+        if pool.module().is_proxy {
+            saved.params.clone_from(&params);
+            let begins =
+                Beginning { reason: what.reason, text: what.text.to_string_lossy().into_owned() };
+            candidates.push(isolation::propose(&worker.shared, pool, module, &saved, begins)?);
+            proxy = Some(Arc::new(isolation::proxy_of(module)));
         }
-        let successor = Arc::new(pool.successor(module, params, |old| what.has(old)));
+        let images = saved.images;
+        let module = proxy.as_ref().unwrap_or(module);
+        let successor = Arc::new(pool.successor(module, params, has));
         successors.push(successor.clone());
         let new = successor.containers().iter().filter(|new| what.has(new));
         for (container, image) in new.zip(&images) {
@@ -438,11 +500,15 @@ fn build(
         let mut progress = lock(progress);
         match progress.stage {
             Stage::Running => progress.stage = Stage::Done,
-            _ => return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long")),
+            _ => return Err(given_up()),
         }
         Ok(())
     });
     if let Err(failure) = done {
+        // They may have been proposed after they would have been withdrawn.
+        for candidate in &candidates {
+            isolation::withdraw(worker, candidate.id, Some(candidate));
+        }
         made.iter().for_each(|container| discard(container));
         for pool in &hold.pools {
             if let Err(failure) = definition::define(&worker.shared, pool) {
@@ -461,7 +527,7 @@ fn build(
 
 /// The parameters of a pool in the form of this module.
 fn params_for(worker: &Worker, pool: &Pool, module: &Arc<Module>) -> Result<Vec<u8>, Failure> {
-    let Some(by) = module.params.filter(|_| !Arc::ptr_eq(module, pool.module())) else {
+    let Some(by) = module.params.filter(|_| !Arc::ptr_eq(module, pool.module().itself())) else {
         return Ok(pool.params.clone());
     };
     let texts = &worker.running().expect("an admin task runs").texts;
@@ -479,7 +545,7 @@ fn save(
     let meter = {
         let mut progress = lock(progress);
         if progress.stage != Stage::Running {
-            return Err(Failure::new(CHI_BUSY, "it was given up, because it took too long"));
+            return Err(given_up());
         }
         progress.saved.push(old.clone());
         progress.saving = Some(old.clone());
@@ -562,6 +628,9 @@ fn create_task(
 fn swap(worker: &Worker, pool: &Arc<Pool>, successor: &Arc<Pool>) {
     let shared = &worker.shared;
     successor.replace(pool);
+    if pool.module().is_proxy {
+        isolation::elect(shared, pool.id);
+    }
     shared.set_pool(pool.id.major_, Some(successor.clone()));
     let waiters = shared.pools.replace(pool, successor.clone(), shared.rounds());
     worker.wake_all(waiters);
@@ -585,7 +654,9 @@ pub(crate) fn keep(shared: &Shared, begun: Begun) {
 
 /// The pools that run another version of this module than `module`.
 pub(crate) fn pools_of_others(shared: &Shared, module: &Arc<Module>) -> Vec<Arc<Pool>> {
-    let others =
-        |pool: &Arc<Pool>| pool.module().name == module.name && !Arc::ptr_eq(pool.module(), module);
+    let others = |pool: &Arc<Pool>| {
+        let own = pool.module().itself();
+        own.name == module.name && !Arc::ptr_eq(own, module)
+    };
     shared.pools.all().into_iter().filter(others).collect()
 }

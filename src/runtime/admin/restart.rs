@@ -4,29 +4,33 @@
 use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chimaera_abi::*;
 
 use super::definition;
 use super::lifecycle::{discard, Restored};
 use super::pool_manager::Wanted;
-use super::replacement::{create_restored, save_containers, Progress};
+use super::replacement::{self, create_restored, save_containers, Progress};
 use crate::access::PoolAccess;
 use crate::config::{Isolation, OnCrash};
 use crate::durable::PoolRecord;
 use crate::failure::Failure;
+use crate::isolation;
 use crate::pool::{Hold, Pool};
 use crate::scheduler::{hold, Shared, Worker};
 use crate::state::SavedPool;
 
+/// The pause between two looks whether module hosts have ended.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// Whether the containers of a pool can be saved. The error says why not.
-pub(super) fn can_save(pool: &Pool) -> Result<(), String> {
+pub(super) fn can_save(shared: &Shared, pool: &Pool) -> Result<(), String> {
     for container in pool.containers() {
         if let Some(why) = container.quarantined() {
             return Err(format!("{} is in quarantine: {why}", container.shown()));
         }
-        let ops = container.ops();
-        if ops.save.is_none() || ops.load.is_none() {
+        if !replacement::can_save(shared, container) {
             let (name, module) = (pool.name(), &container.module.name);
             return Err(format!("pool '{name}': the module {module} does not save its state"));
         }
@@ -46,7 +50,8 @@ fn pools(shared: &Shared) -> Vec<Arc<Pool>> {
 /// such pools are to be made anew without their states.
 pub(crate) fn begin(shared: &Shared, makes_anew: bool) -> Result<Arc<Hold>, Failure> {
     let pools = pools(shared);
-    let unsaved: Vec<String> = pools.iter().filter_map(|pool| can_save(pool).err()).collect();
+    let unsaved: Vec<String> =
+        pools.iter().filter_map(|pool| can_save(shared, pool).err()).collect();
     if !unsaved.is_empty() && !makes_anew {
         let message = format!(
             "not restarted, because these pools would lose their states: {}; with --recover, they are made \
@@ -84,7 +89,7 @@ pub(crate) fn save_all(
     progress: &Mutex<Progress>,
 ) -> Result<Vec<SavedPool>, Failure> {
     let saved = hold.pools.iter().filter(|pool| pool.id.major_ != CHI_ADMIN_POOL_MAJOR);
-    let saved = saved.filter(|pool| can_save(pool).is_ok());
+    let saved = saved.filter(|pool| can_save(&worker.shared, pool).is_ok());
     let save = |pool| save_containers(worker, pool, CHI_SAVED_FOR_SUCCESSOR, progress);
     saved.map(|pool: &Arc<Pool>| save(pool)).collect()
 }
@@ -136,7 +141,14 @@ pub(crate) fn restore(
 }
 
 /// Destroys the containers of pools that a successor has taken over.
-pub(crate) fn discard_all(hold: &Hold) {
-    let pools = hold.pools.iter().filter(|pool| pool.id.major_ != CHI_ADMIN_POOL_MAJOR);
-    pools.flat_map(|pool| pool.containers()).for_each(|container| discard(container));
+pub(crate) fn discard_all(worker: &Worker, hold: &Hold) {
+    let shared = &worker.shared;
+    let pools = || hold.pools.iter().filter(|pool| pool.id.major_ != CHI_ADMIN_POOL_MAJOR);
+    let isolated = || pools().filter(|pool| pool.module().is_proxy);
+    isolated().for_each(|pool| isolation::end_succeeded(shared, pool.id));
+    pools().flat_map(|pool| pool.containers()).for_each(|container| discard(container));
+    // What they log, they log until then.
+    while isolated().any(|pool| !isolation::has_ended(shared, pool.id)) {
+        worker.sleep(LOOK);
+    }
 }

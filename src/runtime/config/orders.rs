@@ -10,6 +10,15 @@ use serde_json::{json, Value};
 
 use super::isolation::HostLimits;
 
+/// Why a pool is made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// `CHI_REASON_*`.
+    pub(crate) reason: u32,
+    /// The reason, in words.
+    pub(crate) text: String,
+}
+
 /// What a module host runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostOrders {
@@ -27,7 +36,7 @@ pub struct HostOrders {
     /// Where it leaves its last words.
     pub(crate) crash: PathBuf,
     /// Why the containers are made anew, if they are.
-    pub(crate) recovers: Option<String>,
+    pub(crate) begins: Option<Beginning>,
     /// How the log is written.
     pub(crate) log_level: String,
     pub(crate) log_json: bool,
@@ -86,7 +95,7 @@ impl HostOrders {
             "restarts": self.limits.restarts,
             "files": self.files.as_deref().map(path),
             "crash": path(&self.crash),
-            "recovers": self.recovers,
+            "begins": self.begins.as_ref().map(|begins| json!([begins.reason, begins.text])),
             "log_level": self.log_level,
             "log_json": self.log_json,
             "workers": self.workers,
@@ -111,6 +120,12 @@ impl HostOrders {
         let string = |key: &str| Some(all[key].as_str()?.to_owned());
         let small = |value: &Value| u32::try_from(value.as_u64()?).ok();
         let paths = all["module_paths"].as_array()?.iter().map(path_in).collect::<Option<_>>()?;
+        let begins = match &all["begins"] {
+            Value::Null => None,
+            begins => {
+                Some(Beginning { reason: small(&begins[0])?, text: begins[1].as_str()?.to_owned() })
+            }
+        };
         Some(HostOrders {
             instance: string("instance")?,
             pool: chi_pool_id { major_: small(&all["pool"][0])?, minor_: small(&all["pool"][1])? },
@@ -129,7 +144,7 @@ impl HostOrders {
                 files => Some(path_in(files)?),
             },
             crash: path_in(&all["crash"])?,
-            recovers: string("recovers"),
+            begins,
             log_level: string("log_level")?,
             log_json: all["log_json"].as_bool()?,
             workers: count("workers")?,
@@ -177,7 +192,7 @@ mod tests {
             },
             crash: "/run/x.crash".into(),
             files: Some(PathBuf::from("/state/1.2/files")),
-            recovers: Some("it crashed".into()),
+            begins: Some(Beginning { reason: 3, text: "it crashed".into() }),
             log_level: "debug".into(),
             log_json: true,
             workers: 2,
@@ -192,7 +207,7 @@ mod tests {
             stop_grace: Duration::from_secs(10),
         };
         assert_eq!(HostOrders::decode(&orders.encode()), Some(orders.clone()));
-        let plain = HostOrders { recovers: None, ..orders };
+        let plain = HostOrders { begins: None, ..orders };
         assert_eq!(HostOrders::decode(&plain.encode()), Some(plain));
         assert_eq!(HostOrders::decode("{}"), None);
     }

@@ -567,8 +567,8 @@ impl Restart {
                 let done = Arc::<Mutex<bool>>::default();
                 let theirs = done.clone();
                 let hold = held.hold.clone();
-                run_on_worker(shared, move |_| {
-                    restart::discard_all(&hold);
+                run_on_worker(shared, move |worker| {
+                    restart::discard_all(worker, &hold);
                     *lock(&theirs) = true;
                 });
                 self.step = Step::Destroy(done, Instant::now() + END_BOUND);

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
-use chimaera_abi::chi_pool_id;
+use chimaera_abi::{chi_pool_id, CHI_FAULT};
 use chimaera_ipc::wire::{self, Kind, Message};
 use std::os::fd::AsFd;
 
@@ -31,6 +32,16 @@ pub(crate) enum LinkOf {
     Lost(String),
 }
 
+/// A question to a module host that is to save or take back the state of its pool.
+#[derive(Default)]
+struct Asked {
+    waiter: Option<Waiter>,
+    answer: Option<Answer>,
+}
+
+/// The answer: what came with it, or why it could not be done.
+pub(crate) type Answer = Result<Option<OwnedFd>, Failure>;
+
 /// The process at the other end.
 pub(crate) struct Peer {
     /// Sends and receives messages.
@@ -43,6 +54,12 @@ pub(crate) struct Peer {
     pub(crate) known: Mutex<HashMap<chi_pool_id, Result<(), Failure>>>,
     /// Notified when there are more.
     pub(crate) learned: Condvar,
+    /// In a daemon, by number, the questions to the host that wait for an answer.
+    asked: Mutex<HashMap<u64, Asked>>,
+    /// The number of the last question.
+    last: AtomicU64,
+    /// In a module host, the states with which its pool begins.
+    states: Mutex<Option<OwnedFd>>,
 }
 
 impl Peer {
@@ -55,7 +72,62 @@ impl Peer {
             lost: OnceLock::new(),
             known: Mutex::default(),
             learned: Condvar::new(),
+            asked: Mutex::default(),
+            last: AtomicU64::new(0),
+            states: Mutex::default(),
         }
+    }
+
+    /// The same with the states that the daemon has sent along with its orders.
+    #[must_use]
+    pub(crate) fn with_states(self, states: Option<OwnedFd>) -> Peer {
+        *lock(&self.states) = states;
+        self
+    }
+
+    /// Takes the states with which the pool of this module host begins, if any.
+    pub(crate) fn take_states(&self) -> Option<OwnedFd> {
+        lock(&self.states).take()
+    }
+
+    /// Begins a question to the host. Returns its number.
+    pub(crate) fn ask(&self) -> u64 {
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        lock(&self.asked).insert(number, Asked::default());
+        number
+    }
+
+    /// The answer to a question, if there is one by now; else `waiter` is woken when there is, or when the
+    /// process is gone.
+    pub(crate) fn answer_or_wait(
+        &self,
+        number: u64,
+        waiter: impl FnOnce() -> Waiter,
+    ) -> Option<Answer> {
+        let mut asked = lock(&self.asked);
+        let question = asked.get_mut(&number)?;
+        if let Some(answer) = question.answer.take() {
+            return Some(answer);
+        }
+        // Whoever loses the peer sets this first, and then looks for waiters.
+        if let Some(why) = self.lost.get() {
+            return Some(Err(Failure::new(CHI_FAULT, why)));
+        }
+        question.waiter = Some(waiter());
+        None
+    }
+
+    /// Forgets a question.
+    pub(crate) fn forget(&self, number: u64) {
+        lock(&self.asked).remove(&number);
+    }
+
+    /// Records the answer to a question, if it was asked. Returns who waits for it.
+    pub(crate) fn answered(&self, number: u64, answer: Answer) -> Option<Waiter> {
+        let mut asked = lock(&self.asked);
+        let question = asked.get_mut(&number)?;
+        question.answer.get_or_insert(answer);
+        question.waiter.take()
     }
 
     /// The link of a worker. If it is not open yet, has it opened, and `waiter` woken then.
@@ -77,6 +149,14 @@ impl Peer {
             }
         }
         LinkOf::Wait
+    }
+
+    /// The link of a worker, if it is open.
+    pub(crate) fn open_link(&self, worker: u32) -> Option<Arc<Link>> {
+        match &*lock(&self.links[worker as usize]) {
+            Opening::Open(link) if self.lost.get().is_none() => Some(link.clone()),
+            _ => None,
+        }
     }
 
     /// Records that the link of a worker is open, or why it cannot be. Returns who waits for it.
@@ -105,7 +185,8 @@ impl Peer {
     /// Records that the process is gone. Returns who waits for it.
     pub(crate) fn lose(&self, why: &str) -> Vec<Waiter> {
         let _ = self.lost.set(why.to_owned());
-        let mut woken = Vec::new();
+        let waiting = |asked: &mut Asked| asked.waiter.take();
+        let mut woken: Vec<Waiter> = lock(&self.asked).values_mut().filter_map(waiting).collect();
         for opening in &self.links {
             match &mut *lock(opening) {
                 Opening::Asked(waiters) => woken.append(waiters),

@@ -1,7 +1,7 @@
 //! The daemon's module hosts, and what a host knows of its daemon.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use rustix::event::EventfdFlags;
 use std::os::fd::OwnedFd;
 
 use super::peer::Peer;
-use crate::config::HostOrders;
+use crate::config::{Beginning, HostOrders};
 use crate::failure::Failure;
 use crate::sync::Waiter;
-use crate::sys::lock;
+use crate::sys::{lock, Charge};
 
 /// The time in which the restarts of a host are counted.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,6 +31,15 @@ pub(crate) enum Phase {
     Ended,
 }
 
+/// How the first process of a host begins.
+#[derive(Default)]
+pub(crate) struct First {
+    /// Why its containers are made anew, if they are.
+    pub(crate) begins: Option<Beginning>,
+    /// The states that they load: a saved pool in a memfd, and the memory that it takes.
+    pub(crate) states: Option<(OwnedFd, Charge)>,
+}
+
 struct State {
     phase: Phase,
     since: Instant,
@@ -38,6 +47,10 @@ struct State {
     /// When the last processes were started again.
     restarts: VecDeque<Instant>,
     ending: Option<Instant>,
+    /// A successor has the states of its containers.
+    succeeded: bool,
+    /// The process with this id must end, for this reason.
+    killed: Option<(i32, &'static str)>,
 }
 
 /// The module host of a pool, over the processes that it has had.
@@ -47,12 +60,17 @@ pub(crate) struct Host {
     state: Mutex<State>,
     /// How often a process was started again.
     restarts: AtomicU32,
+    first: Mutex<First>,
+    /// Whether its containers can save their states.
+    saves: AtomicBool,
+    /// Odd while the containers have been asked for their states, and have not taken back what they gave up.
+    turn: AtomicU64,
     /// Wakes the thread that looks after it.
     pub(crate) bell: OwnedFd,
 }
 
 impl Host {
-    pub(crate) fn new(id: chi_pool_id, orders: HostOrders) -> std::io::Result<Host> {
+    pub(crate) fn new(id: chi_pool_id, orders: HostOrders, first: First) -> std::io::Result<Host> {
         let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let none =
             Failure::new(chimaera_abi::CHI_UNAVAILABLE, "the module host has not been started");
@@ -62,8 +80,19 @@ impl Host {
             waiters: Vec::new(),
             restarts: VecDeque::new(),
             ending: None,
+            succeeded: false,
+            killed: None,
         };
-        Ok(Host { id, orders, state: Mutex::new(state), restarts: AtomicU32::new(0), bell })
+        Ok(Host {
+            id,
+            orders,
+            state: Mutex::new(state),
+            restarts: AtomicU32::new(0),
+            first: Mutex::new(first),
+            saves: AtomicBool::new(false),
+            turn: AtomicU64::new(0),
+            bell,
+        })
     }
 
     /// What it is doing.
@@ -119,6 +148,69 @@ impl Host {
     /// Has the process destroy its containers and end, until this time.
     pub(crate) fn end(&self, until: Instant) {
         lock(&self.state).ending.get_or_insert(until);
+        self.ring();
+    }
+
+    /// As `end`, when a successor has the states of the containers.
+    pub(crate) fn end_succeeded(&self, until: Instant) {
+        lock(&self.state).succeeded = true;
+        self.end(until);
+    }
+
+    /// Whether a successor has the states of the containers.
+    pub(crate) fn is_succeeded(&self) -> bool {
+        lock(&self.state).succeeded
+    }
+
+    /// Has the process killed, if it is this one; another one is started.
+    pub(crate) fn kill(&self, pid: i32, why: &'static str) {
+        lock(&self.state).killed = Some((pid, why));
+        self.ring();
+    }
+
+    /// Why this process must be killed, if it must.
+    pub(crate) fn killed(&self, pid: i32) -> Option<&'static str> {
+        lock(&self.state).killed.filter(|(other, _)| *other == pid).map(|(_, why)| why)
+    }
+
+    /// Takes how the first process begins.
+    pub(crate) fn take_first(&self) -> First {
+        std::mem::take(&mut *lock(&self.first))
+    }
+
+    /// Whether its containers can save their states.
+    pub(crate) fn saves(&self) -> bool {
+        self.saves.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_saves(&self, saves: bool) {
+        self.saves.store(saves, Ordering::Release);
+    }
+
+    /// The turn of saving: another one after each that has begun or ended.
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Acquire)
+    }
+
+    /// Whether the states of the containers have been asked for, and have not been taken back.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.turn() % 2 == 1
+    }
+
+    /// Begins to save, unless a turn has begun or ended since `turn`.
+    pub(crate) fn begin_saving(&self, turn: u64) -> bool {
+        let (before, after) = (Ordering::AcqRel, Ordering::Relaxed);
+        turn.is_multiple_of(2) && self.turn.compare_exchange(turn, turn + 1, before, after).is_ok()
+    }
+
+    /// Ends the turn, or keeps one that has not quite begun from beginning.
+    pub(crate) fn end_saving(&self) {
+        let next = |turn: u64| Some(turn + 2 - turn % 2);
+        // The function always gives a value.
+        let _ = self.turn.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
+    }
+
+    fn ring(&self) {
         // It fails only if the counter is full, and then an event is already pending.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
@@ -133,8 +225,12 @@ impl Host {
 #[derive(Default)]
 pub(crate) struct Hosts {
     all: Mutex<HashMap<chi_pool_id, Arc<Host>>>,
+    /// Those that are about to take the places of others.
+    candidates: Mutex<HashMap<chi_pool_id, Arc<Host>>>,
     /// In a module host: its daemon.
     daemon: OnceLock<Arc<Peer>>,
+    /// In a module host: states are being saved or loaded, which takes memory.
+    has_states: AtomicBool,
 }
 
 impl Hosts {
@@ -155,6 +251,40 @@ impl Hosts {
 
     pub(crate) fn remove(&self, id: chi_pool_id) -> Option<Arc<Host>> {
         lock(&self.all).remove(&id)
+    }
+
+    /// The host that is about to take the place of the pool's host, if any.
+    pub(crate) fn candidate(&self, id: chi_pool_id) -> Option<Arc<Host>> {
+        lock(&self.candidates).get(&id).cloned()
+    }
+
+    pub(crate) fn propose(&self, host: Arc<Host>) {
+        lock(&self.candidates).insert(host.id, host);
+    }
+
+    /// Lets the candidate take the place of the pool's host, which is returned.
+    pub(crate) fn elect(&self, id: chi_pool_id) -> Option<Arc<Host>> {
+        let elected = lock(&self.candidates).remove(&id)?;
+        lock(&self.all).insert(id, elected)
+    }
+
+    /// Removes this candidate, or any if it is `None`.
+    pub(crate) fn withdraw(&self, id: chi_pool_id, which: Option<&Arc<Host>>) -> Option<Arc<Host>> {
+        let mut candidates = lock(&self.candidates);
+        let found = candidates.get(&id)?;
+        match which.is_none_or(|which| Arc::ptr_eq(which, found)) {
+            true => candidates.remove(&id),
+            false => None,
+        }
+    }
+
+    /// Whether this module host is saving or loading states.
+    pub(crate) fn has_states(&self) -> bool {
+        self.has_states.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_has_states(&self, has: bool) {
+        self.has_states.store(has, Ordering::Relaxed);
     }
 
     /// The daemon of this module host; `None` in a daemon.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chimaera_abi::{CHI_FAILED, CHI_METHOD_NODE_FAILURE};
+use chimaera_abi::{CHI_ADMIN_RESET_POOL, CHI_FAILED, CHI_METHOD_NODE_FAILURE, CHI_OK};
 use chimaera_ipc::wire::{self, Kind, Message, Received};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use super::foreign;
 use super::links::{self, NO_WORKER};
 use crate::config::{Config, Error, HostOrders};
+use crate::failure::Failure;
 use crate::host::Peer;
 use crate::scheduler::{with_current, ControlCommand, Shared, Worker, WorkerMessage};
 use crate::session::SessionRef;
@@ -26,8 +27,9 @@ const MOST_ORDERS: u64 = 16 << 20;
 const BACKLOG_LOOK: Duration = Duration::from_millis(1);
 
 /// Makes this process the module host of the daemon that is at the other end of its standard input, with
-/// which it dies. Returns the configuration of its runtime and the connection.
-pub(crate) fn receive_orders() -> Result<(Config, OwnedFd), Error> {
+/// which it dies. Returns the configuration of its runtime, the connection, and the states with which its
+/// pool begins.
+pub(crate) fn receive_orders() -> Result<(Config, OwnedFd, Option<OwnedFd>), Error> {
     let failed = |what: &str| Error::Config(format!("this process is no module host: {what}"));
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| Error::io("asking to die with the daemon", error))?;
@@ -38,23 +40,24 @@ pub(crate) fn receive_orders() -> Result<(Config, OwnedFd), Error> {
     let io = |error: std::io::Error| Error::io("receiving what to run", error);
     let no_socket = |_| failed("its standard input is not a connection to a daemon");
     wire::ready(socket.as_fd(), PollFlags::IN, Instant::now() + ORDERS_BOUND).map_err(no_socket)?;
-    let (message, mut fds) = match wire::receive(socket.as_fd()).map_err(no_socket)? {
+    let (message, fds) = match wire::receive(socket.as_fd()).map_err(no_socket)? {
         Received::Message(message, fds) if message.kind == Kind::Orders => (message, fds),
         _ => return Err(failed("it was not told what to run")),
     };
     let length = message.words[0].min(MOST_ORDERS);
-    let memfd = fds.pop().ok_or_else(|| failed("it was not told what to run"))?;
+    let mut fds = fds.into_iter();
+    let memfd = fds.next().ok_or_else(|| failed("it was not told what to run"))?;
     let mut bytes = vec![0; length as usize];
     let file = File::from(memfd);
     std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0).map_err(io)?;
     let orders = String::from_utf8(bytes).ok().and_then(|text| HostOrders::decode(&text));
     let orders = orders.ok_or_else(|| failed("the daemon is of another version"))?;
-    Ok((Config::of_orders(orders), socket))
+    Ok((Config::of_orders(orders), socket, fds.next()))
 }
 
-/// Tells the daemon that the pool is ready.
-pub(crate) fn ready(peer: &Peer) {
-    tell(peer, &Message::new(Kind::Ready, &[]));
+/// Tells the daemon that the pool is ready; `saves` if its containers can save their states.
+pub(crate) fn ready(peer: &Peer, saves: bool) {
+    tell(peer, &Message::new(Kind::Ready, &[saves.into()]));
 }
 
 /// Tells the daemon why the pool cannot be created.
@@ -69,11 +72,69 @@ fn tell(peer: &Peer, message: &Message) {
     let _ = wire::send(peer.socket.as_fd(), message, &[]);
 }
 
-/// Tells a container, by its number, of a loss: the reason, `CHI_REASON_*`, and the same in words.
-pub(crate) type TellOfFailure = fn(&Worker, &Message);
+/// The pool of a module host. Its functions run on a coroutine of a worker.
+pub(crate) trait HostedPool: Send + Sync + 'static {
+    /// Runs `kNodeFailure` in a container, as the message says.
+    fn tell_of_failure(&self, worker: &Worker, message: &Message);
+
+    /// Holds the pool's tasks, waits for the end of those in it, for `bound` at most, and has the containers
+    /// save their states for this purpose, a `CHI_SAVED_*`. The states are a saved pool in a sealed memfd.
+    /// `number` is that of the daemon's question.
+    fn save(
+        &self,
+        worker: &Worker,
+        number: u64,
+        purpose: u32,
+        bound: Duration,
+    ) -> Result<OwnedFd, Failure>;
+
+    /// Has the containers take back what they gave up for questions before this one, and the pool take tasks.
+    /// What is being saved is given up.
+    fn resume(&self, worker: &Worker, number: u64) -> Result<(), Failure>;
+
+    /// Destroys the containers, whose states a successor has.
+    fn discard(&self, worker: &Worker);
+}
+
+/// Has a worker do something for the daemon.
+fn on_worker(
+    shared: &Shared,
+    pool: &Arc<dyn HostedPool>,
+    method: u32,
+    work: impl FnOnce(&Worker, &dyn HostedPool) + Send + 'static,
+) {
+    let pool = pool.clone();
+    let run = move || {
+        with_current(|worker| work(worker.expect("messages are read by workers"), &*pool));
+    };
+    // One worker gets all of it, in order. If a method keeps it, others take its messages over.
+    shared.mailbox(0).send(WorkerMessage::Run(method, Box::new(run)));
+}
+
+/// Answers the daemon's question with this number.
+fn answer(worker: &Worker, number: u64, result: Result<Option<OwnedFd>, Failure>) {
+    let daemon = worker.shared.hosts.daemon().expect("a module host has a daemon");
+    let (status, text, states) = match result {
+        Ok(states) => (CHI_OK, String::new(), states),
+        Err(Failure { status, message }) => (status, message, None),
+    };
+    let message = Message::new(Kind::Done, &[number, u64::from(status as u32)]).saying(text);
+    let sent: Vec<_> = states.iter().map(AsFd::as_fd).collect();
+    // If it fails, the daemon is gone, and this process is about to end.
+    let _ = wire::send(daemon.socket.as_fd(), &message, &sent);
+}
+
+/// Ends this process once the containers are destroyed, whose states a successor has.
+fn end_succeeded(worker: &Worker, pool: &dyn HostedPool) -> ! {
+    pool.discard(worker);
+    worker.shared.config.flush_log();
+    last_words::give_up();
+    // SAFETY: the function ends the process, whatever other threads do.
+    unsafe { libc::_exit(0) }
+}
 
 /// Listens to the daemon until this process ends.
-pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, tell: TellOfFailure) {
+pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, pool: &Arc<dyn HostedPool>) {
     let mut sessions: Vec<SessionRef> = Vec::new();
     loop {
         let backlog = sessions.iter().any(|session| {
@@ -85,25 +146,37 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, tell: TellOfFailure
         // An interrupted wait is repeated.
         let _ = rustix::event::poll(&mut fds, backlog.then_some(&pause));
         match wire::receive(socket) {
-            Ok(Received::Message(message, _)) if message.kind == Kind::End => {
-                shared.command(ControlCommand::Stop);
-            }
-            Ok(Received::Message(message, _)) if message.kind == Kind::NodeFailure => {
-                let told = move || {
-                    with_current(|worker| {
-                        let worker = worker.expect("messages are read by workers");
-                        tell(worker, &message);
+            Ok(Received::Message(message, fds)) => match message.kind {
+                Kind::End if message.words[0] != 0 => {
+                    let end = |worker: &Worker, pool: &dyn HostedPool| end_succeeded(worker, pool);
+                    on_worker(shared, pool, CHI_ADMIN_RESET_POOL, end);
+                }
+                Kind::End => shared.command(ControlCommand::Stop),
+                Kind::NodeFailure => {
+                    on_worker(shared, pool, CHI_METHOD_NODE_FAILURE, move |worker, pool| {
+                        pool.tell_of_failure(worker, &message);
                     });
-                };
-                let message = WorkerMessage::Run(CHI_METHOD_NODE_FAILURE, Box::new(told));
-                shared.mailbox(0).send(message);
-            }
-            Ok(Received::Message(message, _)) if message.kind == Kind::Pool => {
-                foreign::learn(shared, peer, &message);
-            }
-            Ok(Received::Message(message, fds)) => {
-                links::on_message(shared, peer, &message, fds, &mut sessions);
-            }
+                }
+                Kind::Save => {
+                    let [number, purpose, bound, ..] = message.words;
+                    on_worker(shared, pool, CHI_ADMIN_RESET_POOL, move |worker, pool| {
+                        let bound = Duration::from_millis(bound);
+                        let saved = pool.save(worker, number, purpose as u32, bound);
+                        answer(worker, number, saved.map(Some));
+                    });
+                }
+                Kind::Resume => {
+                    let number = message.words[0];
+                    on_worker(shared, pool, CHI_ADMIN_RESET_POOL, move |worker, pool| {
+                        let resumed = pool.resume(worker, number);
+                        answer(worker, number, resumed.map(|()| None));
+                    });
+                }
+                Kind::Pool => foreign::learn(shared, peer, &message),
+                _ => {
+                    links::on_message(shared, peer, &message, fds, &mut sessions);
+                }
+            },
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             _ => break,
         }

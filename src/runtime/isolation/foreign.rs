@@ -63,6 +63,7 @@ pub(crate) fn foreign_module(name: &str, methods: Methods) -> Module {
         pools: None,
         new_state,
         is_proxy: true,
+        original: None,
     }
 }
 

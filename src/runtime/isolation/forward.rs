@@ -9,6 +9,7 @@ use chimaera_abi::*;
 use chimaera_ipc::arena::Failed;
 use chimaera_ipc::clock;
 
+use super::in_turn::in_turn;
 use crate::coroutine::{Poller, Target, WaitsFor};
 use crate::failure::Failure;
 use crate::host::{Link, LinkOf, Parcel, Peer, Results};
@@ -110,6 +111,13 @@ pub(super) fn go_on(worker: &Worker) -> Result<(), Failure> {
 
 /// The link of this worker to a peer. Fails with the reason if the peer is gone.
 pub(super) fn link_to(worker: &Worker, peer: &Peer) -> Result<Arc<Link>, Failure> {
+    let link =
+        in_turn(worker, peer, || peer.open_link(worker.index), || wait_for_link(worker, peer))?;
+    watch(worker, &link)?;
+    Ok(link)
+}
+
+fn wait_for_link(worker: &Worker, peer: &Peer) -> Result<Arc<Link>, Failure> {
     let until = Instant::now() + BOUND;
     loop {
         let mut waits = false;
@@ -118,10 +126,7 @@ pub(super) fn link_to(worker: &Worker, peer: &Peer) -> Result<Arc<Link>, Failure
             worker.prepare_wait()
         };
         match peer.link_of(worker.index, waiter) {
-            LinkOf::Open(link) => {
-                watch(worker, &link)?;
-                return Ok(link);
-            }
+            LinkOf::Open(link) => return Ok(link),
             LinkOf::Lost(why) => return Err(Failure::new(CHI_FAULT, why)),
             LinkOf::Wait => {}
         }

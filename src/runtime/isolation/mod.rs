@@ -2,16 +2,22 @@
 //! which pass tasks on (`proxy`), and a thread that starts its host and looks after it (`supervisor`).
 //! In the host, the pool is an ordinary one; pools of the daemon have proxies there (`foreign`), and a
 //! thread listens to the daemon (`daemon`). Each side has sessions in the other (`links`), one for each
-//! worker that sends tasks (`forward`). It imports the tables and every room below them.
+//! worker that sends tasks (`forward`), in order (`in_turn`). The states of the containers go from one host to the next
+//! (`succession`). It imports the tables and every room below them.
 
 mod daemon;
 mod foreign;
 mod forward;
+mod in_turn;
 mod links;
 mod proxy;
+mod succession;
 mod supervisor;
 
-pub(crate) use self::daemon::{listen, ready, receive_orders, refuse};
+pub(crate) use self::daemon::{listen, ready, receive_orders, refuse, HostedPool};
 pub(crate) use self::foreign::{find as find_foreign, foreign_module, foreign_object};
 pub(crate) use self::links::end_session_of_host;
 pub(crate) use self::proxy::{isolate, proxy_of};
+pub(crate) use self::succession::{
+    elect, end_succeeded, first, has_ended, kill, propose, resume, save, saves, states_of, withdraw,
+};

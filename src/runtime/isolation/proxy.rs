@@ -8,10 +8,11 @@ use chimaera_abi::*;
 use chimaera_ipc::wire::{self, Kind, Message};
 
 use super::forward::{go_on, link_to, run_there, suspend};
+use super::in_turn::in_turn;
 use super::supervisor;
 use crate::config::{Config, HostLimits, HostOrders};
 use crate::failure::Failure;
-use crate::host::{Host, Peer, Phase};
+use crate::host::{First, Host, Peer, Phase};
 use crate::module::{Method, Module};
 use crate::scheduler::{with_current, Shared, Worker};
 use crate::task::Record;
@@ -35,12 +36,12 @@ static OPS: chi_container_ops = chi_container_ops {
     aggregate: None,
     serialize: None,
     save: None,
-    load: None,
+    load: Some(load),
     resume: None,
 };
 
 /// The module whose containers pass on the tasks of `module`.
-pub(crate) fn proxy_of(module: &Module) -> Module {
+pub(crate) fn proxy_of(module: &Arc<Module>) -> Module {
     Module {
         name: module.name.clone(),
         version: module.version.clone(),
@@ -57,10 +58,12 @@ pub(crate) fn proxy_of(module: &Module) -> Module {
         pools: module.pools,
         new_state,
         is_proxy: true,
+        original: Some(module.clone()),
     }
 }
 
-/// Prepares the module host of a pool, which its first container starts.
+/// Prepares the module host of a pool, which its first container starts. `first` is how its first process
+/// begins.
 ///
 /// # Errors
 /// There can be none.
@@ -69,6 +72,7 @@ pub(crate) fn isolate(
     id: chi_pool_id,
     (name, params, containers): (&str, &[u8], u32),
     module: &Module,
+    first: First,
 ) -> Result<(), Failure> {
     let config = &shared.config;
     if config.host_program.is_none() {
@@ -96,7 +100,7 @@ pub(crate) fn isolate(
         limits: limits_of(config, name),
         files: shared.durable.files(id),
         crash,
-        recovers: None,
+        begins: None,
         log_level: log.map_or_else(|| "info".to_owned(), |log| log.level()),
         log_json: log.is_some_and(|log| log.is_json()),
         workers: config.workers,
@@ -110,10 +114,13 @@ pub(crate) fn isolate(
         long_task_warning: config.long_task_warning,
         stop_grace: config.stop_grace,
     };
-    let host = Host::new(id, orders)
-        .map_err(|error| Failure::new(CHI_IO, format!("creating a module host: {error}")))?;
+    let host = Host::new(id, orders, first).map_err(not_created)?;
     shared.hosts.add(Arc::new(host));
     Ok(())
+}
+
+pub(super) fn not_created(error: std::io::Error) -> Failure {
+    Failure::new(CHI_IO, format!("creating a module host: {error}"))
 }
 
 /// What the module host of the pool with this name may use.
@@ -127,7 +134,8 @@ unsafe extern "C" fn new_state(id: *const chi_pool_id, _: *const c_char) -> *mut
         let worker = worker.expect("containers are constructed on workers");
         // SAFETY: by the contract, the id is readable.
         let id = unsafe { *id };
-        let host = worker.shared.hosts.get(id);
+        let hosts = &worker.shared.hosts;
+        let host = hosts.candidate(id).or_else(|| hosts.get(id));
         let host = host.ok_or_else(|| Failure::new(CHI_INTERNAL, "its module host is unknown"));
         let started = host.and_then(|host| start(worker, &host).map(|()| host));
         match started {
@@ -153,7 +161,7 @@ fn start(worker: &Worker, host: &Arc<Host>) -> Result<(), Failure> {
 }
 
 /// The process of a host, once it is running. While it is being started, `go_on` is asked whether to wait.
-fn peer_of(
+pub(super) fn peer_of(
     worker: &Worker,
     host: &Host,
     go_on: impl Fn() -> Result<(), Failure>,
@@ -177,6 +185,11 @@ unsafe extern "C" fn init(
     _: *const chi_pool_id,
     _: *const c_char,
 ) -> chi_status {
+    CHI_OK
+}
+
+/// The host has loaded the state before it was ready.
+unsafe extern "C" fn load(_: *mut chi_container, _: *mut chi_state) -> chi_status {
     CHI_OK
 }
 
@@ -264,7 +277,11 @@ unsafe fn pass_on(
     task: *mut chi_task,
     method: &Method,
 ) -> Result<(), Failure> {
-    let peer = peer_of(worker, host, || go_on(worker))?;
+    let running = || match host.phase() {
+        Phase::Running(peer) => Some(peer),
+        _ => None,
+    };
+    let peer = in_turn(worker, host, running, || peer_of(worker, host, || go_on(worker)))?;
     let lost = |why: &str| {
         let message = format!("{} of pool '{}': {why}", method.name, host.orders.name);
         Failure::new(CHI_FAULT, message)

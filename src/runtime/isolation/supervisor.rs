@@ -18,8 +18,9 @@ use rustix::process::{Pid, PidfdFlags};
 
 use super::foreign;
 use super::links::{self, wake_all};
+use crate::config::Beginning;
 use crate::failure::Failure;
-use crate::host::{Host, Peer, Phase};
+use crate::host::{First, Host, Peer, Phase};
 use crate::scheduler::cancel::cancel_container;
 use crate::scheduler::{loss, Shared};
 use crate::session::SessionRef;
@@ -49,13 +50,16 @@ pub(super) fn start(shared: &Arc<Shared>, host: &Arc<Host>) {
 }
 
 fn supervise(shared: &Arc<Shared>, host: &Arc<Host>) {
-    // A host that is started after a quarantine recovers what crashed before it, too.
-    let mut recovers = (host.history().0 > 0).then(|| "the pool was reset".to_owned());
+    let mut first = host.take_first();
+    if host.history().0 > 0 {
+        // A host that is started after a quarantine recovers what crashed before it, too.
+        first.begins = Some(crashed("the pool was reset".to_owned()));
+    }
     let mut is_first = true;
     // Who depends on the pool has been told that it is lost.
     let mut is_lost = false;
     loop {
-        let ended = Process::spawn(shared, host, recovers.as_deref())
+        let ended = Process::spawn(shared, host, std::mem::take(&mut first))
             .map(|process| process.serve(shared, host, is_lost));
         let (why, was_ready) = match ended {
             Ok(Ended::AsTold) => return wake_all(shared, host.enter(Phase::Ended)),
@@ -74,6 +78,18 @@ fn supervise(shared: &Arc<Shared>, host: &Arc<Host>) {
             return wake_all(shared, host.enter(Phase::Failed(failure)));
         }
         is_first = false;
+        if host.is_saving() {
+            // Its states are about to go to a successor, or to be taken back.
+            while host.is_saving() && host.ending().is_none() {
+                std::thread::sleep(PAUSE);
+            }
+            if host.ending().is_some() {
+                return wake_all(shared, host.enter(Phase::Ended));
+            }
+            if was_ready {
+                tell_dependants(shared, host, &why);
+            }
+        }
         is_lost |= was_ready;
         let most = host.orders.limits.restarts;
         if !host.may_restart(most) {
@@ -81,9 +97,13 @@ fn supervise(shared: &Arc<Shared>, host: &Arc<Host>) {
         }
         let pool = &*host.orders.name;
         tracing::error!(pool, why = &*why, "a module host is lost; another one is started");
-        recovers = Some(why);
+        first.begins = Some(crashed(why));
         std::thread::sleep(PAUSE);
     }
+}
+
+fn crashed(text: String) -> Beginning {
+    Beginning { reason: CHI_REASON_CRASHED, text }
 }
 
 /// Learns of the loss of a module host, once it is certain and before another one is started. Who depends
@@ -92,9 +112,13 @@ fn on_lost(shared: &Shared, host: &Host, peer: &Peer, why: &str, is_told: bool) 
     wake_all(shared, host.enter(Phase::Starting));
     wake_all(shared, peer.lose(why));
     if is_told {
-        let pool = &*host.orders.name;
-        loss::pool_lost(shared, host.id, pool, format!("pool '{pool}' is lost: {why}"));
+        tell_dependants(shared, host, why);
     }
+}
+
+fn tell_dependants(shared: &Shared, host: &Host, why: &str) {
+    let pool = &*host.orders.name;
+    loss::pool_lost(shared, host.id, pool, format!("pool '{pool}' is lost: {why}"));
 }
 
 /// Puts the pool of a host that ends too often in quarantine.
@@ -134,11 +158,7 @@ struct Process {
 }
 
 impl Process {
-    fn spawn(
-        shared: &Arc<Shared>,
-        host: &Host,
-        recovers: Option<&str>,
-    ) -> std::io::Result<Process> {
+    fn spawn(shared: &Arc<Shared>, host: &Host, first: First) -> std::io::Result<Process> {
         let program = shared.config.host_program.as_ref().expect("`isolate` has checked it");
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
@@ -159,14 +179,15 @@ impl Process {
             .process_group(0)
             .spawn()?;
         let orders = crate::config::HostOrders {
-            recovers: recovers.map(str::to_owned),
+            begins: first.begins,
             log_level: match &shared.config.log {
                 Some(log) => log.level(),
                 None => host.orders.log_level.clone(),
             },
             ..host.orders.clone()
         };
-        let prepared = prepare(&child, &ours, &orders.encode());
+        let states = first.states.as_ref().map(|(states, _)| states);
+        let prepared = prepare(&child, &ours, &orders.encode(), states);
         let pidfd = match prepared {
             Ok(pidfd) => pidfd,
             Err(error) => {
@@ -196,7 +217,8 @@ impl Process {
             if let (Some(_), false) = (host.ending(), told) {
                 told = true;
                 // If it fails, the process is gone.
-                let _ = wire::send(self.peer.socket.as_fd(), &Message::new(Kind::End, &[]), &[]);
+                let end = Message::new(Kind::End, &[host.is_succeeded().into()]);
+                let _ = wire::send(self.peer.socket.as_fd(), &end, &[]);
             }
             let until = match (host.ending(), ready || refusal.is_some()) {
                 (Some(until), _) => Some(until),
@@ -208,6 +230,10 @@ impl Process {
                     true => "did not end in time, and was killed",
                     false => "was not ready after 60 s, and was killed",
                 });
+                break;
+            }
+            if let Some(why) = host.killed(self.peer.pid) {
+                overdue = Some(why);
                 break;
             }
             let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -223,6 +249,7 @@ impl Process {
                     Ok(Received::Message(message, fds)) => match message.kind {
                         Kind::Ready if !ready => {
                             ready = true;
+                            host.set_saves(message.words[0] != 0);
                             let pool = &*host.orders.name;
                             tracing::info!(pool, pid = self.peer.pid, "a module host is ready");
                             let phase = Phase::Running(self.peer.clone());
@@ -237,6 +264,15 @@ impl Process {
                             let answer = foreign::describe(shared, &message);
                             // If it fails, the process is gone.
                             let _ = wire::send(self.peer.socket.as_fd(), &answer, &[]);
+                        }
+                        Kind::Done => {
+                            let [number, status, ..] = message.words;
+                            let answer = match status as u32 as chi_status {
+                                CHI_OK => Ok(fds.into_iter().next()),
+                                status => Err(Failure::new(status, message.text)),
+                            };
+                            let waiter = self.peer.answered(number, answer);
+                            waiter.into_iter().for_each(|waiter| shared.wake(waiter));
                         }
                         Kind::Refused if message.words[1] == links::NO_WORKER => {
                             refusal = Some(Failure::new(message.status(), message.text));
@@ -259,7 +295,7 @@ impl Process {
         let end = describe_end(host, self.peer.pid, status, overdue);
         let ended = match (refusal, told) {
             (_, true) => {
-                if overdue.is_some() || !is_clean {
+                if ready && (overdue.is_some() || !is_clean) {
                     tracing::warn!(
                         pool = &*host.orders.name,
                         why = &*end,
@@ -272,7 +308,8 @@ impl Process {
             (None, false) => Ended::Lost { why: end.clone(), was_ready: ready },
         };
         let is_told = matches!(ended, Ended::Lost { was_ready: true, .. });
-        on_lost(shared, host, &self.peer, &end, is_told && host.ending().is_none());
+        let is_told = is_told && host.ending().is_none() && !host.is_saving();
+        on_lost(shared, host, &self.peer, &end, is_told);
         for session in &self.sessions {
             links::end(shared, session);
         }
@@ -312,8 +349,13 @@ impl Process {
     }
 }
 
-/// Sends its orders to a new process. Returns its pidfd.
-fn prepare(child: &Child, socket: &OwnedFd, orders: &str) -> std::io::Result<OwnedFd> {
+/// Sends its orders to a new process, and the states with which it begins. Returns its pidfd.
+fn prepare(
+    child: &Child,
+    socket: &OwnedFd,
+    orders: &str,
+    states: Option<&OwnedFd>,
+) -> std::io::Result<OwnedFd> {
     let pid =
         Pid::from_raw(child.id() as i32).ok_or_else(|| std::io::Error::other("no process id"))?;
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
@@ -321,7 +363,8 @@ fn prepare(child: &Child, socket: &OwnedFd, orders: &str) -> std::io::Result<Own
     let mut file = File::from(memfd);
     file.write_all(orders.as_bytes())?;
     let message = Message::new(Kind::Orders, &[orders.len() as u64]);
-    wire::send(socket.as_fd(), &message, &[file.as_fd()])?;
+    let sent: Vec<_> = [file.as_fd()].into_iter().chain(states.map(AsFd::as_fd)).collect();
+    wire::send(socket.as_fd(), &message, &sent)?;
     Ok(pidfd)
 }
 

@@ -81,9 +81,16 @@ pub(crate) struct Module {
     pub(crate) new_state: NewState,
     /// Its containers pass tasks on to another process.
     pub(crate) is_proxy: bool,
+    /// The module whose containers run in module hosts, if this is its proxy in a daemon.
+    pub(crate) original: Option<Arc<Module>>,
 }
 
 impl Module {
+    /// The module that was loaded: this one, or the one that this is the proxy of.
+    pub(crate) fn itself(self: &Arc<Module>) -> &Arc<Module> {
+        self.original.as_ref().unwrap_or(self)
+    }
+
     pub(crate) fn language(&self) -> &'static str {
         match self.language {
             CHI_LANG_CPP => "C++",
@@ -420,6 +427,7 @@ impl Modules {
             pools,
             new_state,
             is_proxy: false,
+            original: None,
         })
     }
 }

@@ -561,6 +561,7 @@ mod tests {
             pools: None,
             new_state: no_state,
             is_proxy: false,
+            original: None,
         };
         Arc::new(Pool::new(
             id,

@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chimaera_abi::chi_task_node;
+use chimaera_abi::{
+    chi_task_node, CHI_ADMIN_CREATE_POOL, CHI_ADMIN_POOL_MAJOR, CHI_ADMIN_RESET_POOL,
+};
 
 use super::deadlock;
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
@@ -244,7 +246,8 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
         }
         return;
     }
-    if let Some(bound) = shared.config.kill_after().filter(|bound| seen.since.elapsed() >= *bound) {
+    let bound = shared.config.kill_after().filter(|_| !is_bounded_by_daemon(seen));
+    if let Some(bound) = bound.filter(|bound| seen.since.elapsed() >= *bound) {
         end_host(shared, &overstayed(shared, seen, bound));
     }
     seen.ticks += 1;
@@ -272,6 +275,14 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
         seen.reports = due;
         report(shared, seen, "has not yielded its worker; it should yield, or be split up");
     }
+}
+
+/// Whether a module host creates its pool, or saves its states, which may be large: the daemon bounds that.
+fn is_bounded_by_daemon(seen: &Seen) -> bool {
+    let methods = [CHI_ADMIN_CREATE_POOL, CHI_ADMIN_RESET_POOL];
+    seen.running
+        .parts()
+        .is_some_and(|(slot, method)| slot == CHI_ADMIN_POOL_MAJOR && methods.contains(&method))
 }
 
 /// How many reports should have been made of a task that has kept its worker for `time`, if the
@@ -347,7 +358,7 @@ fn overstayed(shared: &Shared, seen: &Seen, bound: Duration) -> String {
 
 /// Ends a module host that breaks one of its limits.
 #[cold]
-fn end_host(shared: &Shared, why: &str) -> ! {
+pub(crate) fn end_host(shared: &Shared, why: &str) -> ! {
     tracing::error!("{why}: the module host ends");
     shared.config.flush_log();
     if let Some(orders) = &shared.config.orders {
@@ -363,6 +374,10 @@ fn end_host(shared: &Shared, why: &str) -> ! {
 /// Ends a module host that uses more memory than it may.
 fn check_memory(shared: &Shared) {
     let Some(most) = shared.config.host_memory() else { return };
+    if shared.hosts.has_states() {
+        // The states are in memory, too, for that time.
+        return;
+    }
     let used = crate::sys::own_memory().unwrap_or(0);
     if used > most {
         let why = format!("it uses {used} bytes of memory, more than its {most} (memory_limit)");

@@ -387,7 +387,7 @@ fn a_host_that_takes_too_much_memory_ends() {
 }
 
 #[test]
-fn containers_recover_in_a_new_host_and_can_be_moved_nowhere() {
+fn containers_recover_in_a_new_host() {
     let files = Options::new().file(artefacts::rust_life(1));
     in_client!(isolated(files, &[life::MODULE], ""), |site| {
         let ipc = connect();
@@ -407,11 +407,6 @@ fn containers_recover_in_a_new_host_and_can_be_moved_nowhere() {
             assert_eq!((found.recovered.get(), found.reason.get()), (1, CHI_REASON_CRASHED));
             let why = found.message_text.to_string().unwrap();
             assert!(why.contains("was killed by SIGKILL"), "{why}");
-        }
-        for action in [&["pool", "migrate", "far"][..], &["pool", "save", "far", "/tmp/nowhere"]] {
-            let refused = site.cli(action);
-            assert_eq!(refused.code, 1);
-            assert!(refused.stderr.contains("isolation: process"), "{}", refused.stderr);
         }
     });
 }

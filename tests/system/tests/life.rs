@@ -46,6 +46,27 @@ macro_rules! in_both_languages {
     };
 }
 
+/// Options with the module in processes of its own.
+fn isolated(options: Options) -> Options {
+    options.config("workers: 2\nmodule_hosts: {modules: [\"test:life\"]}\n")
+}
+
+/// Tests of the module in either language, in the daemon and in a process of its own.
+macro_rules! wherever_it_runs {
+    ($($(#[$doc:meta])* fn $name:ident($site:ident) $body:block)*) => {
+        mod anywhere {
+            use super::*;
+            $($(#[$doc])* mod $name {
+                use super::*;
+                #[test] fn in_cpp() { in_client!(options(), |$site| $body); }
+                #[test] fn in_rust() { in_client!(rust_options(), |$site| $body); }
+                #[test] fn in_cpp_isolated() { in_client!(isolated(options()), |$site| $body); }
+                #[test] fn in_rust_isolated() { in_client!(isolated(rust_options()), |$site| $body); }
+            })*
+        }
+    };
+}
+
 #[derive(Clone, Copy)]
 struct Pool {
     ipc: Ipc,
@@ -183,7 +204,7 @@ fn no_migration(site: &Site, more: &[&str]) -> String {
     output.stderr
 }
 
-in_both_languages! {
+wherever_it_runs! {
     /// A periodic task goes over between two runs.
     fn a_periodic_task_goes_over(site) {
         let pool = Pool::new(connect(), "");
@@ -247,40 +268,6 @@ in_both_languages! {
         assert_eq!(pool.add("key 7", 1), 4951);
     }
 
-    /// The destructor of a container that has been replaced is in nobody's way.
-    fn an_old_container_may_fail_to_be_destroyed(site) {
-        let pool = Pool::new(connect(), "");
-        for (times, fail) in [(1, Fail::CrashDestructor), (2, Fail::HangDestructor)] {
-            pool.value(life::FAIL, fail as u64, 0).call().unwrap();
-            assert_eq!(pool.add("key", 1), times);
-            let before = pool.state();
-            assert_eq!(migrate(site)["containers"], 1);
-            assert_ne!(pool.state().object, before.object);
-        }
-        assert_eq!(pool.add("key", 1), 3);
-        migrate(site);
-    }
-
-    /// One of several containers is migrated; the others are the same objects as before.
-    fn one_container_of_several_is_migrated(site) {
-        let ipc = connect();
-        site.cli(&["pool", "create", "life", "--module", life::MODULE, "--containers", "3"]).ok();
-        let pool = Pool { ipc, id: ipc.find_pool("life").unwrap() };
-        for i in 0..300 {
-            pool.add(&format!("key {i}"), 1);
-        }
-        let before: Vec<State> = (0..3).map(|n| pool.state_of(n)).collect();
-        assert_eq!(before.iter().map(|one| one.count).sum::<u64>(), 300);
-        let done = site.cli(&["pool", "migrate", "life", "--container", "1", "--json"]).ok().json();
-        assert_eq!(done["containers"], 1);
-        let after: Vec<State> = (0..3).map(|n| pool.state_of(n)).collect();
-        assert_eq!((&after[0], &after[2]), (&before[0], &before[2]));
-        assert_ne!(after[1].object, before[1].object);
-        assert_eq!((after[1].count, after[1].entries), (before[1].count, before[1].entries));
-        let why = no_migration(site, &["--container", "3"]);
-        assert!(why.contains("pool 'life' has no container 3: it has 3, from 0"), "{why}");
-    }
-
     /// Clients that keep tasks in flight notice nothing: each task ends once, and counts once.
     fn tasks_in_flight_end_once_each(site) {
         let pool = Pool::new(connect(), "");
@@ -292,6 +279,7 @@ in_both_languages! {
     }
 
     /// Tasks in the pool end before it is changed, with the subtasks that they send meanwhile, which are not
+
     /// held.
     fn tasks_in_the_pool_end_with_their_subtasks(site) {
         let pool = Pool::new(connect(), "");
@@ -366,6 +354,42 @@ in_both_languages! {
             },
             before.object
         );
+    }
+}
+
+in_both_languages! {
+    /// The destructor of a container that has been replaced is in nobody's way.
+    fn an_old_container_may_fail_to_be_destroyed(site) {
+        let pool = Pool::new(connect(), "");
+        for (times, fail) in [(1, Fail::CrashDestructor), (2, Fail::HangDestructor)] {
+            pool.value(life::FAIL, fail as u64, 0).call().unwrap();
+            assert_eq!(pool.add("key", 1), times);
+            let before = pool.state();
+            assert_eq!(migrate(site)["containers"], 1);
+            assert_ne!(pool.state().object, before.object);
+        }
+        assert_eq!(pool.add("key", 1), 3);
+        migrate(site);
+    }
+
+    /// One of several containers is migrated; the others are the same objects as before.
+    fn one_container_of_several_is_migrated(site) {
+        let ipc = connect();
+        site.cli(&["pool", "create", "life", "--module", life::MODULE, "--containers", "3"]).ok();
+        let pool = Pool { ipc, id: ipc.find_pool("life").unwrap() };
+        for i in 0..300 {
+            pool.add(&format!("key {i}"), 1);
+        }
+        let before: Vec<State> = (0..3).map(|n| pool.state_of(n)).collect();
+        assert_eq!(before.iter().map(|one| one.count).sum::<u64>(), 300);
+        let done = site.cli(&["pool", "migrate", "life", "--container", "1", "--json"]).ok().json();
+        assert_eq!(done["containers"], 1);
+        let after: Vec<State> = (0..3).map(|n| pool.state_of(n)).collect();
+        assert_eq!((&after[0], &after[2]), (&before[0], &before[2]));
+        assert_ne!(after[1].object, before[1].object);
+        assert_eq!((after[1].count, after[1].entries), (before[1].count, before[1].entries));
+        let why = no_migration(site, &["--container", "3"]);
+        assert!(why.contains("pool 'life' has no container 3: it has 3, from 0"), "{why}");
     }
 
     /// Whatever fails, the old container goes on, with what it gave up.
