@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use std::cell::OnceCell;
 
+use crate::failure::Failure;
+use crate::host::{Link, Parcel, Results};
 use crate::module::{elf, Field, Method};
 use crate::pool::PoolMethod;
 use crate::session::{Session, SessionRef};
@@ -146,4 +148,68 @@ unsafe fn check(record: &Record, session: &Session, base: *const u8, fields: &[F
             }
         }
     }
+}
+
+/// Blocks of private memory, as those of a task that a worker passes on to a module host.
+#[derive(Default)]
+struct Blocks(Vec<Vec<u64>>);
+
+impl Results for Blocks {
+    fn alloc(&mut self, size: u64, _: bool) -> Result<chi_buffer, Failure> {
+        let mut block = vec![0_u64; size.div_ceil(8) as usize];
+        let data = block.as_mut_ptr().cast();
+        self.0.push(block);
+        Ok(chi_buffer { shm_: 1 << 63, data_: data, size_: size })
+    }
+}
+
+/// A vector of this private memory, of which all is used.
+fn private<T>(memory: &mut [T]) -> chi_shm_vector {
+    let size = std::mem::size_of_val(memory) as u64;
+    chi_shm_vector {
+        shm_: 1 << 63,
+        data_: memory.as_mut_ptr().cast(),
+        size_: size,
+        capacity_: size,
+        offset_in_task_: 0,
+        reserved_: 0,
+    }
+}
+
+/// Sends a task to a module host, uses the bytes as what that has made of the arena, and takes the results.
+pub fn parcel_that_comes_back(bytes: &[u8]) {
+    thread_local! {
+        static LINK: OnceCell<(Link, PoolMethod)> = const { OnceCell::new() };
+    }
+    LINK.with(|cell| {
+        let (link, method) = cell.get_or_init(|| {
+            (Link::without_peer().expect("there is memory for a segment"), method())
+        });
+        let (mut text, mut numbers) = ([b't'; 100], [7_u64; 16]);
+        let (mut one, mut two) = ([b'a'; 10], [b'b'; 1000]);
+        let mut words = [private(&mut one), private(&mut two)];
+        let mut body = vec![0_u64; method.task_size / 8];
+        let task = body.as_mut_ptr().cast::<chi_task>();
+        let sent = [private(&mut text), private(&mut numbers), private(&mut words)];
+        // SAFETY: the body has four vectors behind its header, of which the last one is empty.
+        unsafe {
+            let vectors = task.cast::<u8>().add(HEADER).cast::<chi_shm_vector>();
+            sent.iter().enumerate().for_each(|(at, vector)| vectors.add(at).write(*vector));
+            let parcel = Parcel::pack(link, task, method, |_| ());
+            let parcel = parcel.unwrap_or_else(|_| panic!("there is room for a small task"));
+            link.overwrite(bytes);
+            let mut blocks = Blocks::default();
+            let (_, taken) = parcel.unpack(link, task, method, &mut blocks);
+            assert_eq!(link.blocks(), 0, "blocks have leaked");
+            let last = vectors.add(3).read();
+            for vector in [vectors.read(), vectors.add(1).read(), vectors.add(2).read(), last] {
+                let known = blocks.0.iter().map(|block| (block.as_ptr().addr(), 8 * block.len()));
+                let own = sent.iter().map(|one| (one.data_.addr(), one.capacity_ as usize));
+                let mut known = known.chain(own).chain([(0, 0)]);
+                let within =
+                    |(at, size)| at == vector.data_.addr() && vector.size_ as usize <= size;
+                assert!(known.any(within), "{taken:?}: a vector that nobody has allocated");
+            }
+        }
+    });
 }

@@ -69,6 +69,32 @@ impl Link {
         Link { _guard: guard, mapping, doorbell, bell, state, lost }
     }
 
+    /// A link to nobody, with a small segment.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn without_peer() -> std::io::Result<Link> {
+        use rustix::event::{eventfd, EventfdFlags};
+        let layout = chimaera_ipc::layout::Layout::of(chimaera_ipc::layout::MIN_SEGMENT);
+        let segment = chimaera_ipc::segment::create(&layout)?;
+        let mapping = Mapping::new(segment.as_fd(), layout)?;
+        let (doorbell, bell) =
+            (eventfd(0, EventfdFlags::CLOEXEC)?, eventfd(0, EventfdFlags::CLOEXEC)?);
+        let guard = Guard::new(&mapping, doorbell.as_fd())
+            .ok_or_else(|| std::io::Error::other("too many segments"))?;
+        Ok(Link::new(mapping, guard, doorbell, bell))
+    }
+
+    /// Writes bytes over the arena from which parcels are allocated, as the other side may at any time.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn overwrite(&self, bytes: &[u8]) {
+        let layout = *self.mapping.layout();
+        let len = bytes.len().min((layout.runtime_arena - layout.client_arena) as usize);
+        // SAFETY: the arena is inside the segment, and has room for `len` bytes.
+        unsafe {
+            let to = self.mapping.address(layout.client_arena).as_ptr();
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, len);
+        }
+    }
+
     pub(super) fn mapping(&self) -> &Mapping {
         &self.mapping
     }
@@ -88,8 +114,8 @@ impl Link {
     }
 
     /// How many blocks are in use.
-    #[cfg(test)]
-    pub(super) fn blocks(&self) -> u64 {
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn blocks(&self) -> u64 {
         lock(&self.state).arena.live()
     }
 

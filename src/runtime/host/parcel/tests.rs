@@ -1,12 +1,6 @@
 use std::ffi::c_void;
-use std::os::fd::AsFd;
-
-use chimaera_ipc::layout::{Layout, MIN_SEGMENT};
-use chimaera_ipc::segment::{self, Mapping};
-use rustix::event::EventfdFlags;
 
 use super::*;
-use crate::sys::Guard;
 
 const VECTOR: usize = size_of::<chi_shm_vector>();
 const SIZE: usize = HEADER + 2 * VECTOR;
@@ -24,13 +18,7 @@ impl Results for Private {
 }
 
 fn link() -> Link {
-    let layout = Layout::of(MIN_SEGMENT);
-    let fd = segment::create(&layout).unwrap();
-    let mapping = Mapping::new(fd.as_fd(), layout).unwrap();
-    let bell = || rustix::event::eventfd(0, EventfdFlags::CLOEXEC).unwrap();
-    let (doorbell, bell) = (bell(), bell());
-    let guard = Guard::new(&mapping, doorbell.as_fd()).unwrap();
-    Link::new(mapping, guard, doorbell, bell)
+    Link::without_peer().unwrap()
 }
 
 fn string(offset: usize) -> Field {
