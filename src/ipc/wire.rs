@@ -77,10 +77,12 @@ pub enum Kind {
     /// The host has done that: the number of the question and a status; the text says why not. After `Save`,
     /// with the descriptor of a sealed memfd that holds a saved pool.
     Done = 16,
+    /// To the host: the text is the level of its log from now on.
+    LogLevel = 17,
 }
 
 impl Kind {
-    const ALL: [Kind; 16] = [
+    const ALL: [Kind; 17] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Mapped,
@@ -97,6 +99,7 @@ impl Kind {
         Kind::Save,
         Kind::Resume,
         Kind::Done,
+        Kind::LogLevel,
     ];
 }
 

@@ -4,14 +4,16 @@ use chimaera_abi::*;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::isolation::tell_log_level_to_all;
 use crate::log::LogControl;
 use crate::scheduler::Shared;
 
-/// Sets the log level unless `wanted` is empty, and returns the level.
+/// Sets the log level, also that of module hosts, unless `wanted` is empty, and returns the level.
 pub(super) fn level(shared: &Shared, wanted: &str) -> Result<serde_json::Value, Failure> {
     let log = log(shared)?;
     if !wanted.is_empty() {
         log.set_level(wanted).map_err(|why| Failure::new(CHI_INVALID, why))?;
+        tell_log_level_to_all(shared);
     }
     Ok(json!({ "level": log.level() }))
 }

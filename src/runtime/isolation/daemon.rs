@@ -172,6 +172,12 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, pool: &Arc<dyn Host
                         answer(worker, number, resumed.map(|()| None));
                     });
                 }
+                Kind::LogLevel => {
+                    let set = shared.config.log.as_ref().map(|log| log.set_level(&message.text));
+                    if let Some(Err(why)) = set {
+                        tracing::warn!(why, "the log level stays as it is");
+                    }
+                }
                 Kind::Pool => foreign::learn(shared, peer, &message),
                 _ => {
                     links::on_message(shared, peer, &message, fds, &mut sessions);

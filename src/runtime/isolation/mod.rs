@@ -21,3 +21,4 @@ pub(crate) use self::proxy::{isolate, proxy_of};
 pub(crate) use self::succession::{
     elect, end_succeeded, first, has_ended, kill, propose, resume, save, saves, states_of, withdraw,
 };
+pub(crate) use self::supervisor::tell_log_level_to_all;

@@ -139,6 +139,22 @@ fn quarantine(shared: &Shared, host: &Host, why: &str, most: u32) {
     wake_all(shared, host.enter(Phase::Failed(Failure::new(CHI_FAULT, why))));
 }
 
+fn tell_log_level(shared: &Shared, peer: &Peer) {
+    let Some(log) = &shared.config.log else { return };
+    let message = Message::new(Kind::LogLevel, &[]).saying(log.level());
+    // If it fails, the process is gone.
+    let _ = wire::send(peer.socket.as_fd(), &message, &[]);
+}
+
+/// Tells all module hosts the level of the log. Those that are being started get it once they are ready.
+pub(crate) fn tell_log_level_to_all(shared: &Shared) {
+    for host in shared.hosts.all() {
+        if let Phase::Running(peer) = host.phase() {
+            tell_log_level(shared, &peer);
+        }
+    }
+}
+
 /// How a process has ended.
 enum Ended {
     /// It was told to.
@@ -250,6 +266,8 @@ impl Process {
                         Kind::Ready if !ready => {
                             ready = true;
                             host.set_saves(message.words[0] != 0);
+                            // It may have been set since the process was started.
+                            tell_log_level(shared, &self.peer);
                             let pool = &*host.orders.name;
                             tracing::info!(pool, pid = self.peer.pid, "a module host is ready");
                             let phase = Phase::Running(self.peer.clone());

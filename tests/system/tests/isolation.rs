@@ -412,6 +412,26 @@ fn containers_recover_in_a_new_host() {
 }
 
 #[test]
+fn the_log_level_reaches_hosts() {
+    let log = in_client!(isolated(Options::new().model(), &[model::RUST], ""), |site| {
+        let ipc = connect();
+        let [quiet, loud] = ["quiet", "loud"].map(|name| ValuePool::new(ipc, model::RUST, name));
+        site.cli(&["log", "level", "error"]).ok();
+        // Longer than a task may keep its worker without a warning.
+        quiet.call(model::COMPUTE, SECOND / 2, 0);
+        site.cli(&["log", "level", "warn"]).ok();
+        loud.call(model::COMPUTE, SECOND / 2, 0);
+    });
+    if let Some(log) = log {
+        let warned = |pool: &str| {
+            let names = format!("pool=\"{pool}\"");
+            log.lines().any(|line| line.contains("has not yielded") && line.contains(&names))
+        };
+        assert!(warned("loud") && !warned("quiet"), "{log}");
+    }
+}
+
+#[test]
 fn broadcasts_and_locks_are_the_hosts_business() {
     let modules = [spread::MODULE, spread::RUST_MODULE, model::RUST, model::MODULE];
     in_client!(isolated(Options::new().spread().model(), &modules, ""), |_site| {
