@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use chimaera_abi::CHI_DESCRIBE_MODULES;
 use serde_json::{json, Value};
 
+use super::status::host_in_words;
 use crate::context::{Context, Outcome};
 use crate::table;
 
@@ -38,6 +39,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             out += &line;
             if args.methods {
                 out += &format!("    {}\n", methods(module));
+            }
+            let hosts = list(&module["pools"]).iter().map(|pool| &pool["host"]);
+            for host in hosts.filter(|host| host.is_object()) {
+                out += &format!("    module host of {}\n", host_in_words(host));
             }
             for file in list(&module["changed"]) {
                 out += &format!(

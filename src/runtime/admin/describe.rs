@@ -161,6 +161,7 @@ fn modules(shared: &Shared) -> serde_json::Value {
                 "version": pool.module().version,
                 "current": Arc::ptr_eq(pool.module().itself(), &module),
                 "isolation": isolation_of(pool).name(),
+                "host": shared.hosts.get(pool.id).map(|host| describe_host(&host)),
                 "since_ms": pool.since.elapsed().as_millis() as u64,
             })
         });

@@ -319,6 +319,11 @@ fn a_host_ends_in_order_when_the_daemon_stops() {
         .ok()
         .stdout
         .contains(&format!("cache: process {host}, running")));
+    let says = format!("module host of cache: process {host}, running");
+    for command in [&["modules"][..], &["pool", "show", "cache"], &["pool", "list"]] {
+        let output = daemon.cli(command).ok();
+        assert!(output.stdout.contains(&says), "{output:?}");
+    }
     // A service manager sends this to all processes of a service.
     kill_process(Pid::from_raw(host).unwrap(), Signal::TERM).unwrap();
     let create = ["pool", "create", "far", "--module", "chimaera:kv", "--isolation", "process"];
