@@ -6,9 +6,9 @@ use std::time::Instant;
 use chimaera_abi::*;
 
 use super::destruction::{destroy_until, Why};
-use super::lifecycle::{destroy_task, destruct_all, discard};
+use super::lifecycle::{destroy_task, destruct_all};
 use super::replacement::{resume, save_containers, Progress};
-use super::restart::can_save;
+use super::restart::{can_save, discard_saved};
 use crate::failure::Failure;
 use crate::pool::Pool;
 use crate::scheduler::Worker;
@@ -31,7 +31,7 @@ fn close(worker: &Worker, pool: &Pool) -> Result<(), Failure> {
     let saved = if is_durable { save(worker, pool) } else { Ok(false) };
     match saved {
         Ok(true) => {
-            pool.containers().iter().for_each(|container| discard(container));
+            discard_saved(worker, &[pool]);
             return Ok(());
         }
         Ok(false) => {}

@@ -142,11 +142,16 @@ pub(crate) fn restore(
 
 /// Destroys the containers of pools that a successor has taken over.
 pub(crate) fn discard_all(worker: &Worker, hold: &Hold) {
+    let pools = hold.pools.iter().filter(|pool| pool.id.major_ != CHI_ADMIN_POOL_MAJOR);
+    discard_saved(worker, &pools.map(|pool| &**pool).collect::<Vec<_>>());
+}
+
+/// Destroys the containers of pools that have saved their states for others.
+pub(super) fn discard_saved(worker: &Worker, pools: &[&Pool]) {
     let shared = &worker.shared;
-    let pools = || hold.pools.iter().filter(|pool| pool.id.major_ != CHI_ADMIN_POOL_MAJOR);
-    let isolated = || pools().filter(|pool| pool.module().is_proxy);
+    let isolated = || pools.iter().filter(|pool| pool.module().is_proxy);
     isolated().for_each(|pool| isolation::end_succeeded(shared, pool.id));
-    pools().flat_map(|pool| pool.containers()).for_each(|container| discard(container));
+    pools.iter().flat_map(|pool| pool.containers()).for_each(|container| discard(container));
     // What they log, they log until then.
     while isolated().any(|pool| !isolation::has_ended(shared, pool.id)) {
         worker.sleep(LOOK);

@@ -245,6 +245,31 @@ in_both_languages! {
     }
 }
 
+/// In a process of its own, a pool is recovered alike, and finds its files.
+#[test]
+fn an_isolated_pool_may_be_durable() {
+    with_lives!(options(), |lives| {
+        let pool = lives.create("lasting", &["--isolation", "process"]);
+        add(pool, "a", 3);
+        lives.kill();
+        lives.start();
+        assert_eq!(lives.show("lasting")["isolation"], "process");
+        let checked = check(pool, 0);
+        assert_eq!((checked.count.get(), checked.recovered.get()), (0, 1));
+        assert_eq!(checked.reason.get(), CHI_REASON_KILLED);
+        let directory = lives.directory("lasting", 0);
+        assert_eq!(checked.directory.to_string().unwrap(), directory.to_str().unwrap());
+        assert_eq!(lives.made("lasting", 0), 2);
+        add(pool, "a", 3);
+        lives.stop();
+        lives.start();
+        let checked = check(pool, 0);
+        assert_eq!((checked.count.get(), checked.recovered.get()), (3, 0));
+        assert_eq!(checked.reason.get(), CHI_REASON_RESTARTED);
+        lives.stop();
+    });
+}
+
 /// A store in memory has its keys after a stop, one in a file also after a kill.
 #[test]
 fn stores_last() {
