@@ -1,4 +1,4 @@
-/* The clients of the runtime: which one has sent a task, and whether it is gone. Only in modules. */
+/* Clients of the runtime: which one has sent a task, and whether it is gone. Only in modules. */
 #ifndef CHIMAERA_SENDER_H_
 #define CHIMAERA_SENDER_H_
 
@@ -23,8 +23,8 @@ inline const chi_clients &Clients() {
 }  // namespace detail
 
 /** A client of the runtime: a session of a process. A client that connects again is another one. A
- * module that makes something for a client remembers who that is, and gives it back when the client is
- * gone, however that ended. Copies are the same client.
+ * module that makes something for a client remembers who that is, and gives it back when the client
+ * is gone, however that ended. Copies are the same client.
  *
  *     void Allocate(hipc::FullPtr<AllocateTask> task, chi::RunContext &) {
  *       leases_.push_back({chi::Sender::Current(), FindRoom()});
@@ -51,8 +51,8 @@ class Sender {
   /** Whether there is one. */
   explicit operator bool() const { return number_ != 0; }
 
-  /** Whether its session and all of its tasks have ended. False for none, and for a client of another
-   * runtime: it may have connected again. */
+  /** Whether its session and all of its tasks have ended. False for none, and for a client of
+   * another runtime: it may have connected again. */
   bool IsGone() const { return Is(CHI_CLIENT_GONE); }
 
   /** Whether its session is open, or some of its tasks have not ended. */
