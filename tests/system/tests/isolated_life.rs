@@ -282,7 +282,7 @@ fn a_version_may_be_in_another_language() {
 /// Neither bounds the time nor the memory that the states take.
 #[test]
 fn the_limits_of_a_host_are_not_for_its_states() {
-    let limits = "  kill_after: 1s\n  memory_limit: 400MiB\n";
+    let limits = "  kill_after: 4s\n  memory_limit: 400MiB\n";
     let options = Options::new().file(artefacts::rust_life(1));
     in_client!(isolated(options, limits), |site| {
         let pool = Pool::new(connect(), "");
