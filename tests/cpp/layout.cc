@@ -194,6 +194,10 @@ static void PrintTables() {
   FIELD(chi_clients, reserved);
   FIELD(chi_clients, sender);
   FIELD(chi_clients, is_there);
+  STRUCT(chi_directory);
+  FIELD(chi_directory, size);
+  FIELD(chi_directory, reserved);
+  FIELD(chi_directory, path);
   STRUCT(chi_events);
   FIELD(chi_events, size);
   FIELD(chi_events, reserved);
