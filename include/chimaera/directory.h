@@ -14,9 +14,9 @@ inline namespace v1 CHI_LAYER {
 
 /** The directory for the files of the container that is being created, or else that runs the
  * current task; empty if its pool is not durable. It exists from before `kCreate` until the pool is
- * destroyed, over all restarts of the runtime, which then removes it with what is in it. Throws
- * `CHI_UNSUPPORTED` in a runtime that has no durable pools, and `CHI_INVALID` if no container is
- * being created or runs a task. Thread: a worker.
+ * destroyed, over all restarts of the runtime, which then removes it with what is in it. Empty, too,
+ * in a runtime that has no durable pools. Throws `CHI_INVALID` if no container is being created or
+ * runs a task. Thread: a worker.
  *
  *     void Create(hipc::FullPtr<CreateTask> task, chi::RunContext &) {
  *       const std::string directory = chi::Directory();
@@ -25,7 +25,7 @@ inline namespace v1 CHI_LAYER {
  */
 inline std::string Directory() {
   static const auto *table = detail::FindExtension<chi_directory>(CHI_EXT_DIRECTORY);
-  if (table == nullptr) throw Error(CHI_UNSUPPORTED, "this runtime has no durable pools");
+  if (table == nullptr) return std::string();
   std::string path(255, '\0');
   std::uint64_t length = 0;
   /* A string has room for a zero behind its last character. */

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use chimaera_abi::{chi_directory, CHI_EXT_DIRECTORY, CHI_NO_SPACE, CHI_OK, CHI_UNSUPPORTED};
+use chimaera_abi::{chi_directory, CHI_EXT_DIRECTORY, CHI_NO_SPACE, CHI_OK};
 use chimaera_task::{Result, Status};
 
 use crate::host::{extension_table, host};
@@ -21,19 +21,16 @@ use crate::host::{extension_table, host};
 /// fn log_file() -> chimaera::Result<Option<PathBuf>> {
 ///     Ok(chimaera::module::directory()?.map(|directory| directory.join("log")))
 /// }
-/// # assert_eq!(log_file().err().unwrap().code(), chimaera::abi::CHI_UNSUPPORTED);
+/// # assert_eq!(log_file().unwrap(), None);
 /// ```
 ///
 /// # Errors
-/// `CHI_UNSUPPORTED` in a runtime that has no durable pools; `CHI_INVALID` if no container is being created or
-/// runs a task.
+/// `CHI_INVALID` if no container is being created or runs a task. A runtime without durable pools has none.
 pub fn directory() -> Result<Option<PathBuf>> {
     static TABLE: OnceLock<Option<chi_directory>> = OnceLock::new();
     // SAFETY: the extension with this id is a `chi_directory`.
     let table = TABLE.get_or_init(|| unsafe { extension_table(CHI_EXT_DIRECTORY) });
-    let table = table
-        .as_ref()
-        .ok_or_else(|| Status::new(CHI_UNSUPPORTED, "this runtime has no durable pools"))?;
+    let Some(table) = table.as_ref() else { return Ok(None) };
     let host = host().map_or(std::ptr::null(), |host| host);
     let mut path = vec![0_u8; 256];
     loop {
