@@ -14,9 +14,9 @@ inline namespace v1 CHI_LAYER {
 
 /** The directory for the files of the container that is being created, or else that runs the
  * current task; empty if its pool is not durable. It exists from before `kCreate` until the pool is
- * destroyed, over all restarts of the runtime, which then removes it with what is in it. Empty, too,
- * in a runtime that has no durable pools. Throws `CHI_INVALID` if no container is being created or
- * runs a task. Thread: a worker.
+ * destroyed, over all restarts of the runtime, which then removes it with what is in it. Empty,
+ * too, in a runtime that has no durable pools. Throws `CHI_INVALID` if no container is being
+ * created or runs a task. Thread: a worker.
  *
  *     void Create(hipc::FullPtr<CreateTask> task, chi::RunContext &) {
  *       const std::string directory = chi::Directory();
