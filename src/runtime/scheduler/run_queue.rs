@@ -121,7 +121,9 @@ impl Entries {
 
     /// Merges small sets of doorbells into the largest, and larger ones if there are many sets.
     /// Take-overs to and fro may have left several sets watching the same doorbell.
-    fn merge_doorbells(&mut self) {
+    /// Fails if some cannot be watched: their rings are polled.
+    fn merge_doorbells(&mut self) -> rustix::io::Result<()> {
+        let mut merged = Ok(());
         while self.doorbells.len() > 1 {
             self.doorbells.sort_by_key(|set| std::cmp::Reverse(set.watched_count()));
             let is_small = |set: &mut Doorbells| set.watched_count() <= FEW_DOORBELLS;
@@ -131,18 +133,20 @@ impl Entries {
             small.rung(|ring| self.rings.push(ring));
             let large = &mut self.doorbells[0];
             for ring in self.rings.iter().filter(|ring| small.is_watched(ring.session.number)) {
-                self.unwatched |= large.watch(&ring.session).is_err();
+                merged = large.watch(&ring.session).and(merged);
             }
             for ring in small.into_rings() {
                 match large.watch(&ring.session) {
                     Ok(()) => large.rest(ring),
-                    Err(_) => {
-                        self.unwatched = true;
+                    Err(error) => {
+                        merged = Err(error);
                         self.rings.push(awake(ring));
                     }
                 }
             }
         }
+        self.unwatched |= merged.is_err();
+        merged
     }
 
     /// Watches the doorbell of a session in a set that is here. `worker` is the epoll instance of this
@@ -400,14 +404,15 @@ impl RunQueue {
             Ok(()) => {
                 entries.doorbells.retain(|own| own.watched_count() > 0);
                 entries.doorbells.push(set);
-                entries.merge_doorbells();
+                entries.merge_doorbells()?;
             }
-            Err(_) => {
+            Err(error) => {
                 entries.unwatched = true;
                 entries.rings.extend(set.into_rings().map(awake));
+                return Err(error.into());
             }
         }
-        Ok(joined?)
+        Ok(())
     }
 
     /// Resumes polling the rings whose doorbells have rung.
