@@ -54,7 +54,7 @@ pub(super) fn check_dependencies(shared: &Shared, name: &str) -> Result<(), Fail
     let (needed, _) = shared.pools.dependencies(name);
     let lasts = |name: &String| match shared.pools.named(name) {
         Some(pool) => shared.durable.has(pool.id),
-        // Whoever uses it finds out.
+        // It has been destroyed meanwhile: whoever opens it is told so.
         None => true,
     };
     match needed.iter().find(|needed| !lasts(needed)) {

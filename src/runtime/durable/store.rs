@@ -1,10 +1,10 @@
 //! The files of durable pools.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::PoolRecord;
 use crate::failure::Failure;
-use crate::sys::lock;
+use crate::sys::{lock, sync_directory, trust, write_whole};
 
 /// The version of the definitions. Fields may be added without a new number, if they have a default.
 const FORMAT: u32 = 1;
@@ -105,14 +105,14 @@ impl DurablePools {
         }
         let root = self.root()?;
         DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(in_file(root))?;
-        let about = std::fs::symlink_metadata(root).map_err(in_file(root))?;
-        if about.uid() != rustix::process::geteuid().as_raw() || about.mode() & 0o022 != 0 {
+        trust::check_directory(root).map_err(|why| {
             let message = format!(
-                "{}: others could write there: it must belong to the user of the runtime alone",
+                "{}: {why}; what others can change decides what the runtime runs, so durable pools are kept \
+                 only where no other user but root can write",
                 root.display()
             );
-            return Err(Failure::new(CHI_DENIED, message));
-        }
+            Failure::new(CHI_DENIED, message)
+        })?;
         let path = root.join("lock");
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -202,7 +202,7 @@ impl DurablePools {
             .and_then(|()| write(&new, record, number, false))
             .and_then(|()| {
                 std::fs::rename(&new, directory)
-                    .and_then(|()| sync(root))
+                    .and_then(|()| sync_directory(root))
                     .map_err(in_file(directory))
             });
         made.inspect_err(|_| sweep(&new))
@@ -245,7 +245,9 @@ impl DurablePools {
         }
         let root = self.root()?;
         let (directory, away) = (self.of(id)?, root.join(format!("{REMOVED}{}", name_of(id))));
-        std::fs::rename(&directory, away).and_then(|()| sync(root)).map_err(in_file(&directory))
+        std::fs::rename(&directory, away)
+            .and_then(|()| sync_directory(root))
+            .map_err(in_file(&directory))
     }
 
     /// Removes the files of a pool that has been forgotten and destroyed.
@@ -286,7 +288,7 @@ impl DurablePools {
                         _ => Ok(()),
                     }
                 });
-            used_up.and_then(|()| sync(directory)).map_err(in_file(directory))?;
+            used_up.and_then(|()| sync_directory(directory)).map_err(in_file(directory))?;
         }
         Ok(())
     }
@@ -360,24 +362,12 @@ fn read(directory: &Path, name: &str) -> Result<Option<Found>, Failure> {
     Ok(Some(Found { number: found.number, record, was_stopped }))
 }
 
-/// Writes a file, which takes the place of the one with this name when it is whole and on the device.
+/// Writes a file whole.
 fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let part = directory.join(format!("{name}.part"));
-    match std::fs::remove_file(&part) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&part, directory.join(name))?;
-    sync(directory)?;
-    // The directory itself may be new.
-    directory.parent().map_or(Ok(()), sync)
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    write_whole(&directory.join(name), |mut file| {
+        file.write_all(bytes)?;
+        Ok(file)
+    })
 }
 
 /// Removes a directory that no pool uses.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::image::{Image, CHUNK};
 use super::meter::Meter;
 use crate::failure::Failure;
-use crate::sys::Budget;
+use crate::sys::{write_whole, Budget};
 use chimaera_abi::{CHI_INVALID, CHI_IO, CHI_MAX_CONTAINERS};
 
 /// How a file begins and ends. The last byte of the first is the version of the format.
@@ -38,32 +38,12 @@ impl SavedPool {
 
     /// Writes it to a new file, which takes the place of `path` when it is whole and on the device.
     pub(crate) fn store(&self, path: &Path) -> Result<(), Failure> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = Path::new(&part);
-        let stored = self.store_as(part).and_then(|()| {
-            std::fs::rename(part, path)?;
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        let stored = write_whole(path, |file| {
+            let mut file = BufWriter::with_capacity(CHUNK, file);
+            self.write(&mut file)?;
+            Ok(file.into_inner()?)
         });
-        stored.map_err(|error| {
-            // It may not exist.
-            let _ = std::fs::remove_file(part);
-            Failure::new(CHI_IO, format!("{}: {error}", path.display()))
-        })
-    }
-
-    fn store_as(&self, path: &Path) -> io::Result<()> {
-        // What is there may be left over, or a link that somebody else has put there.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        // States are private, as segments are.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        let mut file = BufWriter::with_capacity(CHUNK, file);
-        self.write(&mut file)?;
-        file.into_inner()?.sync_all()
+        stored.map_err(|error| Failure::new(CHI_IO, format!("{}: {error}", path.display())))
     }
 
     pub(crate) fn write(&self, to: &mut impl Write) -> io::Result<()> {

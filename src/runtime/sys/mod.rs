@@ -2,8 +2,8 @@
 //! mutexes; the available memory, and the budget taken from it. It owns the process's handlers of
 //! fatal signals, what the process says before one of them ends it (`last_words`, with `backtrace`
 //! and `objects` below it), the place where exceptions of a library's constructors end
-//! (`constructors`), and memory that nobody may write to for a moment (`frozen`). It imports no other
-//! room.
+//! (`constructors`), and memory that nobody may write to for a moment (`frozen`); which files others can change
+//! (`trust`), and files that are there whole or not at all (`whole_file`). It imports no other room.
 
 pub(crate) mod backtrace;
 mod budget;
@@ -25,7 +25,9 @@ pub(crate) mod signal;
 mod thread;
 pub(crate) mod thread_state;
 mod thrown;
+pub(crate) mod trust;
 mod unshared;
+mod whole_file;
 
 pub(crate) use self::budget::{Budget, Charge, Exhausted, Use};
 pub(crate) use self::descriptors::Descriptors;
@@ -38,3 +40,4 @@ pub(crate) use self::segment_fault::Guard;
 pub(crate) use self::thread::{caught, or_abort};
 pub(crate) use self::thread_state::ThreadState;
 pub(crate) use self::unshared::Unshared;
+pub(crate) use self::whole_file::{sync_directory, write_whole};

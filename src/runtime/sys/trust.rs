@@ -16,38 +16,18 @@ const MAX_LINKS: usize = 40;
 
 const STICKY: u32 = 0o1000;
 
-/// The end of every refusal's message.
-const RULE: &str = "; modules are loaded only from where no other user but root can write";
-
-/// Returns a warning if `LD_LIBRARY_PATH` has an entry that depends on the working directory:
-/// modules and the libraries that they link would be loaded from there.
-pub fn library_path_warning() -> Option<String> {
-    let value = std::env::var_os("LD_LIBRARY_PATH").filter(|value| !value.is_empty())?;
-    let value = value.to_string_lossy();
-    // The dynamic linker accepts both separators.
-    let entry = value.split([':', ';']).find(|entry| !entry.starts_with('/'))?;
-    let what = match entry {
-        "" => "an empty entry, which means".to_owned(),
-        entry => format!("the entry '{entry}', which depends on"),
-    };
-    Some(format!(
-        "LD_LIBRARY_PATH has {what} the working directory: whoever can write there decides what modules \
-         and libraries are loaded; use absolute paths"
-    ))
-}
-
-/// Checks a directory of modules. Unlike a directory on a path, it must not be writable by others
-/// even if it is sticky: files that they add would be taken for modules.
-pub(super) fn check_directory(path: &Path) -> Result<(), String> {
+/// Checks a directory and all on its path. Unlike a directory on a path, it must not be writable by others
+/// even if it is sticky: files that they add would be taken for the runtime's own.
+pub(crate) fn check_directory(path: &Path) -> Result<(), String> {
     let found = walk(path)?;
     match who_writes(&found) {
-        Some(who) if found.mode() & STICKY != 0 => Err(format!("{who} can add files to it{RULE}")),
+        Some(who) if found.mode() & STICKY != 0 => Err(format!("{who} can add files to it")),
         _ => Ok(()),
     }
 }
 
 /// Checks a file and all directories on its path, including those that symbolic links lead through.
-pub(super) fn check_file(path: &Path) -> Result<(), String> {
+pub(crate) fn check_file(path: &Path) -> Result<(), String> {
     walk(path).map(|_| ())
 }
 
@@ -103,7 +83,7 @@ fn check(path: &Path, found: &Metadata) -> Result<(), String> {
     let path = path.display();
     let owner = found.uid();
     if owner != instance::uid() && owner != 0 {
-        return Err(format!("{path} belongs to user {owner}, who can change it{RULE}"));
+        return Err(format!("{path} belongs to user {owner}, who can change it"));
     }
     // Users who can write to a sticky directory cannot replace the files of others there. A link's
     // own mode means nothing.
@@ -111,7 +91,7 @@ fn check(path: &Path, found: &Metadata) -> Result<(), String> {
         return Ok(());
     }
     match who_writes(found) {
-        Some(who) => Err(format!("{who} can write to {path}{RULE}")),
+        Some(who) => Err(format!("{who} can write to {path}")),
         None => Ok(()),
     }
 }
@@ -155,13 +135,13 @@ mod tests {
         assert_eq!((check_file(&file), check_directory(&inner)), (Ok(()), Ok(())));
         for (path, good) in [(&file, 0o644), (&inner, 0o755), (&outer, 0o755)] {
             allow(path, good | 0o002);
-            let want = format!("every user can write to {}{RULE}", path.display());
+            let want = format!("every user can write to {}", path.display());
             assert_eq!(why(check_file(&file)), want);
             allow(path, good);
         }
         allow(&outer, 0o1777);
         assert_eq!(check_file(&file), Ok(()), "a sticky directory on the way");
-        let want = format!("every user can add files to it{RULE}");
+        let want = "every user can add files to it";
         assert_eq!(why(check_directory(&outer)), want);
     }
 
@@ -180,7 +160,7 @@ mod tests {
         assert_eq!(check_file(&closed.join("link")), Ok(()));
         assert!(why(check_file(&closed.join("loop"))).contains("too many symbolic links"));
         allow(&open, 0o777);
-        let want = format!("every user can write to {}{RULE}", open.display());
+        let want = format!("every user can write to {}", open.display());
         assert_eq!(why(check_file(&closed.join("link"))), want);
         assert_eq!(check_file(&file), Ok(()));
     }
