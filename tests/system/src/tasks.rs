@@ -157,6 +157,9 @@ pub mod throws {
     pub const YIELD: u32 = 14;
     /// Method: declared as unsupported.
     pub const UNSUPPORTED: u32 = 15;
+    /// Method: `EchoTask`; without bytes, returns the number of the client that sent it. Of the client whose
+    /// number the bytes are, says whether it is there (1), gone (2) or neither (0).
+    pub const SENDER: u32 = 16;
 
     /// A task without fields.
     #[chimaera::task]

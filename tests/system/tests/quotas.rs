@@ -6,7 +6,7 @@ use chimaera::abi::{CHI_CANCELLED, CHI_NO_SPACE, CHI_UNAVAILABLE};
 use chimaera::{NewTask, PoolId, PoolOptions, Status};
 use chimaera_kv_client as kv;
 use chimaera_tests::raw::{dial, Link};
-use chimaera_tests::tasks::throws::{self, NumberTask};
+use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
 use chimaera_tests::{connect, in_client, process, text_of, Call, Options, Running, Site};
 use serde_json::Value;
 
@@ -99,6 +99,35 @@ fn a_client_whose_session_is_ended_learns_of_it() {
         let again: NewTask<NumberTask> = connect().task(pool, throws::YIELD);
         again.call().unwrap();
         assert_eq!(sessions(site).len(), 1);
+    });
+}
+
+/// A module learns which client has sent a task, and when that one is gone.
+#[test]
+fn a_module_in_cpp_knows_its_clients() {
+    in_client!(Options::new().throws(), |site| {
+        let pool = connect().create_pool(throws::MODULE, "one", b"").unwrap();
+        let ask = |about: &[u8]| {
+            let task: NewTask<EchoTask> = connect().task(pool, throws::SENDER);
+            task.data.set(about).unwrap();
+            let answer = task.call().unwrap().output.copy_to_vec().unwrap();
+            u64::from_ne_bytes(answer.try_into().unwrap())
+        };
+        let (there, gone, neither) = (1, 2, 0);
+        let first = ask(b"");
+        assert_eq!(ask(b""), first);
+        assert_eq!(ask(&first.to_ne_bytes()), there);
+        assert_eq!(ask(&0_u64.to_ne_bytes()), neither);
+        assert_eq!(ask(&(first ^ 1 << 63).to_ne_bytes()), neither, "a client of another runtime");
+        let session = sessions(site)[0]["session"].to_string();
+        site.cli(&["sessions", "kill", &session]).ok();
+        let again = process::until("it is connected again", || {
+            let task: NewTask<EchoTask> = connect().task(pool, throws::SENDER);
+            task.call().is_ok().then(|| ask(b""))
+        });
+        assert_ne!(again, first);
+        process::until("the first is gone", || (ask(&first.to_ne_bytes()) == gone).then_some(()));
+        assert_eq!(ask(&again.to_ne_bytes()), there);
     });
 }
 
