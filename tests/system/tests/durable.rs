@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chimaera::abi::{CHI_NOT_FOUND, CHI_REASON_KILLED, CHI_REASON_RESTARTED};
-use chimaera::{DomainQuery, Done, NewTask, PoolId};
+use chimaera::{Done, PoolId};
 use chimaera_kv_client::Client;
-use chimaera_test_life_client::{self as life, CheckTask, KeyTask};
+use chimaera_test_life_client::{self as life, CheckTask};
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{
-    artefacts, connect, in_client_that_may_end_it, process, rounds, tally, Call, Daemon, Options,
-    Site,
+    artefacts, connect, in_client_that_may_end_it, process, rounds, tally, Daemon, LifePool,
+    Options, Site,
 };
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::Value;
@@ -119,17 +119,12 @@ macro_rules! in_both_languages {
 }
 
 fn add(pool: PoolId, key: &str, value: u64) -> u64 {
-    let task: NewTask<KeyTask> = connect().task(pool, life::ADD);
-    task.key.set(key).unwrap();
-    task.value.set(value);
-    task.call().unwrap().count.get()
+    LifePool { ipc: connect(), id: pool }.add(key, value)
 }
 
 /// What `kCheck` of a container says.
 fn check(pool: PoolId, container: u32) -> Done<CheckTask> {
-    let query = DomainQuery::local_id(container);
-    let task: NewTask<CheckTask> = connect().new_task(pool, query, life::CHECK).unwrap();
-    task.call().unwrap()
+    LifePool { ipc: connect(), id: pool }.check(container)
 }
 
 in_both_languages! {
@@ -183,9 +178,7 @@ in_both_languages! {
     fn a_module_that_cannot_save_is_recovered(lives) {
         let pool = lives.create("lasting", &[]);
         add(pool, "a", 3);
-        let task: NewTask<life::ValueTask> = connect().task(pool, life::FAIL);
-        task.value.set(life::Fail::Save as u64);
-        task.call().unwrap();
+        LifePool { ipc: connect(), id: pool }.fail(life::Fail::Save as u64);
         lives.stop();
         lives.start();
         let checked = check(pool, 0);

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chimaera::abi::{CHI_FAULT, CHI_REASON_CRASHED, CHI_REASON_RESTARTED};
-use chimaera::{DomainQuery, Done, Ipc, NewTask, PoolId, PoolOptions};
-use chimaera_test_life_client::{self as life, CheckTask, Fail, KeyTask, ValueTask};
+use chimaera::{NewTask, PoolOptions};
+use chimaera_test_life_client::{self as life, Fail, KeyTask};
 use chimaera_tests::{
-    artefacts, connect, in_client, in_client_that_may_end_it, process, Call, Options, Output, Site,
+    artefacts, connect, in_client, in_client_that_may_end_it, process, Call, LifePool, Options,
+    Output, Site,
 };
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -39,37 +40,6 @@ macro_rules! in_both_languages {
             $($(#[$doc])* #[test] fn $name() { in_client!(rust_options(), |$site| $body); })*
         }
     };
-}
-
-#[derive(Clone, Copy)]
-struct Pool {
-    ipc: Ipc,
-    id: PoolId,
-}
-
-impl Pool {
-    fn new(ipc: Ipc, params: &str) -> Pool {
-        Pool { ipc, id: ipc.create_pool(life::MODULE, "life", params.as_bytes()).unwrap() }
-    }
-
-    fn add(self, key: &str, value: u64) -> u64 {
-        let task: NewTask<KeyTask> = self.ipc.task(self.id, life::ADD);
-        task.key.set(key).unwrap();
-        task.value.set(value);
-        task.call().unwrap().count.get()
-    }
-
-    fn fail(self, fail: u64) {
-        let task: NewTask<ValueTask> = self.ipc.task(self.id, life::FAIL);
-        task.value.set(fail);
-        task.call().unwrap();
-    }
-
-    fn check(self, container: u32) -> Done<CheckTask> {
-        let query = DomainQuery::local_id(container);
-        let task: NewTask<CheckTask> = self.ipc.new_task(self.id, query, life::CHECK).unwrap();
-        task.call().unwrap()
-    }
 }
 
 fn shown(site: &Site) -> serde_json::Value {
@@ -105,7 +75,7 @@ in_both_languages! {
     fn all_containers_go_to_another_process(site) {
         let ipc = connect();
         let three = PoolOptions::default().containers(3);
-        let pool = Pool { ipc, id: ipc.create_pool_with(life::MODULE, "life", b"", three).unwrap() };
+        let pool = LifePool { ipc, id: ipc.create_pool_with(life::MODULE, "life", b"", three).unwrap() };
         (0..300).for_each(|i| {
             pool.add(&format!("key {i}"), 1);
         });
@@ -139,7 +109,7 @@ in_both_languages! {
             ("hang_load", "has not ended"),
             ("crash_load", "ended: SIG"),
         ] {
-            let pool = Pool::new(ipc, &format!("fail={fail}"));
+            let pool = LifePool::new(ipc, &format!("fail={fail}"));
             pool.add("key", 5);
             let (before, host) = (pool.check(0), host_of(site));
             let failed = migrate(site);
@@ -159,7 +129,7 @@ in_both_languages! {
         const HANG_RESUME: u64 = 9;
         let ipc = connect();
         for (fail, why) in [(Fail::Resume as u64, "could not resume"), (HANG_RESUME, "did not go on")] {
-            let pool = Pool::new(ipc, "fail=load");
+            let pool = LifePool::new(ipc, "fail=load");
             if fail == HANG_RESUME && pool.check(0).language.get() == chimaera::abi::CHI_LANG_RUST {
                 return;
             }
@@ -178,7 +148,7 @@ in_both_languages! {
 
     /// A process that does not answer is given up at the bound, and another one recovers the containers.
     fn a_process_that_does_not_answer_is_replaced(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         pool.add("key", 1);
         let host = host_of(site);
         signal(host, Signal::STOP);
@@ -197,7 +167,7 @@ in_both_languages! {
     /// The process may be killed at any moment of a change: the pool serves on, with its state or recovered,
     /// and no task is left without an end.
     fn a_process_that_is_killed_at_any_moment_leaves_a_pool_that_serves(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let load = scope.spawn(|| {
@@ -233,7 +203,7 @@ in_both_languages! {
 
     /// A version that cannot be created, or is of another module, leaves the old one.
     fn a_version_that_fails_leaves_the_old_one(site) {
-        let pool = Pool::new(connect(), "fail=create");
+        let pool = LifePool::new(connect(), "fail=create");
         pool.add("key", 5);
         let before = pool.check(0);
         for (file, text) in [
@@ -253,7 +223,7 @@ in_both_languages! {
 #[test]
 fn a_version_may_be_in_another_language() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         (0..1000).for_each(|i| {
             pool.add(&format!("key {}", i % 100), i);
         });
@@ -282,13 +252,11 @@ fn a_version_may_be_in_another_language() {
 /// Neither bounds the time nor the memory that the states take.
 #[test]
 fn the_limits_of_a_host_are_not_for_its_states() {
-    let limits = "  kill_after: 4s\n  memory_limit: 400MiB\n";
+    let limits = "  kill_after: 4s\n  memory_limit: 130MiB\n";
     let options = Options::new().file(artefacts::rust_life(1));
     in_client!(isolated(options, limits), |site| {
-        let pool = Pool::new(connect(), "");
-        let grow: NewTask<ValueTask> = pool.ipc.task(pool.id, life::GROW);
-        grow.value.set(220 << 20);
-        grow.call().unwrap();
+        let pool = LifePool::new(connect(), "");
+        pool.grow(60 << 20);
         let before = pool.check(0);
         site.cli(&["pool", "migrate", "life", "--timeout", "60"]).ok();
         let after = pool.check(0);
@@ -310,7 +278,7 @@ macro_rules! outlive_a_restart {
         }
         let daemon = in_client_that_may_end_it!($options, |site| {
             let _stops = Stops(site);
-            let pool = Pool::new(connect(), "");
+            let pool = LifePool::new(connect(), "");
             (0..100).for_each(|i| {
                 pool.add(&format!("key {i}"), i);
             });

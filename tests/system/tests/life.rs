@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 use chimaera::abi::{
     CHI_CANCELLED, CHI_DEADLINE, CHI_FAULT, CHI_NO_METHOD, CHI_REASON_CRASHED, CHI_VERSION,
 };
-use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, Task};
-use chimaera_test_life_client::{
-    self as life, CheckTask, Fail, KeyTask, OldChangedTask, ValueTask,
-};
+use chimaera::{NewTask, Task};
+use chimaera_test_life_client::{self as life, CheckTask, Fail, OldChangedTask};
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{
-    artefacts, bytes, connect, in_client, process, rounds, tally, text_of, Call, Daemon, Options,
-    Output, Running, Site,
+    artefacts, bytes, connect, in_client, process, rounds, tally, text_of, Call, Daemon, LifePool,
+    Options, Output, Running, Site,
 };
 use serde_json::{json, Value};
 
@@ -67,12 +65,6 @@ macro_rules! wherever_it_runs {
     };
 }
 
-#[derive(Clone, Copy)]
-struct Pool {
-    ipc: Ipc,
-    id: PoolId,
-}
-
 /// What `kCheck` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
@@ -88,42 +80,20 @@ struct State {
     resumed: u32,
 }
 
-impl Pool {
-    fn new(ipc: Ipc, params: &str) -> Pool {
-        Pool { ipc, id: ipc.create_pool(life::MODULE, "life", params.as_bytes()).unwrap() }
-    }
+/// What tests compare of a pool.
+trait Describe {
+    /// Of container 0.
+    fn state(self) -> State;
+    fn state_of(self, container: u32) -> State;
+}
 
-    fn key(self, method: u32, key: &str, value: u64, ms: u64) -> NewTask<KeyTask> {
-        let task: NewTask<KeyTask> = self.ipc.task(self.id, method);
-        task.key.set(key).unwrap();
-        task.value.set(value);
-        task.ms.set(ms);
-        task
-    }
-
-    fn add(self, key: &str, value: u64) -> u64 {
-        self.key(life::ADD, key, value, 0).call().unwrap().count.get()
-    }
-
-    fn value(self, method: u32, value: u64, ms: u64) -> NewTask<ValueTask> {
-        let task: NewTask<ValueTask> = self.ipc.task(self.id, method);
-        task.value.set(value);
-        task.ms.set(ms);
-        task
-    }
-
-    fn submit_slow(self, ms: u64) -> Pending<KeyTask> {
-        self.key(life::SLOW, "slow", 1, ms).submit().unwrap()
-    }
-
+impl Describe for LifePool {
     fn state(self) -> State {
         self.state_of(0)
     }
 
     fn state_of(self, container: u32) -> State {
-        let query = DomainQuery::local_id(container);
-        let task: NewTask<CheckTask> = self.ipc.new_task(self.id, query, life::CHECK).unwrap();
-        let task = task.call().unwrap();
+        let task = self.check(container);
         State {
             version: task.version.get(),
             extra: task.extra.get(),
@@ -158,7 +128,7 @@ fn upgrade(site: &Site, file: &Path) -> Output {
 
 /// Calls `change` while threads keep tasks in flight, each of which must succeed. Returns how many
 /// tasks there were.
-fn under_load(pool: Pool, change: impl FnOnce()) -> u64 {
+fn under_load(pool: LifePool, change: impl FnOnce()) -> u64 {
     const THREADS: u64 = 4;
     const DEPTH: usize = 64;
     let over = &AtomicBool::new(false);
@@ -207,7 +177,7 @@ fn no_migration(site: &Site, more: &[&str]) -> String {
 wherever_it_runs! {
     /// A periodic task goes over between two runs.
     fn a_periodic_task_goes_over(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let every = pool.key(life::ADD, "every", 1, 0);
         every.base().set_period(Duration::from_millis(5));
         let every = every.submit().unwrap();
@@ -226,7 +196,7 @@ wherever_it_runs! {
 
     /// A pool is saved to a file while it goes on, and another is created from it.
     fn a_pool_is_saved_to_a_file_and_created_from_it(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         for i in 0..100 {
             pool.add(&format!("key {i}"), i);
         }
@@ -240,19 +210,19 @@ wherever_it_runs! {
         let taken = load(site, &file, "life");
         assert!(taken.stderr.contains("pool 'life' already exists"), "{taken:?}");
         load(site, &file, "copy").ok();
-        let copy = Pool { ipc: pool.ipc, id: pool.ipc.find_pool("copy").unwrap() };
+        let copy = LifePool { ipc: pool.ipc, id: pool.ipc.find_pool("copy").unwrap() };
         let after = copy.state();
         assert_eq!((after.count, after.entries, after.blob), (before.count, before.entries, before.blob));
         assert_eq!((after.migrated, &*after.old_version), (1, "1.0.0"));
         site.cli(&["pool", "destroy", "life"]).ok();
         site.cli(&["pool", "load", file.to_str().unwrap()]).ok();
-        let again = Pool { ipc: pool.ipc, id: pool.ipc.find_pool("life").unwrap() };
+        let again = LifePool { ipc: pool.ipc, id: pool.ipc.find_pool("life").unwrap() };
         assert_eq!(again.state().count, before.count, "as it was when it was saved");
     }
 
     /// A new object has the state of the old one.
     fn a_container_is_migrated_with_its_state(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         for i in 0..100 {
             pool.add(&format!("key {i}"), i);
         }
@@ -270,7 +240,7 @@ wherever_it_runs! {
 
     /// Clients that keep tasks in flight notice nothing: each task ends once, and counts once.
     fn tasks_in_flight_end_once_each(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let sent = under_load(pool, || (0..rounds(10, 100)).for_each(|_| drop(migrate(site))));
         let state = pool.state();
         assert_eq!(state.count, sent);
@@ -282,7 +252,7 @@ wherever_it_runs! {
 
     /// held.
     fn tasks_in_the_pool_end_with_their_subtasks(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let roots: Vec<_> =
             (0..5).map(|_| pool.value(life::SUB, 20, 10).submit().unwrap()).collect();
         let locked: Vec<_> =
@@ -300,7 +270,7 @@ wherever_it_runs! {
 
     /// Tasks of one thread go to the successor in the order in which it sent them.
     fn held_tasks_keep_their_order(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         for _ in 0..rounds(5, 50) {
             // Long enough for a busy machine to see the pool draining.
             let slow = pool.submit_slow(1000);
@@ -321,7 +291,7 @@ wherever_it_runs! {
 
     /// A change whose tasks do not end is given up, names them, and the pool goes on with the same object.
     fn a_change_is_given_up_when_tasks_do_not_end(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let before = pool.state();
         let slow = pool.submit_slow(3000);
         let late = pool.key(life::ADD, "late", 1, 0);
@@ -360,7 +330,7 @@ wherever_it_runs! {
 in_both_languages! {
     /// The destructor of a container that has been replaced is in nobody's way.
     fn an_old_container_may_fail_to_be_destroyed(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         for (times, fail) in [(1, Fail::CrashDestructor), (2, Fail::HangDestructor)] {
             pool.value(life::FAIL, fail as u64, 0).call().unwrap();
             assert_eq!(pool.add("key", 1), times);
@@ -376,7 +346,7 @@ in_both_languages! {
     fn one_container_of_several_is_migrated(site) {
         let ipc = connect();
         site.cli(&["pool", "create", "life", "--module", life::MODULE, "--containers", "3"]).ok();
-        let pool = Pool { ipc, id: ipc.find_pool("life").unwrap() };
+        let pool = LifePool { ipc, id: ipc.find_pool("life").unwrap() };
         for i in 0..300 {
             pool.add(&format!("key {i}"), 1);
         }
@@ -403,7 +373,7 @@ in_both_languages! {
             ("hang_load", "has not ended"),
             ("crash_load", "crashed"),
         ] {
-            let pool = Pool::new(ipc, &format!("fail={fail}"));
+            let pool = LifePool::new(ipc, &format!("fail={fail}"));
             pool.add("key", 5);
             let before = pool.state();
             let why = no_migration(site, &["--timeout", "2"]);
@@ -418,7 +388,7 @@ in_both_languages! {
 
     /// A container that cannot take back what it gave up takes no more tasks, and a reset makes it anew.
     fn a_container_that_cannot_resume_is_in_quarantine(site) {
-        let pool = Pool::new(connect(), "fail=load");
+        let pool = LifePool::new(connect(), "fail=load");
         pool.value(life::FAIL, Fail::Resume as u64, 0).call().unwrap();
         no_migration(site, &[]);
         let (status, text) = text_of(pool.key(life::ADD, "key", 1, 0).call());
@@ -434,7 +404,7 @@ in_both_languages! {
 
     /// A container whose kRecover fails stays in quarantine.
     fn a_container_that_cannot_recover_stays_in_quarantine(site) {
-        let pool = Pool::new(connect(), "fail=recover");
+        let pool = LifePool::new(connect(), "fail=recover");
         // It cannot resume, and so it is in quarantine.
         pool.value(life::FAIL, Fail::Save as u64, 0).call().unwrap();
         pool.value(life::FAIL, Fail::Resume as u64, 0).call().unwrap();
@@ -465,7 +435,7 @@ fn a_pool_without_state_is_not_migrated() {
 #[test]
 fn a_damaged_file_creates_no_pool() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         for i in 0..200 {
             pool.add(&format!("key {i}"), i);
         }
@@ -551,7 +521,7 @@ fn a_file_as_documented_is_a_pool() {
         let written = saved_pool(3 << 20);
         std::fs::write(&file, &written).unwrap();
         load(site, &file, "life").ok();
-        let pool = Pool { ipc: connect(), id: connect().find_pool("life").unwrap() };
+        let pool = LifePool { ipc: connect(), id: connect().find_pool("life").unwrap() };
         let state = pool.state();
         assert_eq!((state.count, state.entries, state.blob.0), (7, 1, 3 << 20));
         save(site, &file).ok();
@@ -593,7 +563,7 @@ fn a_killed_daemon_leaves_a_whole_file() {
 fn a_container_that_hangs_in_resume_is_given_up() {
     in_client!(options(), |site| {
         const HANG_RESUME: u64 = 9;
-        let pool = Pool::new(connect(), "fail=load");
+        let pool = LifePool::new(connect(), "fail=load");
         pool.value(life::FAIL, HANG_RESUME, 0).call().unwrap();
         let why = no_migration(site, &["--timeout", "1"]);
         assert!(why.contains("have not taken back"), "{why}");
@@ -609,7 +579,7 @@ fn a_container_that_hangs_in_resume_is_given_up() {
 #[test]
 fn a_saved_pool_is_private_and_follows_no_link() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         pool.add("key", 1);
         let (file, other) = (site.path().join("saved"), site.path().join("other"));
         std::fs::write(&other, "precious").unwrap();
@@ -624,7 +594,7 @@ fn a_saved_pool_is_private_and_follows_no_link() {
 #[test]
 fn a_version_that_others_could_replace_is_refused() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let directory = site.directory_of("open", &[]);
         std::fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
         let file = directory.join("liblife_2.so");
@@ -641,7 +611,7 @@ fn a_version_that_others_could_replace_is_refused() {
 fn a_file_that_cannot_be_written_changes_nothing() {
     // The segments of clients are files as well, of 128 MiB.
     in_client!(options().file_size(130 << 20), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         pool.value(life::GROW, 140 << 20, 0).call().unwrap();
         let before = pool.state();
         let (file, nowhere) = (site.path().join("saved"), site.path().join("nowhere/saved"));
@@ -661,9 +631,9 @@ fn a_file_that_cannot_be_written_changes_nothing() {
 fn a_module_is_upgraded_with_the_states_of_its_pools() {
     in_client!(options(), |site| {
         let ipc = connect();
-        let pool = Pool::new(ipc, "");
+        let pool = LifePool::new(ipc, "");
         let id = ipc.create_pool(life::MODULE, "other", b"fail=none").unwrap();
-        let other = Pool { ipc, id };
+        let other = LifePool { ipc, id };
         for i in 0..10 {
             pool.add(&format!("key {i}"), i);
             other.add("key", 1);
@@ -683,7 +653,7 @@ fn a_module_is_upgraded_with_the_states_of_its_pools() {
         assert_eq!(module["version"], "2.0.0");
         assert_eq!(module["pools"].as_array().unwrap().len(), 2);
         assert!(module["pools"].as_array().unwrap().iter().all(|pool| pool["version"] == "2.0.0"));
-        let new = Pool { ipc, id: ipc.create_pool(life::MODULE, "new", b"").unwrap() };
+        let new = LifePool { ipc, id: ipc.create_pool(life::MODULE, "new", b"").unwrap() };
         assert_eq!(new.state().version, 2);
         // The pools are found with the parameters that they were created with.
         assert_eq!(ipc.create_pool(life::MODULE, "other", b"fail=none").unwrap(), id);
@@ -695,7 +665,7 @@ fn a_module_is_upgraded_with_the_states_of_its_pools() {
 #[test]
 fn clients_of_the_old_version_are_told_what_has_changed() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let old = pool.value(life::OLD, 0, 0).call().unwrap();
         assert_eq!(old.result.get(), 1);
         let changed: NewTask<OldChangedTask> = pool.ipc.task(pool.id, life::CHANGED);
@@ -722,9 +692,9 @@ fn clients_of_the_old_version_are_told_what_has_changed() {
 fn an_upgrade_that_fails_leaves_all_pools_as_they_were() {
     in_client!(options(), |site| {
         let ipc = connect();
-        let pool = Pool::new(ipc, "");
+        let pool = LifePool::new(ipc, "");
         let id = ipc.create_pool(life::MODULE, "other", b"fail=migrate").unwrap();
-        let other = Pool { ipc, id };
+        let other = LifePool { ipc, id };
         pool.add("key", 1);
         other.add("key", 2);
         let before = [pool.state(), other.state()];
@@ -757,7 +727,7 @@ fn an_upgrade_that_fails_leaves_all_pools_as_they_were() {
 #[test]
 fn upgrades_under_load_lose_no_task() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let files = [
             artefacts::test_module("life_2"),
             artefacts::rust_life(1),
@@ -780,7 +750,7 @@ fn upgrades_under_load_lose_no_task() {
 #[test]
 fn a_loaded_file_that_is_overwritten_is_refused() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let file = site.path().join("mine.so");
         std::fs::copy(artefacts::test_module("life_2"), &file).unwrap();
         upgrade(site, &file).ok();
@@ -796,7 +766,7 @@ fn a_loaded_file_that_is_overwritten_is_refused() {
 #[test]
 fn versions_may_replace_each_other_at_one_path() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let file = site.path().join("modules/liblife.so");
         for round in 0..4 {
             let version = ["life_2", "life"][round % 2];
@@ -816,7 +786,7 @@ fn versions_may_replace_each_other_at_one_path() {
 #[test]
 fn a_version_may_be_in_another_language() {
     in_client!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         for i in 0..1000 {
             pool.add(&format!("key {}", i % 100), i);
         }

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_REASON_RESTARTED};
-use chimaera::{DomainQuery, Done, Ipc, NewTask, Pending, PoolId, Task};
-use chimaera_test_life_client::{self as life, CheckTask, KeyTask, ValueTask};
+use chimaera::Task;
+use chimaera_test_life_client as life;
 use chimaera_tests::{
-    artefacts, connect, in_client_that_may_end_it, process, rounds, tally, text_of, Call, Daemon,
-    Options, Output, Running, Site,
+    artefacts, connect, in_client_that_may_end_it, process, rounds, tally, text_of, Daemon,
+    LifePool, Options, Output, Running, Site,
 };
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::{json, Value};
@@ -70,48 +70,6 @@ macro_rules! in_both_languages {
     };
 }
 
-/// A pool of the module.
-#[derive(Clone, Copy)]
-struct Pool {
-    ipc: Ipc,
-    id: PoolId,
-}
-
-impl Pool {
-    fn new(ipc: Ipc, params: &str) -> Pool {
-        Pool { ipc, id: ipc.create_pool(life::MODULE, "life", params.as_bytes()).unwrap() }
-    }
-
-    fn key(self, method: u32, key: &str, value: u64, ms: u64) -> NewTask<KeyTask> {
-        let task: NewTask<KeyTask> = self.ipc.task(self.id, method);
-        task.key.set(key).unwrap();
-        task.value.set(value);
-        task.ms.set(ms);
-        task
-    }
-
-    fn add(self, key: &str, value: u64) -> u64 {
-        self.key(life::ADD, key, value, 0).call().unwrap().count.get()
-    }
-
-    fn grow(self, bytes: u64) {
-        let task: NewTask<ValueTask> = self.ipc.task(self.id, life::GROW);
-        task.value.set(bytes);
-        task.call().unwrap();
-    }
-
-    fn submit_slow(self, ms: u64) -> Pending<KeyTask> {
-        self.key(life::SLOW, "slow", 1, ms).submit().unwrap()
-    }
-
-    /// What `kCheck` says.
-    fn check(self) -> Done<CheckTask> {
-        let query = DomainQuery::local_id(0);
-        let task: NewTask<CheckTask> = self.ipc.new_task(self.id, query, life::CHECK).unwrap();
-        task.call().unwrap()
-    }
-}
-
 fn restart_with(site: &Site, more: &[&str]) -> Output {
     site.cli(&[&["restart", "--json"], more].concat())
 }
@@ -146,7 +104,7 @@ fn script(site: &Site, text: &str) -> String {
 
 /// Calls `change` while threads keep tasks in flight, each of which must succeed. Returns how many
 /// tasks there were.
-fn under_load(pool: Pool, change: impl FnOnce()) -> u64 {
+fn under_load(pool: LifePool, change: impl FnOnce()) -> u64 {
     const THREADS: u64 = 4;
     const DEPTH: usize = 64;
     struct Ends<'b>(&'b AtomicBool);
@@ -184,17 +142,17 @@ fn under_load(pool: Pool, change: impl FnOnce()) -> u64 {
 in_both_languages! {
     /// Pools keep their ids, names and states, and clients their sessions.
     fn pools_and_clients_go_on(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         for i in 0..100 {
             pool.add(&format!("key {i}"), i);
         }
         pool.grow(3 << 20);
-        let before = pool.check();
+        let before = pool.check(0);
         for round in 0..3 {
             let done = restart(site);
             assert_eq!((&done["pools"], &done["sessions"]), (&json!(1), &json!(1)), "{done}");
             assert!(done["state_bytes"].as_u64().unwrap() > 3 << 20, "{done}");
-            let after = pool.check();
+            let after = pool.check(0);
             assert_eq!(after.count.get(), before.count.get() + round);
             assert_eq!(after.n_entries.get(), before.n_entries.get() + u64::from(round > 0));
             assert_eq!(
@@ -214,21 +172,21 @@ in_both_languages! {
 
     /// Every task that is sent while the runtime is restarted succeeds, exactly once.
     fn restarts_under_load_lose_no_task(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let count = rounds(6, 100);
         let sent = under_load(pool, || {
             for _ in 0..count {
                 restart(site);
             }
         });
-        assert_eq!(pool.check().count.get(), sent);
+        assert_eq!(pool.check(0).count.get(), sent);
         tally("tasks counted", sent);
     }
 
     /// Tasks in the pool end first; those that come meanwhile wait, in their order, and can be cancelled
     /// or late.
     fn tasks_end_or_wait(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let slow = pool.submit_slow(2000);
         let restarts = std::thread::scope(|scope| {
             let restarts = scope.spawn(|| restart(site));
@@ -250,19 +208,19 @@ in_both_languages! {
         });
         assert!(restarts["pause_ms"].as_f64().unwrap() > 1.0, "{restarts}");
         assert_eq!(slow.wait().unwrap().result.get(), 1);
-        assert_eq!(pool.check().count.get(), 100);
+        assert_eq!(pool.check(0).count.get(), 100);
     }
 
     /// A periodic task goes on, and can be cancelled afterwards.
     fn a_periodic_task_goes_on(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let every = pool.key(life::ADD, "every", 1, 0);
         every.base().set_period(Duration::from_millis(5));
         let every = every.submit().unwrap();
         for _ in 0..3 {
-            let before = pool.check().count.get();
+            let before = pool.check(0).count.get();
             restart(site);
-            process::until("it runs", || (pool.check().count.get() > before + 2).then_some(()));
+            process::until("it runs", || (pool.check(0).count.get() > before + 2).then_some(()));
         }
         every.cancel().unwrap();
         assert_eq!(text_of(every.wait()).0, CHI_CANCELLED);
@@ -270,17 +228,17 @@ in_both_languages! {
 
     /// What the runtime holds for a client, until that releases it, is held by the new process.
     fn results_are_kept_until_they_are_released(site) {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let used = || {
             let sessions = site.cli(&["sessions", "--json"]).ok().json();
             sessions[0]["runtime_arena_used_bytes"].as_u64().unwrap_or_else(|| panic!("{sessions}"))
         };
-        let kept: Vec<_> = (0..50).map(|_| pool.check()).collect();
+        let kept: Vec<_> = (0..50).map(|_| pool.check(0)).collect();
         let texts = || kept.iter().map(|task| task.old_version.to_string().unwrap());
         let before: Vec<String> = texts().collect();
         restart(site);
         for _ in 0..100 {
-            pool.check();
+            pool.check(0);
         }
         assert!(texts().eq(before));
         drop(kept);
@@ -296,13 +254,13 @@ in_both_languages! {
             ("crash_load", "the new process"),
             ("save", "cannot save its state"),
         ] {
-            let pool = Pool::new(connect(), &format!("fail={fail}"));
+            let pool = LifePool::new(connect(), &format!("fail={fail}"));
             pool.add("key", 7);
             let sent = under_load(pool, || {
                 let said = no_restart(site, &["--timeout", "10"]);
                 assert!(said.contains(why), "{fail}: {said}");
             });
-            let after = pool.check();
+            let after = pool.check(0);
             assert_eq!(after.count.get(), sent + 7);
             assert!(after.resumed.get() > 0, "{fail}");
             pool.ipc.destroy_pool(pool.id).unwrap();
@@ -314,7 +272,7 @@ in_both_languages! {
 #[test]
 fn a_wrong_program_changes_nothing() {
     with_restarts!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         pool.add("key", 1);
         let sleeps = script(site, "exec sleep 60");
         for (program, why) in [
@@ -324,12 +282,12 @@ fn a_wrong_program_changes_nothing() {
         ] {
             let said = no_restart(site, &["--program", program, "--timeout", "1"]);
             assert!(said.contains(why), "{said}");
-            assert_eq!(pool.check().count.get(), 1);
+            assert_eq!(pool.check(0).count.get(), 1);
         }
         let program = artefacts::chimaera();
         let wrapped = script(site, &format!("exec {} \"$@\"", program.display()));
         restart_with(site, &["--program", &wrapped]).ok();
-        assert_eq!(pool.check().count.get(), 1);
+        assert_eq!(pool.check(0).count.get(), 1);
     });
 }
 
@@ -337,13 +295,13 @@ fn a_wrong_program_changes_nothing() {
 #[test]
 fn a_task_that_does_not_end_is_named() {
     with_restarts!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let slow = pool.submit_slow(3000);
         let said = no_restart(site, &["--timeout", "1"]);
         assert!(said.contains("pool 'life'") && said.contains("kSlow"), "{said}");
         assert_eq!(slow.wait().unwrap().result.get(), 1);
         restart(site);
-        assert_eq!(pool.check().count.get(), 1);
+        assert_eq!(pool.check(0).count.get(), 1);
     });
 }
 
@@ -351,7 +309,7 @@ fn a_task_that_does_not_end_is_named() {
 #[test]
 fn pools_without_state_are_made_anew_if_asked() {
     with_restarts!(options().mod_name(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         pool.add("key", 1);
         site.cli(&["pool", "create", "plain", "--module", "example:mod_name"]).ok();
         let id = pool.ipc.find_pool("plain").unwrap();
@@ -360,7 +318,7 @@ fn pools_without_state_are_made_anew_if_asked() {
         assert!(said.contains("--recover"), "{said}");
         restart_with(site, &["--recover"]).ok();
         assert_eq!(pool.ipc.find_pool("plain").unwrap(), id);
-        assert_eq!(pool.check().count.get(), 1);
+        assert_eq!(pool.check(0).count.get(), 1);
     });
 }
 
@@ -390,12 +348,12 @@ fn the_service_manager_is_told() {
 #[test]
 fn an_upgraded_module_keeps_its_version() {
     with_restarts!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         pool.add("key", 1);
         let file = artefacts::test_module("life_2");
         site.cli(&["module", "upgrade", life::MODULE, file.to_str().unwrap()]).ok();
         restart(site);
-        let after = pool.check();
+        let after = pool.check(0);
         assert_eq!((after.version.get(), after.count.get()), (2, 1));
     });
 }
@@ -405,7 +363,7 @@ fn an_upgraded_module_keeps_its_version() {
 #[test]
 fn one_restart_at_a_time() {
     with_restarts!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let slow = pool.submit_slow(1500);
         std::thread::scope(|scope| {
             let first = scope.spawn(|| restart_with(site, &[]));
@@ -426,7 +384,7 @@ fn one_restart_at_a_time() {
             first.join().unwrap().ok();
         });
         assert_eq!(slow.wait().unwrap().result.get(), 1);
-        assert_eq!(pool.check().count.get(), 1);
+        assert_eq!(pool.check(0).count.get(), 1);
     });
 }
 
@@ -461,7 +419,7 @@ fn a_restart_may_be_stopped() {
 #[test]
 fn many_clients_go_on() {
     with_restarts!(options(), |site| {
-        let pool = Pool::new(connect(), "");
+        let pool = LifePool::new(connect(), "");
         let client = || Running::start(site.command(artefacts::rust_client()).arg("hold"));
         let mut clients: Vec<Running> = (0..40).map(|_| client()).collect();
         clients.iter_mut().for_each(|client| assert!(client.line().is_some()));
