@@ -12,7 +12,7 @@ use crate::coroutine::{run_callback, CallbackKind};
 use crate::failure::Failure;
 use crate::log::{log_task, shows_tasks};
 use crate::pool::{Container, PoolMethod};
-use crate::task::Record;
+use crate::task::{Origin, Record};
 
 /// The value of the estimate if the monitor does not set one.
 pub(super) const NO_ANSWER: u64 = u64::MAX;
@@ -68,7 +68,10 @@ pub(super) fn ask_monitor(
     if mode == CHI_MONITOR_EST_LOAD {
         rctx.est_ns_ = NO_ANSWER;
     }
-    let running = Running::method(container.id.major_, method.number);
+    let mut running = Running::method(container.id.major_, method.number);
+    if let Origin::Client { .. } = record.origin {
+        running = running.placing();
+    }
     worker.run_queue().show(record.session, record.node());
     let own = ptr::from_mut(record);
     // A method of another module may be submitting this task.

@@ -61,7 +61,7 @@ pub(super) fn give_up(worker: &Worker, question: &Question<GivenUp>) {
         let mut entries = queue.entries();
         rings.append(&mut entries.rings);
         rings.iter_mut().for_each(|ring| ring.consumer.show_progress());
-        let mut kept = entries.periodic.take_all();
+        let mut kept = entries.periodic.take_if(|_| true);
         kept.sort_unstable_by_key(|task| task.number);
         let (own, held): (Vec<_>, Vec<_>) =
             kept.into_iter().partition(|task| !task.record.is_of_client());

@@ -94,7 +94,8 @@ pub(super) fn retry_all(worker: &Worker) {
 fn submit_again(worker: &Worker, held: Vec<u64>) {
     worker.retries.set(true);
     for number in held {
-        // One after the other: a monitor may run long, and then the rest is stolen together with the rings.
+        // One after the other: a monitor may run long, and then the rest is stolen together with the rings,
+        // except what must not overtake the task that it places.
         if let Some(record) = take_periodic(worker, number) {
             route_again(worker, record);
         }

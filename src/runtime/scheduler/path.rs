@@ -141,6 +141,7 @@ fn not_routed(worker: &Worker, record: Box<Record>, failure: Failure) {
 
 /// Routes a task that was held, and that nobody else knows of any more. One that is between two runs goes on waiting for the next.
 pub(super) fn route_again(worker: &Worker, mut record: Box<Record>) {
+    worker.run_queue().entries().accept_held();
     let begun = record.period.as_ref().and_then(Period::begun);
     let routed = match (&record.origin, begun) {
         (Origin::Client { session, offset }, None) => {

@@ -114,6 +114,8 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
                     continue 'batch;
                 }
                 Some(Some(Entry::Submit { offset })) => {
+                    entries.accept_from(index);
+                    let ring = &entries.rings[index];
                     Taken::Task { session: ring.session.begin_task(), offset }
                 }
                 Some(Some(Entry::Release { hold })) => {

@@ -13,7 +13,7 @@ use super::gate::Gate;
 use super::role::{Role, RoleWord};
 use crate::pool::{ContainerLane, LanePtr, Pool};
 use crate::session::{Ring, Session, SessionRef};
-use crate::task::PeriodicTasks;
+use crate::task::{PeriodicTasks, Resting};
 use chimaera_abi::chi_task_node;
 use rustix::event::epoll;
 
@@ -32,6 +32,19 @@ pub(super) struct Entries {
     /// The doorbells of some of `rings` could not be watched, for lack of descriptors or memory. They are
     /// polled, and never rest, until they can be.
     unwatched: bool,
+    /// The ring whose entry is being accepted, or was last; `None` while held tasks are submitted again.
+    accepting: Option<usize>,
+}
+
+/// What stays with a worker that is stolen from while a monitor places a client's task: what that task must
+/// not be overtaken by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Staying {
+    Nothing,
+    /// The ring that the task came from.
+    Ring(usize),
+    /// The rings and held tasks of this session: the task was held itself.
+    Session(u64),
 }
 
 /// How many sets of doorbells a worker keeps apart after take-overs.
@@ -87,6 +100,46 @@ impl Entries {
             }
         }
         taken
+    }
+
+    /// The next entry is accepted from this ring.
+    #[inline]
+    pub(super) fn accept_from(&mut self, ring: usize) {
+        self.accepting = Some(ring);
+    }
+
+    /// From now on held tasks are submitted again.
+    pub(super) fn accept_held(&mut self) {
+        self.accepting = None;
+    }
+
+    /// Takes the rings, resting ones included, and the periodic and held tasks, except what has to stay.
+    fn take_all(&mut self, epoll: BorrowedFd<'_>, stays: Staying) -> Taken {
+        let mut doorbells = self.take_doorbells(epoll);
+        let is_staying = |(index, ring): &(usize, Ring)| match stays {
+            Staying::Nothing => false,
+            Staying::Ring(of) => *index == of,
+            Staying::Session(number) => ring.session.number == number,
+        };
+        let rings = std::mem::take(&mut self.rings).into_iter().enumerate();
+        let (staying, going): (Vec<_>, Vec<_>) = rings.partition(is_staying);
+        for (_, ring) in staying {
+            let number = ring.session.number;
+            for set in doorbells.iter_mut().filter(|set| !set.has_rings(number)) {
+                set.unwatch(&ring.session);
+            }
+            // It is watched here again when the worker is back.
+            self.unwatched = true;
+            self.rings.push(ring);
+        }
+        if let Staying::Ring(_) = stays {
+            self.accepting = Some(0);
+        }
+        let periodic = self.periodic.take_if(|record| match stays {
+            Staying::Session(number) => record.session != number || !record.container.is_null(),
+            _ => true,
+        });
+        Taken { rings: going.into_iter().map(|(_, ring)| ring).collect(), doorbells, periodic }
     }
 
     /// Takes all rings of a session, and stops watching its doorbell.
@@ -181,6 +234,13 @@ impl Entries {
     }
 }
 
+/// What was taken from a worker.
+pub(super) struct Taken {
+    pub(super) rings: Vec<Ring>,
+    pub(super) doorbells: Vec<Doorbells>,
+    pub(super) periodic: Vec<Resting>,
+}
+
 /// What a worker is running, in one word: 0 for the runtime's own code, otherwise a pool and a
 /// method or poller.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,11 +250,22 @@ impl Running {
     const MODULE: u32 = 1 << 31;
     pub(super) const RUNTIME: Running = Running(0);
     const POLLER: u32 = 1 << 30;
+    /// A monitor that places a task of a client.
+    const PLACING: u32 = 1 << 29;
 
     /// A method, whose number is below 4096, of the pool in a slot, which is at most 65536.
     #[inline]
     pub(super) fn method(slot: u32, method: u32) -> Running {
         Running(Running::MODULE | slot << 12 | method)
+    }
+
+    /// The monitor of a method, which places a task of a client.
+    pub(super) fn placing(self) -> Running {
+        Running(self.0 | Running::PLACING)
+    }
+
+    fn is_placing(self) -> bool {
+        self.0 & Running::PLACING != 0
     }
 
     /// A poller of the pool in a slot.
@@ -213,8 +284,8 @@ impl Running {
 
     /// The pool's slot and the method's number, which is 0 for pollers.
     pub(crate) fn parts(self) -> Option<(u32, u32)> {
-        (self.0 != 0)
-            .then_some(((self.0 & !Running::MODULE & !Running::POLLER) >> 12, self.0 & 0xfff))
+        let flags = Running::MODULE | Running::POLLER | Running::PLACING;
+        (self.0 != 0).then_some(((self.0 & !flags) >> 12, self.0 & 0xfff))
     }
 }
 
@@ -368,10 +439,19 @@ impl RunQueue {
         Running(self.gate.come_back())
     }
 
-    /// Calls `f` with the entries of another worker, if that worker is running module code and
-    /// memory suffices for the fence that this takes.
-    pub(super) fn steal(&self, f: impl FnOnce(&mut Entries)) {
-        self.gate.steal(|| f(&mut self.entries.borrow_mut()));
+    /// Takes what is in the run queue of another worker, except lanes, and calls `f` with it and with the
+    /// rest, if that worker is running module code and memory suffices for the fence that this takes.
+    pub(super) fn steal(&self, f: impl FnOnce(Taken, &mut Entries)) {
+        self.gate.steal(|| {
+            let mut entries = self.entries.borrow_mut();
+            let stays = match (self.running().is_placing(), entries.accepting) {
+                (false, _) => Staying::Nothing,
+                (true, Some(ring)) => Staying::Ring(ring),
+                (true, None) => Staying::Session(self.session.load(Ordering::Relaxed)),
+            };
+            let taken = entries.take_all(self.epoll(), stays);
+            f(taken, &mut entries);
+        });
     }
 
     /// Counts an unbounded wait of a task of this worker.
@@ -471,7 +551,9 @@ impl RunQueue {
 mod tests {
     use super::*;
     use crate::sys::membarrier;
+    use crate::task::{Origin, SpareRecords};
     use chimaera_ipc::ring::Consumer;
+    use std::time::Instant;
 
     #[test]
     fn a_running_method_fits_a_word() {
@@ -479,6 +561,8 @@ mod tests {
         assert_eq!(running.parts(), Some((65536, 4095)));
         assert_eq!(Running::method(1, 0).parts(), Some((1, 0)));
         assert_eq!(Running::poller(65536).parts(), Some((65536, 0)));
+        let placing = Running::method(65536, 4095).placing();
+        assert!(placing.parts() == Some((65536, 4095)) && placing.is_placing());
         assert_eq!(Running::RUNTIME.parts(), None);
     }
 
@@ -493,7 +577,7 @@ mod tests {
             let stealer = scope.spawn(|| {
                 let mut taken = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    queue.steal(|entries| taken += entries.lanes.drain(..).count());
+                    queue.steal(|_, entries| taken += entries.lanes.drain(..).count());
                     std::thread::yield_now();
                 }
                 taken
@@ -515,15 +599,62 @@ mod tests {
         assert_eq!(taken, 200_000);
     }
 
+    fn ring(session: &SessionRef) -> Ring {
+        Ring::new(session.clone(), Consumer::new(session.mapping.ring(0)))
+    }
+
+    fn held(session: u64) -> Resting {
+        let spare = SpareRecords::new(crate::sys::Budget::endless());
+        let mut record = spare.take(Origin::Internal);
+        record.session = session;
+        Resting { number: session, at: Instant::now(), record }
+    }
+
+    /// While a monitor places a client's task, what would overtake the task stays: the ring that it came
+    /// from, or everything of its session that was held with it.
+    #[test]
+    fn what_would_overtake_a_task_is_not_stolen() {
+        let sessions = [1, 2, 3].map(|number| Session::without_client(number).unwrap());
+        for (stays, ring_left, held_left) in [
+            (Staying::Nothing, None, None),
+            (Staying::Ring(1), Some(2), None),
+            (Staying::Session(3), Some(3), Some(3)),
+        ] {
+            let queue = RunQueue::new(Role::LowLatency).unwrap();
+            for session in &sessions {
+                queue.add(ring(session)).unwrap();
+                queue.entries().periodic.insert(held(session.number));
+            }
+            let taken = queue.entries().take_all(queue.epoll(), stays);
+            let numbers = |rings: &[Ring]| -> Vec<u64> {
+                rings.iter().map(|ring| ring.session.number).collect()
+            };
+            let left = Vec::from_iter(ring_left);
+            let gone = |left: &[u64]| (1..=3).filter(|n| !left.contains(n)).collect::<Vec<u64>>();
+            assert_eq!(numbers(&queue.entries().rings), left);
+            assert_eq!(numbers(&taken.rings), gone(&left));
+            let number = |task: &Resting| task.record.session;
+            let rest = queue.entries().periodic.take_if(|_| true);
+            assert_eq!(rest.iter().map(number).collect::<Vec<_>>(), Vec::from_iter(held_left));
+            let periodic: Vec<u64> = taken.periodic.iter().map(number).collect();
+            assert_eq!(periodic, gone(&Vec::from_iter(held_left)));
+            // The doorbell of a ring that stays is watched here, and no longer there.
+            let is_watched =
+                |sets: &[Doorbells], number| sets.iter().any(|set| set.is_watched(number));
+            queue.wake_rings();
+            for number in 1..=3 {
+                assert_eq!(is_watched(&queue.entries().doorbells, number), left.contains(&number));
+                assert_eq!(is_watched(&taken.doorbells, number), !left.contains(&number));
+            }
+        }
+    }
+
     /// Two sets watch one doorbell. The set that was here first has already consumed its event
     /// when the other arrives with the ring at rest.
     #[test]
     fn a_doorbell_that_rang_on_the_way_is_not_missed() {
         let queue = RunQueue::new(Role::LowLatency).unwrap();
         let [first, second] = [1, 2].map(|number| Session::without_client(number).unwrap());
-        let ring = |session: &SessionRef| {
-            Ring::new(session.clone(), Consumer::new(session.mapping.ring(0)))
-        };
         queue.entries().watch(queue.epoll.as_fd(), &first).unwrap();
         queue.entries().watch(queue.epoll.as_fd(), &second).unwrap();
         queue.entries().rings.push(ring(&second));

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::doorbells::Doorbells;
 use super::loot::Loot;
 use super::mailbox::{Mailbox, WorkerMessage};
-use super::run_queue::{Entries, RunQueue};
+use super::run_queue::{Entries, RunQueue, Taken};
 use super::shared::Shared;
 use crate::pool::{ContainerLane, LanePtr};
 use crate::session::Ring;
@@ -22,12 +22,11 @@ pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
         session != 0 && shared.is_standby(me) && shared.blocks_its_share(session)
     };
     let (mut loot, mut away) = (Loot::default(), false);
-    queue.steal(|entries| {
+    queue.steal(|taken, entries| {
         away = true;
-        loot.rings.append(&mut entries.rings);
-        loot.doorbells = entries.take_doorbells(queue.epoll());
-        let periodic = entries.periodic.take_all().into_iter();
-        loot.periodic = periodic.map(|task| (busy, task)).collect();
+        let Taken { rings, doorbells, periodic } = taken;
+        let periodic = periodic.into_iter().map(|task| (busy, task)).collect();
+        loot = Loot { rings, doorbells, periodic, ..Loot::default() };
         for lanes in [&mut entries.lanes, &mut entries.high_latency_lanes] {
             take_lanes(
                 me,
@@ -113,7 +112,7 @@ pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> 
 pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
     let doorbells = queue.entries().take_doorbells(queue.epoll());
     let mut given = Loot { doorbells, ..give(me, to, queue, 0, 1, |_| true) };
-    let periodic = queue.entries().periodic.take_all().into_iter();
+    let periodic = queue.entries().periodic.take_if(|_| true).into_iter();
     given.periodic = periodic.map(|task| (me, task)).collect();
     let lanes = std::mem::take(&mut given.lanes).into_iter().map(WorkerMessage::Lane);
     lanes.chain([WorkerMessage::TakeOver(Box::new(given))]).collect()

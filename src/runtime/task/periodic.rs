@@ -123,12 +123,12 @@ impl PeriodicTasks {
         self.tasks.values_mut().for_each(|(_, record)| record.leave_pool(pool));
     }
 
-    /// Takes all tasks, in the order in which they came.
-    pub(crate) fn take_all(&mut self) -> Vec<Resting> {
-        self.times.clear();
-        let tasks = self.tasks.drain();
+    /// Takes such tasks, in the order in which they came.
+    pub(crate) fn take_if(&mut self, is_one: impl Fn(&Record) -> bool) -> Vec<Resting> {
+        let tasks = self.tasks.extract_if(|_, (_, record)| is_one(record));
         let mut tasks: Vec<_> =
             tasks.map(|(number, (at, record))| Resting { number, at, record }).collect();
+        self.times.retain(|Reverse((_, number))| self.tasks.contains_key(number));
         tasks.sort_unstable_by_key(|task| task.number);
         tasks
     }
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(tasks.due(after(999)), Some(1));
         assert_eq!(tasks.due(after(999)), None);
         assert_eq!(tasks.due(after(2000)), Some(1001));
-        let rest = tasks.take_all();
+        let rest = tasks.take_if(|_| true);
         assert_eq!(rest.len(), 10, "those that were due are still there until they are taken");
         assert!(rest.windows(2).all(|two| two[0].number < two[1].number), "in their order");
         assert!(tasks.is_empty() && tasks.next().is_none());

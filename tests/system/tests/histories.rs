@@ -198,6 +198,28 @@ fn a_batch_is_its_tasks_one_after_the_other() {
     });
 }
 
+/// A task that its monitor takes long to place is not overtaken by those that its thread sends after it,
+/// although other workers take over what they can.
+#[test]
+fn a_monitor_that_blocks_its_worker_keeps_the_order_of_a_thread() {
+    in_client!(Options::new().model().workers(2), |_| {
+        let ipc = connect();
+        for (name, module) in [("cpp", model::MODULE), ("rust", model::RUST)] {
+            let pool = ValuePool::new(ipc, module, name);
+            let mut last = 0;
+            for _ in 0..rounds(5, 100) {
+                let values = (0..100).map(|at| if at % 40 == 20 { 7 } else { 3 });
+                let tasks = values.map(|value| pool.task(model::MONITORED, value, 0)).collect();
+                let ended = wait_all(submit_all(tasks).unwrap());
+                let ticks: Vec<u64> =
+                    ended.into_iter().map(|done| done.unwrap().result.get()).collect();
+                assert!(ticks.iter().copied().eq(last + 1..=last + 100), "{ticks:?}");
+                last += 100;
+            }
+        }
+    });
+}
+
 fn event(begin: u64, end: u64, what: What) -> Event {
     Event { register: 0, begin, end, what }
 }
