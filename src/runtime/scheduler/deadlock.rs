@@ -1,7 +1,9 @@
 //! Deadlocks: tasks that wait for each other in a circle. The watchdog asks every worker twice
 //! which tasks wait for what. A circle that consists of the same waits both times can never resolve
-//! itself: its waits are described in the log, and one of them is ended with that description.
+//! itself: its waits are described in the log, and one of them is ended with that description. As long as
+//! not every worker has answered, a circle may have been overlooked, and the watchdog looks again.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,22 +22,47 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// The workers, as the watchdog asks them.
 struct Workers<'s> {
     mailboxes: &'s [Mailbox],
-    /// How many of them have been started, and so answer.
-    started: &'s dyn Fn() -> usize,
+    /// Whether a worker has been started. One that has not has no tasks.
+    is_started: &'s dyn Fn(usize) -> bool,
+    /// Whether a method keeps a worker busy, which then does not answer.
+    is_busy: &'s dyn Fn(usize) -> bool,
+    /// Whether a worker has not answered a question.
+    lacks_answers: Cell<bool>,
 }
 
-impl Workers<'_> {
+impl<'s> Workers<'s> {
+    fn new(
+        mailboxes: &'s [Mailbox],
+        is_started: &'s dyn Fn(usize) -> bool,
+        is_busy: &'s dyn Fn(usize) -> bool,
+    ) -> Workers<'s> {
+        Workers { mailboxes, is_started, is_busy, lacks_answers: Cell::new(false) }
+    }
+
     /// Asks all workers and collects their answers.
     fn ask<T: Default>(&self, message: impl Fn(Question<T>) -> WorkerMessage) -> T {
         let question = Question::<T>::default();
-        for mailbox in self.mailboxes {
+        let mut asked = 0;
+        for (worker, mailbox) in self.mailboxes.iter().enumerate() {
+            if !(self.is_started)(worker) {
+                continue;
+            }
+            // Unread questions would pile up.
+            if (self.is_busy)(worker) {
+                self.lacks_answers.set(true);
+                continue;
+            }
+            asked += 1;
             mailbox.send(message(question.clone()));
         }
         let until = Instant::now() + ANSWER_BOUND;
-        while lock(&question).workers < (self.started)() && Instant::now() < until {
+        while lock(&question).workers < asked && Instant::now() < until {
             std::thread::sleep(Duration::from_micros(200));
         }
-        let Answers { found, .. } = std::mem::take(&mut *lock(&question));
+        let Answers { found, workers } = std::mem::take(&mut *lock(&question));
+        if workers < asked {
+            self.lacks_answers.set(true);
+        }
         found
     }
 
@@ -68,14 +95,18 @@ impl Workers<'_> {
     }
 }
 
-/// Looks for a circle and breaks it. True if there was one: there may be others.
+/// Looks for a circle and breaks it. True if there may be others: it found one, or not all workers have
+/// answered.
 pub(super) fn look(shared: &Shared) -> bool {
-    let workers = Workers { mailboxes: shared.mailboxes(), started: &|| shared.started() };
-    let Some((circle, text)) = workers.find_circle() else { return false };
+    let is_started = |worker| worker < shared.started();
+    let is_busy = |worker: usize| shared.run_queue(worker as u32).busy_since().is_some();
+    let workers = Workers::new(shared.mailboxes(), &is_started, &is_busy);
+    let found = workers.find_circle();
+    let Some((circle, text)) = found else { return workers.lacks_answers.get() };
     if let Some(left_out) = shared.rate_limit.pass(LineKind::Circle, Subject::default()) {
         tracing::error!(circle = text, left_out, "tasks wait for each other in a circle");
     }
-    let Some(victim) = victim(&circle) else { return false };
+    let Some(victim) = victim(&circle) else { return workers.lacks_answers.get() };
     let message = WorkerMessage::BreakWait { id: victim.id, circle: text };
     shared.mailbox(victim.id.worker).send(message);
     true
@@ -143,9 +174,24 @@ mod tests {
     #[test]
     fn a_circle_that_is_not_described_is_left_for_the_next_look() {
         let mailboxes = [Mailbox::new().unwrap()];
-        let workers = Workers { mailboxes: &mailboxes, started: &|| 1 };
+        let workers = Workers::new(&mailboxes, &|_| true, &|_| false);
         let circle = [wait(0, 7, MANY + 7)];
         assert!(workers.in_words(&circle).is_none(), "the worker does not answer");
+        assert!(workers.lacks_answers.get());
+    }
+
+    /// A worker that a method keeps busy is not asked, so its mailbox does not fill, but it is known that
+    /// its tasks were not seen.
+    #[test]
+    fn a_busy_worker_is_looked_at_later() {
+        let mailboxes = [Mailbox::new().unwrap(), Mailbox::new().unwrap()];
+        let workers = Workers::new(&mailboxes, &|worker| worker == 0, &|_| true);
+        assert!(workers.find_circle().is_none());
+        assert!(workers.lacks_answers.get());
+        assert!(mailboxes.iter().all(|mailbox| mailbox.take().is_none()));
+        let workers = Workers::new(&mailboxes, &|_| false, &|_| true);
+        assert!(workers.find_circle().is_none());
+        assert!(!workers.lacks_answers.get(), "none of them has tasks");
     }
 
     #[test]
@@ -158,7 +204,7 @@ mod tests {
                 scope.spawn(move || answer(worker, mailbox, is_over))
             };
             let threads = [start(0), start(1)];
-            let workers = Workers { mailboxes: &mailboxes, started: &|| 2 };
+            let workers = Workers::new(&mailboxes, &|_| true, &|_| false);
             // A worker that gets no processor time does not answer in time.
             let found = (0..100).find_map(|_| workers.find_circle());
             is_over.store(true, Ordering::Release);

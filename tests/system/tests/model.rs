@@ -460,6 +460,20 @@ fn a_task_that_waits_for_its_own_end_is_told_so() {
     }
 }
 
+/// A circle on a worker that a method keeps busy while the watchdog looks is found when the worker is back.
+#[test]
+fn a_circle_on_a_busy_worker_is_found_later() {
+    in_client!(Options::new().model().workers(1), |_| {
+        let (_, pool) = pool("circle");
+        let busy = task(pool, model::COMPUTE, ns(ms(600)));
+        let waiting = submit_all(vec![task(pool, model::OWN_END, 0), busy]).unwrap();
+        let mut ended = wait_all(waiting).into_iter();
+        let (status, message) = text_of(ended.next().unwrap());
+        assert_eq!(status, CHI_DEADLOCK, "{message}");
+        ended.next().unwrap().unwrap();
+    });
+}
+
 /// Lanes of one container run on different workers at the same time.
 #[test]
 fn lanes_of_one_container_run_at_once() {
