@@ -14,16 +14,13 @@ use crate::access::Caller;
 use crate::admin::replacement::{self, Begun, Progress, Replaced, Replacing};
 use crate::failure::Failure;
 use crate::module::Module;
-use crate::scheduler::{with_current, ControlCommand, Question, Shared, WorkerMessage};
+use crate::scheduler::{with_current, ControlCommand, Naming, Shared, WorkerMessage};
 use crate::state::{self, Meter, SavedPool};
 use crate::sys::lock;
 
 /// How often to check whether tasks have ended: first often, because clients wait meanwhile.
 const LOOK: Duration = Duration::from_micros(200);
 const LATER_LOOK: Duration = Duration::from_millis(2);
-/// How long the workers have to name the tasks that have not ended. A blocked one says nothing, but is
-/// named anyway.
-const NAME_BOUND: Duration = Duration::from_millis(50);
 /// How long old containers have, after the bound, to take back what they gave up.
 const UNDO_BOUND: Duration = Duration::from_secs(3);
 /// The longest bound that a request may set.
@@ -106,7 +103,7 @@ enum Step {
     /// The tasks in the pools have to end.
     Drain(Begun),
     /// They have not, and the workers name them.
-    Name(Begun, Question<Vec<String>>, Instant),
+    Name(Begun, Naming),
     /// A worker makes the new containers.
     Build(Build),
     /// A thread writes the file.
@@ -307,19 +304,19 @@ impl Replacement {
                 None
             }
             Step::Drain(begun) if self.is_late() || shared.is_stopping() => {
-                let asked = Question::default();
-                for pool in &begun.hold.pools {
-                    for mailbox in shared.mailboxes() {
-                        mailbox.send(WorkerMessage::DescribeTasks(pool.id, asked.clone()));
-                    }
-                }
-                self.step = Step::Name(begun, asked, Instant::now() + NAME_BOUND);
+                let naming = Naming::ask(shared, &begun.hold.pools);
+                self.step = Step::Name(begun, naming);
                 None
             }
-            Step::Name(begun, asked, until) if Instant::now() >= until => {
-                let named = std::mem::take(&mut lock(&asked).found);
-                Some(Err(replacement::give_up(shared, begun, self.at.elapsed(), named)))
-            }
+            Step::Name(begun, naming) => match naming.take() {
+                Some(named) => {
+                    Some(Err(replacement::give_up(shared, begun, self.at.elapsed(), named)))
+                }
+                None => {
+                    self.step = Step::Name(begun, naming);
+                    None
+                }
+            },
             Step::Build(build) => self.end(shared, build),
             Step::Write(result) => {
                 let done = lock(&result).take();

@@ -25,15 +25,13 @@ use crate::handover::{
 };
 use crate::pool::Hold;
 use crate::scheduler::{
-    hand_over, hold, with_current, GivenUp, Question, Shared, Worker, WorkerMessage,
+    hand_over, hold, with_current, GivenUp, Naming, Question, Shared, Worker, WorkerMessage,
 };
 use crate::state::SavedPool;
 use crate::sys::lock;
 
 /// How often to check how far the successor and the workers are.
 const LOOK: Duration = Duration::from_millis(1);
-/// How long the workers have to name the tasks that have not ended.
-const NAME_BOUND: Duration = Duration::from_millis(50);
 /// The longest bound that a request may set.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the successor may take to serve once it has been told to, or to end.
@@ -68,7 +66,7 @@ enum Step {
     /// The tasks in the pools have to end.
     Drain(Arc<Hold>),
     /// They have not, and the workers name them.
-    Name(Arc<Hold>, Question<Vec<String>>, Instant),
+    Name(Arc<Hold>, Naming),
     /// A worker has the containers save their states.
     Save(Held, Slot<Vec<SavedPool>>),
     /// A thread writes the states to files.
@@ -237,14 +235,7 @@ impl Restart {
             Step::Prepare => self.prepare(),
             Step::Hold => self.hold(shared),
             Step::Drain(hold) => self.drain(shared, hold),
-            Step::Name(hold, asked, until) if Instant::now() >= until => {
-                let named = std::mem::take(&mut lock(&asked).found);
-                let took = self.at.elapsed();
-                let (pool, why) = replacement::still_in_flight(shared, &hold, took, named);
-                let message = format!("not restarted: pool '{pool}': {why}");
-                hold::release_on_all(shared, hold.pools.clone());
-                self.leave(None, None, Failure::new(CHI_BUSY, message))
-            }
+            Step::Name(hold, naming) => self.name(shared, hold, naming),
             Step::Save(held, saved) => self.save(held, saved),
             Step::Store(held, stored) => self.store(held, stored),
             Step::Settle(held, files) => self.settle(shared, offered, held, files),
@@ -272,7 +263,6 @@ impl Restart {
                 }
                 self.step = Step::Undo(held, done, failure, until);
             }
-            step => self.step = step,
         }
         None
     }
@@ -329,16 +319,23 @@ impl Restart {
             }
             self.begin_to_save(shared, hold);
         } else if self.is_late() {
-            let asked = Question::default();
-            for pool in &hold.pools {
-                for mailbox in shared.mailboxes() {
-                    mailbox.send(WorkerMessage::DescribeTasks(pool.id, asked.clone()));
-                }
-            }
-            self.step = Step::Name(hold, asked, Instant::now() + NAME_BOUND);
+            let naming = Naming::ask(shared, &hold.pools);
+            self.step = Step::Name(hold, naming);
         } else {
             self.step = Step::Drain(hold);
         }
+    }
+
+    fn name(&mut self, shared: &Shared, hold: Arc<Hold>, naming: Naming) {
+        let Some(named) = naming.take() else {
+            self.step = Step::Name(hold, naming);
+            return;
+        };
+        let took = self.at.elapsed();
+        let (pool, why) = replacement::still_in_flight(shared, &hold, took, named);
+        let message = format!("not restarted: pool '{pool}': {why}");
+        hold::release_on_all(shared, hold.pools.clone());
+        self.leave(None, None, Failure::new(CHI_BUSY, message));
     }
 
     fn begin_to_save(&mut self, shared: &Shared, hold: Arc<Hold>) {
