@@ -148,6 +148,12 @@ impl Site {
         process::run(self.command(artefacts::chimaera()).args(["--name", &self.name]).args(args))
     }
 
+    /// What `pool show` says of a pool.
+    #[track_caller]
+    pub fn pool(&self, name: &str) -> serde_json::Value {
+        self.cli(&["pool", "show", name, "--json"]).ok().json()
+    }
+
     /// Resets every pool that is in quarantine.
     #[track_caller]
     pub fn reset_pools(&self) {

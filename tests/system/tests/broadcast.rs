@@ -275,7 +275,7 @@ fn a_client_is_killed_during_its_broadcasts() {
     let mortal = env!("CARGO_BIN_EXE_chi-test-mortal");
     for module in MODULES {
         let counts = || {
-            let shown = daemon.cli(&["pool", "show", module, "--json"]).ok().json();
+            let shown = daemon.site().pool(module);
             (shown["containers"].clone(), shown["tasks"].clone())
         };
         for _ in 0..3 {

@@ -165,7 +165,7 @@ fn the_number_of_containers_belongs_to_a_pool() {
         let refused = site.cli(&[&create[..], &["2"]].concat());
         assert_eq!(refused.code, 1);
         assert!(refused.stderr.contains("exists with 3 containers, not 2"), "{refused:#?}");
-        let shown = site.cli(&["pool", "show", "three", "--json"]).ok().json();
+        let shown = site.pool("three");
         assert_eq!((&shown["containers"], &shown["queues"]), (&3.into(), &3.into()), "{shown}");
         let listed = site.cli(&["pool", "list", "--json"]).ok().json();
         let counts: Vec<_> = listed.as_array().unwrap().iter().map(|p| &p["containers"]).collect();

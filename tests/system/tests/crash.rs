@@ -27,16 +27,11 @@ fn check_health(ipc: Ipc, pool: PoolId) {
     assert_eq!(task(ipc, pool, crash::HEALTH, 77).call().unwrap().result.get(), 77);
 }
 
-/// What `pool show` says of a pool.
-fn shown(site: &Site, pool: &str) -> serde_json::Value {
-    site.cli(&["pool", "show", pool, "--json"]).ok().json()
-}
-
 /// Waits until the pool is in quarantine, which may be after the client has its answer.
 fn wait_for_quarantine(site: &Site, pool: &str) {
     let bound = Instant::now() + Duration::from_secs(60);
-    while shown(site, pool)["state"] != "quarantined" {
-        assert!(Instant::now() < bound, "{}", shown(site, pool));
+    while site.pool(pool)["state"] != "quarantined" {
+        assert!(Instant::now() < bound, "{}", site.pool(pool));
     }
 }
 
@@ -72,12 +67,12 @@ fn a_method_that_crashes_costs_its_task_and_its_container() {
             let (status, message) = text_of(suspended.wait());
             assert_eq!(status, CHI_CANCELLED);
             assert!(message.contains("quarantine"), "{message}");
-            let found = shown(site, "fragile");
+            let found = site.pool("fragile");
             assert_eq!(found["state"], "quarantined", "{found}");
             assert!(found["quarantined"][0]["why"].as_str().unwrap().contains(signal), "{found}");
             check_health(ipc, other);
             reset(site);
-            assert_eq!(shown(site, "fragile")["state"], "live");
+            assert_eq!(site.pool("fragile")["state"], "live");
         }
         check_health(ipc, pool);
         neighbour.wait().unwrap();
@@ -259,7 +254,7 @@ fn a_crash_concerns_one_container() {
         let (status, message) = text_of(call(1, crash::HEALTH, 5));
         assert_eq!(status, CHI_FAULT);
         assert!(message.starts_with("container 1 of pool 'fragile' is in quarantine"), "{message}");
-        assert_eq!(shown(site, "fragile")["quarantined"].as_array().unwrap().len(), 1);
+        assert_eq!(site.pool("fragile")["quarantined"].as_array().unwrap().len(), 1);
         reset(site);
         assert_eq!(call(1, crash::HEALTH, 5).unwrap().result.get(), 5);
     });
@@ -272,7 +267,7 @@ fn a_pool_that_is_to_abort_ends_the_daemon() {
         let create =
             ["pool", "create", "fragile", "--module", crash::MODULE, "--on-crash", "abort"];
         site.cli(&create).ok();
-        assert_eq!(shown(site, "fragile")["on_crash"], "abort");
+        assert_eq!(site.pool("fragile")["on_crash"], "abort");
         let pool = ipc.find_pool("fragile").unwrap();
         check_health(ipc, pool);
         assert_eq!(text_of(task(ipc, pool, crash::CRASH, 1).call()).0, CHI_UNAVAILABLE);

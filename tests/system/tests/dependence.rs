@@ -6,9 +6,9 @@ use chimaera::abi::{CHI_FAULT, CHI_INVALID, CHI_NO_POOL, CHI_REASON_LOST, CHI_RE
 use chimaera::{DomainQuery, Ipc, NewTask, PoolId};
 use chimaera_test_depends_client::{self as depends, CheckTask, PlainTask};
 use chimaera_tests::{
-    artefacts, connect, in_client, in_client_that_may_end_it, process, text_of, Call, Options, Site,
+    artefacts, connect, in_client, in_client_that_may_end_it, process, text_of, Call, Options,
 };
-use serde_json::{json, Value};
+use serde_json::json;
 
 /// Both modules.
 fn options() -> Options {
@@ -77,10 +77,6 @@ fn create(ipc: Ipc, module: &str, name: &str, params: &str) -> PoolId {
     ipc.create_pool(module, name, params.as_bytes()).unwrap()
 }
 
-fn show(site: &Site, name: &str) -> Value {
-    site.cli(&["pool", "show", name, "--json"]).ok().json()
-}
-
 in_both_languages! {
     /// A pool depends on those that its parameters name and those that it opens while it is created, and the
     /// program shows it.
@@ -90,23 +86,23 @@ in_both_languages! {
             create(ipc, depends::CPP, name, "");
         }
         create(ipc, module, "top", "on=named,opens=opened,creates=made,with=\"on=named\"");
-        assert_eq!(show(site, "top")["depends_on"], json!(["made", "named", "opened"]));
-        assert_eq!(show(site, "top")["dependants"], json!([]));
-        assert_eq!(show(site, "named")["dependants"], json!(["made", "top"]));
-        assert_eq!(show(site, "opened")["dependants"], json!(["top"]));
+        assert_eq!(site.pool("top")["depends_on"], json!(["made", "named", "opened"]));
+        assert_eq!(site.pool("top")["dependants"], json!([]));
+        assert_eq!(site.pool("named")["dependants"], json!(["made", "top"]));
+        assert_eq!(site.pool("opened")["dependants"], json!(["top"]));
         let text = site.cli(&["pool", "show", "named"]).ok().stdout;
         assert!(text.ends_with("needed by: made, top\n"), "{text}");
         // A client that finds a pool depends on nothing, and neither does a method.
         ipc.find_pool("top").unwrap();
-        assert_eq!(show(site, "top")["dependants"], json!([]));
+        assert_eq!(site.pool("top")["dependants"], json!([]));
         // What was opened is known by its id: a later pool with the name is another one. A parameter
         // names whichever there is.
         for name in ["opened", "named"] {
             ipc.destroy_pool(ipc.find_pool(name).unwrap()).unwrap();
             create(ipc, depends::RUST, name, "");
         }
-        assert_eq!(show(site, "top")["depends_on"], json!(["made", "named"]));
-        assert_eq!(show(site, "named")["dependants"], json!(["made", "top"]));
+        assert_eq!(site.pool("top")["depends_on"], json!(["made", "named"]));
+        assert_eq!(site.pool("named")["dependants"], json!(["made", "top"]));
     }
 
     /// Circles are refused at once, and the message names the pools.
@@ -137,7 +133,7 @@ in_both_languages! {
         assert!(refused("outer", "creates=inner,with=\"on=outer\"").contains(why));
         assert!(refused("outer", "creates=inner,with=\"opens=outer\"").contains(why));
         assert_eq!(text_of(ipc.find_pool("inner")).0, CHI_NO_POOL);
-        assert_eq!(show(site, "one")["depends_on"], json!(["three"]));
+        assert_eq!(site.pool("one")["depends_on"], json!(["three"]));
         // What is refused leaves nothing behind.
         create(ipc, module, "outer", "creates=inner");
         create(ipc, module, "a", "");
@@ -192,7 +188,7 @@ in_both_languages! {
         until_told(ipc, sound, 1);
         until_told(ipc, throws, 1);
         process::until("it is in quarantine", || {
-            (show(site, "crash")["state"] == "quarantined").then_some(())
+            (site.pool("crash")["state"] == "quarantined").then_some(())
         });
         let why = until_told(ipc, above, 1).message;
         assert!(why.contains("pool 'crash' is in quarantine: kNodeFailure crashed"), "{why}");
@@ -200,7 +196,7 @@ in_both_languages! {
         assert_eq!(text_of(task.call()).0, CHI_FAULT);
         // One that hangs is in nobody's way, not even in that of its own pool.
         until_told(ipc, hangs, 1);
-        assert_eq!(show(site, "hang")["tasks"], 1);
+        assert_eq!(site.pool("hang")["tasks"], 1);
         site.cli(&["pool", "reset", "disk"]).ok();
         assert_eq!(until_told(ipc, sound, 2).reason, CHI_REASON_RECOVERED);
         until_told(ipc, hangs, 2);
@@ -219,7 +215,7 @@ in_both_languages! {
         std::thread::scope(|scope| {
             let change = scope.spawn(|| site.cli(&["pool", "migrate", "top"]).ok());
             process::until("its tasks are held", || {
-                (show(site, "top")["state"] == "draining").then_some(())
+                (site.pool("top")["state"] == "draining").then_some(())
             });
             crash(ipc, disk);
             change.join().unwrap();
@@ -227,7 +223,7 @@ in_both_languages! {
         drop(slow.wait().unwrap());
         // The count goes over with the state.
         assert_eq!(until_told(ipc, top, 1).reason, CHI_REASON_LOST);
-        assert_eq!(show(site, "top")["depends_on"], json!(["disk"]));
+        assert_eq!(site.pool("top")["depends_on"], json!(["disk"]));
         site.cli(&["pool", "reset", "disk"]).ok();
         let last = until_told(ipc, top, 2);
         assert_eq!((last.times, last.reason), (2, CHI_REASON_RECOVERED));
@@ -272,7 +268,7 @@ fn coping_has_a_bound() {
         crash(ipc, disk);
         for (module, top) in tops {
             until_told(ipc, top, 1);
-            process::until("it is cancelled", || (show(site, module)["tasks"] == 0).then_some(()));
+            process::until("it is cancelled", || (site.pool(module)["tasks"] == 0).then_some(()));
             assert_eq!(told(ipc, top).times, 1);
         }
     });
@@ -296,7 +292,7 @@ fn the_loss_of_a_module_host_is_told() {
                 };
                 let disk = new("disk", "then=return", &["--isolation", "process"]);
                 let top = new("top", "on=disk", &isolated);
-                let pid = show(site, "disk")["host"]["pid"].as_i64().unwrap();
+                let pid = site.pool("disk")["host"]["pid"].as_i64().unwrap();
                 let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
                 rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
                 process::until("the loss is told", || (told(ipc, top).times >= 1).then_some(()));

@@ -13,7 +13,6 @@ use chimaera_tests::{
     Options, Site,
 };
 use rustix::process::{kill_process, Pid, Signal};
-use serde_json::Value;
 
 /// The module in C++.
 fn options() -> Options {
@@ -75,7 +74,8 @@ impl Lives<'_> {
 
     /// The directory of a container.
     fn directory(&self, name: &str, container: u32) -> PathBuf {
-        let files = PathBuf::from(self.show(name)["directory"].as_str().expect("it is durable"));
+        let files =
+            PathBuf::from(self.site.pool(name)["directory"].as_str().expect("it is durable"));
         files.join(container.to_string())
     }
 
@@ -83,11 +83,6 @@ impl Lives<'_> {
     fn made(&self, name: &str, container: u32) -> usize {
         let file = self.directory(name, container).join("created");
         std::fs::read_to_string(file).unwrap().lines().count()
-    }
-
-    /// What `pool show` says of it.
-    fn show(&self, name: &str) -> Value {
-        self.site.cli(&["pool", "show", name, "--json"]).ok().json()
     }
 }
 
@@ -134,12 +129,12 @@ in_both_languages! {
         let pool = lives.create("lasting", &["--containers", "2"]);
         connect().create_pool(life::MODULE, "other", b"").unwrap();
         add(pool, "a", 3);
-        let shown = lives.show("lasting");
+        let shown = lives.site.pool("lasting");
         assert_eq!(shown["durable"], true);
         for round in 2..5 {
             lives.kill();
             lives.start();
-            assert_eq!(lives.show("lasting")["id"], shown["id"]);
+            assert_eq!(lives.site.pool("lasting")["id"], shown["id"]);
             for container in 0..2 {
                 let checked = check(pool, container);
                 assert_eq!(checked.count.get(), 0);
@@ -193,7 +188,7 @@ in_both_languages! {
         add(pool, "a", 3);
         lives.site.cli(&["restart"]).ok();
         assert_eq!(check(pool, 0).count.get(), 3);
-        assert_eq!(lives.show("lasting")["durable"], true);
+        assert_eq!(lives.site.pool("lasting")["durable"], true);
         lives.kill();
         lives.start();
         assert_eq!(check(pool, 0).reason.get(), CHI_REASON_KILLED);
@@ -246,7 +241,7 @@ fn an_isolated_pool_may_be_durable() {
         add(pool, "a", 3);
         lives.kill();
         lives.start();
-        assert_eq!(lives.show("lasting")["isolation"], "process");
+        assert_eq!(lives.site.pool("lasting")["isolation"], "process");
         let checked = check(pool, 0);
         assert_eq!((checked.count.get(), checked.recovered.get()), (0, 1));
         assert_eq!(checked.reason.get(), CHI_REASON_KILLED);
@@ -296,13 +291,13 @@ fn stores_last() {
 fn a_configured_pool_may_be_durable() {
     const CONFIG: &str = "pools: [{name: lasting, module: 'test:life', durable: true}]\n";
     with_lives!(options().config(CONFIG), |lives| {
-        let id = lives.show("lasting")["id"].clone();
+        let id = lives.site.pool("lasting")["id"].clone();
         lives.kill();
         lives.start_with(&lives.options().config(CONFIG));
-        assert_eq!(lives.show("lasting")["id"], id);
+        assert_eq!(lives.site.pool("lasting")["id"], id);
         lives.stop();
         lives.start();
-        assert_eq!(lives.show("lasting")["id"], id);
+        assert_eq!(lives.site.pool("lasting")["id"], id);
         // With other containers, the runtime does not start.
         lives.stop();
         let more = CONFIG.replace("durable", "containers: 2, durable");
@@ -344,7 +339,7 @@ fn requests_that_cannot_be_kept_are_refused() {
 fn damaged_files_are_named() {
     with_lives!(options(), |lives| {
         lives.create("lasting", &[]);
-        let shown = lives.show("lasting");
+        let shown = lives.site.pool("lasting");
         let files = PathBuf::from(shown["directory"].as_str().unwrap());
         let directory = files.parent().unwrap().to_owned();
         lives.stop();
@@ -360,7 +355,7 @@ fn damaged_files_are_named() {
             std::fs::write(&file, whole).unwrap();
         }
         lives.start();
-        assert_eq!(lives.show("lasting")["id"], shown["id"]);
+        assert_eq!(lives.site.pool("lasting")["id"], shown["id"]);
         lives.stop();
     });
 }

@@ -229,7 +229,7 @@ fn without_the_stand_by_worker_that_was_being_started() {
         denied.daemon.log().contains("cannot start a stand-by worker").then_some(())
     });
     process::until("what was held is released", || {
-        let pool = site.cli(&["pool", "show", "life", "--json"]).ok().json();
+        let pool = site.pool("life");
         (pool["state"] == "live").then_some(())
     });
     denied.serve();
