@@ -79,10 +79,13 @@ pub enum Kind {
     Done = 16,
     /// To the host: the text is the level of its log from now on.
     LogLevel = 17,
+    /// To the host: a question about its waiting tasks, with its number; in a memfd. The answer is `Done`, with
+    /// the descriptor of a memfd that holds it.
+    Waits = 18,
 }
 
 impl Kind {
-    const ALL: [Kind; 17] = [
+    const ALL: [Kind; 18] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Mapped,
@@ -100,6 +103,7 @@ impl Kind {
         Kind::Resume,
         Kind::Done,
         Kind::LogLevel,
+        Kind::Waits,
     ];
 }
 

@@ -15,7 +15,7 @@ use super::callback::CallbackFrame;
 use super::cxx_exceptions::ExceptionState;
 use super::stack::{with_trap, Ended, TaskStack, Trap};
 use crate::pool::Container;
-use crate::sync::{Lock, WaitNumber};
+use crate::sync::{Far, Lock, WaitNumber};
 use crate::sys::{has_addresses_for, Charge, FloatingPoint, ThreadState};
 use crate::task::Record;
 
@@ -26,6 +26,9 @@ pub(crate) enum WaitsFor {
     Anyone,
     /// A lock, which the waiting code keeps alive. A cancellation ends the wait early.
     Lock(*const Lock),
+    /// The end of the waiting task in another process, where it has gone to. A cancellation ends the wait
+    /// early.
+    Far(Far),
     /// The end of a task that was created inside the runtime. A cancellation is passed on to that
     /// task. The record lives until the wait has ended.
     Task(*const Record),

@@ -17,6 +17,7 @@ fn node(context: &Context) -> Option<Node> {
         // SAFETY: the waiting code keeps the lock alive until its wait has ended.
         WaitsFor::Lock(lock) => Some(Node::Lock(unsafe { (*lock).number() })),
         WaitsFor::Task(child) => Some(Node::Task(child.addr())),
+        WaitsFor::Far(far) => Some(Node::Far(far)),
         WaitsFor::Anyone => None,
     }
 }
@@ -29,7 +30,8 @@ pub(crate) fn collect(coroutines: &Coroutines, worker: u32, into: &mut Waits) {
         into.held.extend(record.holdings.locks().map(|number| (number, task)));
         let Some(what) = node(context) else { return };
         let id = WaitId { worker, coroutine, number: context.wait.get() };
-        into.waits.push(Wait { id, task, what, lasting: record.everywhere });
+        let lasting = record.everywhere;
+        into.waits.push(Wait { id, task, what, lasting, from: record.came_from() });
     });
 }
 
@@ -57,7 +59,7 @@ pub(crate) fn describe_tasks(
                 // SAFETY: the awaited record lives until the wait has ended, which happens on this thread.
                 format!("{name} waits for {}", unsafe { (*child).log_context() })
             }
-            WaitsFor::Anyone => format!("{name} waits"),
+            WaitsFor::Anyone | WaitsFor::Far(_) => format!("{name} waits"),
         });
     });
     told
@@ -80,6 +82,7 @@ pub(crate) fn describe(coroutines: &Coroutines, id: WaitId) -> Option<String> {
             // thread. So does its pool: even if the task has just ended, the pool is not freed
             // before this worker has counted another round.
             WaitsFor::Task(child) => write!(told, "{}", unsafe { (*child).log_context() }),
+            WaitsFor::Far(far) => write!(told, "process {}, where it runs", far.process),
             WaitsFor::Anyone => return,
         };
         text = Some(told);

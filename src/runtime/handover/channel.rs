@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -17,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::Serialize;
 
 use super::document::Document;
+use crate::sys::{open_sealed, write_sealed};
 use chimaera_ipc::wire;
 
 /// The longest message, in bytes: that of a failure.
@@ -147,23 +147,12 @@ impl Channel {
 impl Document {
     /// Writes it to a sealed memfd, whatever its size.
     pub(crate) fn store(&self) -> io::Result<OwnedFd> {
-        let bytes = serde_json::to_vec(self)?;
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let file = rustix::fs::memfd_create("chimaera-handover", flags)?;
-        let mut left = &bytes[..];
-        while !left.is_empty() {
-            let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, left))?;
-            left = &left[written..];
-        }
-        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&file, seals)?;
-        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-        Ok(file)
+        write_sealed("chimaera-handover", |file| Ok(serde_json::to_writer(file, self)?))
     }
 
     /// Reads what `store` has written.
     pub(crate) fn load(file: OwnedFd) -> io::Result<Document> {
-        Ok(serde_json::from_reader(io::BufReader::new(std::fs::File::from(file)))?)
+        Ok(serde_json::from_reader(io::BufReader::new(open_sealed(file)?))?)
     }
 }
 

@@ -9,5 +9,5 @@ mod table;
 
 pub(crate) use self::link::Link;
 pub(crate) use self::parcel::{Parcel, Results};
-pub(crate) use self::peer::{Answer, LinkOf, Peer};
+pub(crate) use self::peer::{text_from_memfd, text_in_memfd, Answer, LinkOf, Peer};
 pub(crate) use self::table::{First, Host, Hosts, Phase};

@@ -1,18 +1,19 @@
 //! A peer: the process at the other end, a daemon or a module host, with a link for each worker.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use chimaera_abi::{chi_pool_id, CHI_FAULT};
 use chimaera_ipc::wire::{self, Kind, Message};
-use std::os::fd::AsFd;
 
 use super::link::Link;
 use crate::failure::Failure;
 use crate::sync::Waiter;
-use crate::sys::{lock, Unshared};
+use crate::sys::{lock, open_sealed, write_sealed, Unshared};
 
 enum Opening {
     None,
@@ -62,6 +63,20 @@ pub(crate) struct Peer {
     states: Mutex<Option<OwnedFd>>,
 }
 
+/// The longest text in a memfd, in bytes.
+const MOST_TEXT: u64 = 4 << 20;
+
+/// Reads a text in a memfd of the peer, which is not trusted.
+pub(crate) fn text_from_memfd(memfd: OwnedFd) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    open_sealed(memfd)?.take(MOST_TEXT).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+pub(crate) fn text_in_memfd(text: &[u8]) -> io::Result<OwnedFd> {
+    write_sealed("chimaera-text", |file| file.write_all(text))
+}
+
 impl Peer {
     pub(crate) fn new(socket: OwnedFd, pid: i32, workers: usize) -> Peer {
         let links = (0..workers).map(|_| Mutex::new(Opening::None)).collect();
@@ -88,6 +103,30 @@ impl Peer {
     /// Takes the states with which the pool of this module host begins, if any.
     pub(crate) fn take_states(&self) -> Option<OwnedFd> {
         lock(&self.states).take()
+    }
+
+    /// Asks the host something that is in a memfd, and waits for the answer, which is in one, too; for `bound`
+    /// at most. Not for workers.
+    pub(crate) fn ask_and_wait(
+        &self,
+        kind: Kind,
+        question: &[u8],
+        bound: Duration,
+    ) -> Option<Vec<u8>> {
+        let memfd = text_in_memfd(question).ok()?;
+        let number = self.ask();
+        let asked = Message::new(kind, &[number]);
+        let until = Instant::now() + bound;
+        let mut answer = None;
+        if wire::send(self.socket.as_fd(), &asked, &[memfd.as_fd()]).is_ok() {
+            while answer.is_none() && self.lost().is_none() && Instant::now() < until {
+                std::thread::sleep(Duration::from_micros(200));
+                let mut asked = lock(&self.asked);
+                answer = asked.get_mut(&number).and_then(|question| question.answer.take());
+            }
+        }
+        self.forget(number);
+        text_from_memfd(answer?.ok()??).ok()
     }
 
     /// Begins a question to the host. Returns its number.

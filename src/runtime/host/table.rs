@@ -245,6 +245,15 @@ impl Hosts {
         all
     }
 
+    /// The processes that run containers now.
+    pub(crate) fn running(&self) -> Vec<Arc<Peer>> {
+        let running = |host: &Arc<Host>| match host.phase() {
+            Phase::Running(peer) => Some(peer),
+            _ => None,
+        };
+        self.all().iter().filter_map(running).collect()
+    }
+
     pub(crate) fn add(&self, host: Arc<Host>) {
         lock(&self.all).insert(host.id, host);
     }

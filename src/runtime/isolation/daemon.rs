@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chimaera_abi::{CHI_ADMIN_RESET_POOL, CHI_FAILED, CHI_METHOD_NODE_FAILURE, CHI_OK};
+use chimaera_abi::{CHI_ADMIN_RESET_POOL, CHI_FAILED, CHI_IO, CHI_METHOD_NODE_FAILURE, CHI_OK};
 use chimaera_ipc::wire::{self, Kind, Message, Received};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
@@ -14,8 +14,8 @@ use super::foreign;
 use super::links::{self, NO_WORKER};
 use crate::config::{Config, Error, HostOrders};
 use crate::failure::Failure;
-use crate::host::Peer;
-use crate::scheduler::{with_current, ControlCommand, Shared, Worker, WorkerMessage};
+use crate::host::{text_from_memfd, text_in_memfd, Peer};
+use crate::scheduler::{chains, with_current, ControlCommand, Shared, Worker, WorkerMessage};
 use crate::session::SessionRef;
 use crate::sys::last_words;
 
@@ -112,8 +112,8 @@ fn on_worker(
 }
 
 /// Answers the daemon's question with this number.
-fn answer(worker: &Worker, number: u64, result: Result<Option<OwnedFd>, Failure>) {
-    let daemon = worker.shared.hosts.daemon().expect("a module host has a daemon");
+fn answer(shared: &Shared, number: u64, result: Result<Option<OwnedFd>, Failure>) {
+    let daemon = shared.hosts.daemon().expect("a module host has a daemon");
     let (status, text, states) = match result {
         Ok(states) => (CHI_OK, String::new(), states),
         Err(Failure { status, message }) => (status, message, None),
@@ -122,6 +122,20 @@ fn answer(worker: &Worker, number: u64, result: Result<Option<OwnedFd>, Failure>
     let sent: Vec<_> = states.iter().map(AsFd::as_fd).collect();
     // If it fails, the daemon is gone, and this process is about to end.
     let _ = wire::send(daemon.socket.as_fd(), &message, &sent);
+}
+
+/// The answer to a question about the waits of tasks, both in memfds.
+fn answer_about_waits(
+    shared: &Shared,
+    question: Option<OwnedFd>,
+) -> Result<Option<OwnedFd>, Failure> {
+    let io = |error: std::io::Error| {
+        Failure::new(CHI_IO, format!("a question about the waits of tasks: {error}"))
+    };
+    let question = question.ok_or_else(|| io(std::io::ErrorKind::InvalidInput.into()))?;
+    let question = text_from_memfd(question).map_err(io)?;
+    let answer = chains::answer_in_text(shared, &question)?;
+    text_in_memfd(&answer).map(Some).map_err(io)
 }
 
 /// Ends this process once the containers are destroyed, whose states a successor has.
@@ -162,14 +176,14 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, pool: &Arc<dyn Host
                     on_worker(shared, pool, CHI_ADMIN_RESET_POOL, move |worker, pool| {
                         let bound = Duration::from_millis(bound);
                         let saved = pool.save(worker, number, purpose as u32, bound);
-                        answer(worker, number, saved.map(Some));
+                        answer(&worker.shared, number, saved.map(Some));
                     });
                 }
                 Kind::Resume => {
                     let number = message.words[0];
                     on_worker(shared, pool, CHI_ADMIN_RESET_POOL, move |worker, pool| {
                         let resumed = pool.resume(worker, number);
-                        answer(worker, number, resumed.map(|()| None));
+                        answer(&worker.shared, number, resumed.map(|()| None));
                     });
                 }
                 Kind::LogLevel => {
@@ -177,6 +191,10 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, pool: &Arc<dyn Host
                     if let Some(Err(why)) = set {
                         tracing::warn!(why, "the log level stays as it is");
                     }
+                }
+                Kind::Waits => {
+                    let memfd = fds.into_iter().next();
+                    answer(shared, message.words[0], answer_about_waits(shared, memfd));
                 }
                 Kind::Pool => foreign::learn(shared, peer, &message),
                 _ => {

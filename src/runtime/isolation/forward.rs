@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::host::{Link, LinkOf, Parcel, Peer, Results};
 use crate::module::Method;
 use crate::scheduler::{with_current, Worker};
+use crate::sync::Far;
 use crate::tables::worker_ipc;
 use crate::task::{Record, IT_SHOULD_END};
 
@@ -90,13 +91,12 @@ fn watch(worker: &Worker, link: &Arc<Link>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Suspends the running task until `waiter`, for which the wait was prepared, is woken, `until` passes or
-/// the task is cancelled.
+/// Suspends the running task until the prepared wait is ended, `until` passes or the task is cancelled.
 pub(super) fn suspend(worker: &Worker, until: Option<Instant>) {
     if let Some(until) = until {
         worker.set_timer(until);
     }
-    // No lock is waited for, so this is no part of a deadlock.
+    // No task is waited for, so this is no part of a deadlock.
     worker.context().bounded.set(true);
     worker.suspend(WaitsFor::Anyone);
 }
@@ -175,12 +175,14 @@ fn no_room(failed: Failed) -> Failure {
     }
 }
 
-/// Runs the task `body`, which belongs to the running one and is of this method, in another process.
+/// Runs the task `body`, which belongs to the running one and is of this method, in another process, `peer`,
+/// to which `link` is this worker's link.
 ///
 /// # Safety
 /// As a method may assume of its task, and `record` must be the running task's.
 pub(super) unsafe fn run_there(
     worker: &Worker,
+    peer: &Peer,
     link: &Link,
     record: &Record,
     body: *mut chi_task,
@@ -216,6 +218,7 @@ pub(super) unsafe fn run_there(
         }
     }
     arm(worker, link, true);
+    let far = Far { process: peer.pid, worker: worker.index, task };
     let mut cancelled = false;
     while !link.has_ended(task) {
         if !cancelled && worker.is_cancelled() {
@@ -227,7 +230,7 @@ pub(super) unsafe fn run_there(
         }
         let waiter = worker.prepare_wait();
         match link.wait_for(task, waiter) {
-            true => suspend(worker, None),
+            true => worker.suspend(WaitsFor::Far(far)),
             false => worker.forget_wait(),
         }
     }

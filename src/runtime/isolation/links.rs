@@ -104,7 +104,7 @@ fn open(
     let of_modules = shared.hosts.daemon().is_none();
     let parts = Parts { guard, mapping, segment: fd, doorbell, charge };
     let session = Session::new(shared.clients.enter(number), caller, 0, parts);
-    session.tell_completions(Completions::new(completions, bell, of_modules));
+    session.tell_completions(Completions::new(completions, bell, of_modules, worker as u32));
     let session = SessionRef::new(session);
     sessions.push(session.clone());
     shared.add_session(session.clone());

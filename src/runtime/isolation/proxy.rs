@@ -291,7 +291,7 @@ unsafe fn pass_on(
         _ => failure,
     })?;
     // SAFETY: by the caller's promise.
-    let result = unsafe { run_there(worker, &link, record, task, method) };
+    let result = unsafe { run_there(worker, &peer, &link, record, task, method) };
     match peer.lost().filter(|_| link.is_lost()) {
         Some(why) => Err(lost(why)),
         None => result,

@@ -1,8 +1,7 @@
 //! In the daemon, the states of containers that run in module hosts: they are saved there, kept here, and
 //! given to the next host, which takes the place of the old one, or is withdrawn.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Seek, Write};
+use std::io::BufReader;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_ipc::wire::{self, Kind, Message};
-use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::forward::suspend;
 use super::proxy::{not_created, peer_of};
@@ -21,7 +19,7 @@ use crate::module::Module;
 use crate::pool::Pool;
 use crate::scheduler::{Shared, Worker};
 use crate::state::{Meter, SavedPool};
-use crate::sys::{Charge, Use};
+use crate::sys::{open_sealed, write_sealed, Charge, Use};
 
 /// How long tasks that a host's own code has sent may take to end before the states are saved. All others
 /// have ended by then.
@@ -38,8 +36,6 @@ const WITHDRAW_BOUND: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(1);
 /// The buffers for states, in bytes.
 const BUFFER: usize = 1 << 20;
-/// Nobody can change or cut off what is read.
-const SEALED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
 
 fn io(error: impl std::fmt::Display) -> Failure {
     Failure::new(CHI_IO, format!("the states between the runtime and a module host: {error}"))
@@ -47,14 +43,7 @@ fn io(error: impl std::fmt::Display) -> Failure {
 
 /// Writes a saved pool to a memfd that nobody can change.
 pub(crate) fn states_of(saved: &SavedPool) -> Result<OwnedFd, Failure> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let memfd = rustix::fs::memfd_create("chimaera-states", flags).map_err(io)?;
-    let mut file = BufWriter::with_capacity(BUFFER, File::from(memfd));
-    saved.write(&mut file).and_then(|()| file.flush()).map_err(io)?;
-    let mut file = file.into_inner().map_err(io)?;
-    file.rewind().map_err(io)?;
-    rustix::fs::fcntl_add_seals(&file, SEALED).map_err(io)?;
-    Ok(file.into())
+    write_sealed("chimaera-states", |file| saved.write(file)).map_err(io)
 }
 
 /// Whether the containers of an isolated pool can save their states.
@@ -104,13 +93,8 @@ fn read(
 ) -> Result<SavedPool, Failure> {
     let invalid = |what| Failure::new(CHI_INVALID, format!("its module host {what}"));
     let states = states.ok_or_else(|| invalid("has sent no states"))?;
-    // Reading a sealed memfd cannot block, as a pipe could.
-    let seals = rustix::fs::fcntl_get_seals(&states).unwrap_or(SealFlags::empty());
-    if !seals.contains(SEALED) {
-        return Err(invalid("has sent something else than states"));
-    }
-    let mut file = BufReader::with_capacity(BUFFER, File::from(states));
-    file.rewind().map_err(io)?;
+    let states = open_sealed(states).map_err(|_| invalid("has sent something else than states"))?;
+    let mut file = BufReader::with_capacity(BUFFER, states);
     let mut saved = SavedPool::read(&mut file, worker.shared.budget, meter)?;
     let module = pool.module();
     if saved.images.len() != pool.count() as usize || saved.version != module.version {

@@ -148,11 +148,7 @@ fn tell_log_level(shared: &Shared, peer: &Peer) {
 
 /// Tells all module hosts the level of the log. Those that are being started get it once they are ready.
 pub(crate) fn tell_log_level_to_all(shared: &Shared) {
-    for host in shared.hosts.all() {
-        if let Phase::Running(peer) = host.phase() {
-            tell_log_level(shared, &peer);
-        }
-    }
+    shared.hosts.running().iter().for_each(|peer| tell_log_level(shared, peer));
 }
 
 /// How a process has ended.

@@ -77,7 +77,7 @@ fn tell(
         return false;
     }
     match context.waits_for.get() {
-        WaitsFor::Anyone | WaitsFor::Lock(_) => {
+        WaitsFor::Anyone | WaitsFor::Lock(_) | WaitsFor::Far(_) => {
             worker.coroutines.wake_exactly(number, context.wait.get());
             false
         }

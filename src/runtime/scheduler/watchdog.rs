@@ -12,7 +12,7 @@ use chimaera_abi::{
     chi_task_node, CHI_ADMIN_CREATE_POOL, CHI_ADMIN_POOL_MAJOR, CHI_ADMIN_RESET_POOL,
 };
 
-use super::deadlock;
+use super::deadlock::Search;
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
 use super::role::Role;
 use super::run_queue::{RunQueue, Running};
@@ -87,6 +87,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut seen: Vec<Seen> = Vec::new();
     let mut reported = Reported::new();
     let (mut looked_at, mut looked) = (0, Instant::now());
+    let mut search = Search::new();
     let (mut trimmed_at, mut most_used) = (0, 0);
     let mut shared_at = Instant::now();
     // When the descriptors were last checked, and whether module code may have run since.
@@ -105,9 +106,10 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         }
         let waits = || shared.run_queues().iter().map(RunQueue::waits).sum::<u64>();
         let unknown = waits() != looked_at;
-        if unknown && looked.elapsed() >= LOOK_FOR_CIRCLES {
+        let is_due = search.next().is_some_and(|at| at <= Instant::now());
+        if is_due || unknown && looked.elapsed() >= LOOK_FOR_CIRCLES {
             looked_at = waits();
-            if deadlock::look(shared) {
+            if search.look(shared) {
                 looked_at = u64::MAX;
             }
             looked = Instant::now();
@@ -131,7 +133,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         let rest = if shared.pools.has_retired() || is_pausing {
             Some(TICK)
         } else {
-            unknown.then_some(LOOK_FOR_CIRCLES)
+            let due = search.next().map(|at| at.saturating_duration_since(Instant::now()));
+            due.into_iter().chain(unknown.then_some(LOOK_FOR_CIRCLES)).min()
         };
         let check = unchecked.then_some(CHECK_DESCRIPTORS);
         let slept = shared.watchdog.sleep(rest.into_iter().chain(check).min(), all_parked);
@@ -156,6 +159,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             relieve(shared, group, &seen);
         }
     }
+    search.end();
 }
 
 /// Stops the runtime if it has lost a descriptor without which it is deaf.

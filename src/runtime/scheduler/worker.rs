@@ -265,7 +265,7 @@ impl Worker {
             }
             if record.look_for_cancellation().is_some() && !record.told.replace(true) {
                 match waits_for {
-                    WaitsFor::Anyone | WaitsFor::Lock(_) => {
+                    WaitsFor::Anyone | WaitsFor::Lock(_) | WaitsFor::Far(_) => {
                         if first {
                             record.forget_suspended(self.own_coroutine());
                         }

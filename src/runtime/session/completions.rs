@@ -22,12 +22,14 @@ pub(crate) struct Completions {
     bell: OwnedFd,
     /// The client is a module host: what it sends, it sends for modules of this runtime.
     pub(crate) of_modules: bool,
+    /// The worker of the other runtime that sends tasks here.
+    pub(crate) worker: u32,
 }
 
 impl Completions {
-    pub(crate) fn new(ring: Producer, bell: OwnedFd, of_modules: bool) -> Completions {
+    pub(crate) fn new(ring: Producer, bell: OwnedFd, of_modules: bool, worker: u32) -> Completions {
         let state = Mutex::new(State { ring, backlog: VecDeque::new() });
-        Completions { state, bell, of_modules }
+        Completions { state, bell, of_modules, worker }
     }
 
     /// Tells the client that its task at this offset is complete.

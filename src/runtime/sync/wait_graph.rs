@@ -11,6 +11,29 @@ pub(crate) enum Node {
     Task(usize),
     /// A lock, by its number.
     Lock(u64),
+    /// A task that went to another process.
+    Far(Far),
+}
+
+impl Node {
+    /// The task that went to another process.
+    pub(crate) fn far(self) -> Option<Far> {
+        match self {
+            Node::Far(far) => Some(far),
+            Node::Task(_) | Node::Lock(_) => None,
+        }
+    }
+}
+
+/// A task that goes from a worker of one process to another process over a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Far {
+    /// The process at the other end.
+    pub(crate) process: i32,
+    /// The sender's worker.
+    pub(crate) worker: u32,
+    /// The task's offset in the link's segment.
+    pub(crate) task: u64,
 }
 
 /// Identifies a wait of a coroutine of a worker.
@@ -30,6 +53,8 @@ pub(crate) struct Wait {
     pub(crate) what: Node,
     /// A broadcast's wait for its replicas, which must last until they have ended.
     pub(crate) lasting: bool,
+    /// Where the waiting task came from, if that is another process over a link.
+    pub(crate) from: Option<Far>,
 }
 
 /// Unbounded waits, and which task holds which lock.
@@ -39,52 +64,128 @@ pub(crate) struct Waits {
     pub(crate) held: Vec<(u64, usize)>,
 }
 
-/// The wait of a circle that should be ended: preferably one for a lock, because a task that waits
-/// for another has lent it memory. There is always one that is not lasting: a broadcast waits only
-/// for its replicas, which are not broadcasts.
-pub(crate) fn victim(circle: &[Wait]) -> Option<&Wait> {
-    let for_lock = circle.iter().find(|wait| matches!(wait.what, Node::Lock(_)));
-    for_lock.or_else(|| circle.iter().find(|wait| !wait.lasting))
+/// The wait of these that should be ended: preferably one for a lock, because a task that waits for another
+/// has lent it memory. A broadcast waits until its replicas have ended, and a task that has gone to another
+/// process until it is back.
+pub(crate) fn victim(waits: &[Wait]) -> Option<&Wait> {
+    let may_end = |wait: &&Wait| !wait.lasting && wait.what.far().is_none();
+    let for_lock = waits.iter().find(|wait| matches!(wait.what, Node::Lock(_)));
+    for_lock.or_else(|| waits.iter().find(may_end))
 }
 
-/// Finds a circle of waits, if there is one.
-pub(crate) fn find_circle<'w>(waits: &[&'w Wait], held: &[(u64, usize)]) -> Option<Vec<&'w Wait>> {
-    let by_task: HashMap<usize, &Wait> = waits.iter().map(|wait| (wait.task, *wait)).collect();
-    let mut holders: HashMap<u64, Vec<usize>> = HashMap::new();
-    for (number, task) in held {
-        holders.entry(*number).or_default().push(*task);
-    }
-    let mut done: HashSet<usize> = HashSet::new();
-    for wait in waits {
-        // A depth-first search from this wait. `path` leads to the current wait; each step has the
-        // edges that have not been followed yet.
-        let mut path: Vec<(&Wait, Vec<usize>)> = Vec::new();
-        let next = |wait: &Wait| match wait.what {
-            Node::Task(task) => vec![task],
-            Node::Lock(number) => holders.get(&number).cloned().unwrap_or_default(),
-        };
-        let mut on_path: HashSet<usize> = HashSet::new();
-        if done.insert(wait.task) {
-            on_path.insert(wait.task);
-            path.push((wait, next(wait)));
+/// Which wait leads to which.
+struct Graph<'w> {
+    by_task: HashMap<usize, &'w Wait>,
+    by_from: HashMap<Far, usize>,
+    holders: HashMap<u64, Vec<usize>>,
+}
+
+impl<'w> Graph<'w> {
+    fn new(waits: &[&'w Wait], held: &[(u64, usize)]) -> Graph<'w> {
+        let mut holders: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (number, task) in held {
+            holders.entry(*number).or_default().push(*task);
         }
-        while let Some((_, ways)) = path.last_mut() {
-            let Some(task) = ways.pop() else {
-                let left = path.pop().map(|(wait, _)| wait.task);
-                left.map(|task| on_path.remove(&task));
+        Graph {
+            by_task: waits.iter().map(|wait| (wait.task, *wait)).collect(),
+            by_from: waits.iter().filter_map(|wait| Some((wait.from?, wait.task))).collect(),
+            holders,
+        }
+    }
+
+    /// The tasks that this wait is for. `beyond` tells which tasks come back from the process that one has
+    /// gone to.
+    fn next<'b>(&self, wait: &Wait, beyond: &impl Fn(Far) -> &'b [Far]) -> Vec<usize> {
+        match wait.what {
+            Node::Task(task) => vec![task],
+            Node::Lock(number) => self.holders.get(&number).cloned().unwrap_or_default(),
+            Node::Far(far) => {
+                beyond(far).iter().filter_map(|back| self.by_from.get(back).copied()).collect()
+            }
+        }
+    }
+
+    /// Walks, depth first, over the waits that can be reached from `first` and are not in `done`, to which
+    /// they are added. Calls `visit` with the path to each, and with the path and a place on it when the
+    /// path's end leads back there, until that returns true.
+    fn walk<'b>(
+        &self,
+        first: &'w Wait,
+        done: &mut HashSet<usize>,
+        beyond: impl Fn(Far) -> &'b [Far],
+        mut visit: impl FnMut(&[&'w Wait], Option<usize>) -> bool,
+    ) {
+        // The path to the current wait, the place of each task on it, and for each of its waits the tasks
+        // that have not been looked at.
+        let (mut path, mut places, mut ways) = (Vec::new(), HashMap::new(), Vec::new());
+        let mut enter = Some(first).filter(|first| done.insert(first.task));
+        loop {
+            if let Some(wait) = enter.take() {
+                places.insert(wait.task, path.len());
+                path.push(wait);
+                ways.push(self.next(wait, &beyond));
+                if visit(&path, None) {
+                    return;
+                }
+            }
+            let Some(way) = ways.last_mut() else { return };
+            let Some(task) = way.pop() else {
+                ways.pop();
+                path.pop().map(|left| places.remove(&left.task));
                 continue;
             };
-            if on_path.contains(&task) {
-                let at = path.iter().position(|(wait, _)| wait.task == task)?;
-                return Some(path[at..].iter().map(|(wait, _)| *wait).collect());
+            if let Some(at) = places.get(&task) {
+                if visit(&path, Some(*at)) {
+                    return;
+                }
             }
-            if let Some(wait) = by_task.get(&task).filter(|wait| done.insert(wait.task)) {
-                on_path.insert(task);
-                path.push((wait, next(wait)));
-            }
+            enter = self.by_task.get(&task).copied().filter(|wait| done.insert(wait.task));
         }
     }
-    None
+}
+
+/// Finds a circle of waits, if there is one. `beyond` tells which tasks come back from the process that one
+/// has gone to.
+pub(crate) fn find_circle<'w, 'b>(
+    waits: &[&'w Wait],
+    held: &[(u64, usize)],
+    beyond: impl Fn(Far) -> &'b [Far],
+) -> Option<Vec<&'w Wait>> {
+    let graph = Graph::new(waits, held);
+    let mut done: HashSet<usize> = HashSet::new();
+    let mut circle = None;
+    for first in waits {
+        graph.walk(first, &mut done, &beyond, |path, back| {
+            circle = back.map(|at| path[at..].to_vec());
+            circle.is_some()
+        });
+        if circle.is_some() {
+            break;
+        }
+    }
+    circle
+}
+
+/// The paths that lead from a wait to those for tasks which have gone to another process.
+pub(crate) fn reachable<'w>(
+    first: &'w Wait,
+    waits: &[&'w Wait],
+    held: &[(u64, usize)],
+) -> Vec<Vec<&'w Wait>> {
+    let graph = Graph::new(waits, held);
+    let mut found = Vec::new();
+    graph.walk(
+        first,
+        &mut HashSet::new(),
+        |_| &[],
+        |path, back| {
+            if back.is_none() && path.last().is_some_and(|wait| wait.what.far().is_some()) {
+                found.push(path.to_vec());
+            }
+            false
+        },
+    );
+    found
 }
 
 #[cfg(test)]
@@ -93,13 +194,13 @@ mod tests {
 
     fn wait(task: usize, what: Node) -> Wait {
         let id = WaitId { worker: 0, coroutine: task as u32, number: WaitNumber::default() };
-        Wait { id, task, what, lasting: false }
+        Wait { id, task, what, lasting: false, from: None }
     }
 
     fn circle(waits: &[Wait], held: &[(u64, usize)]) -> Option<Vec<usize>> {
         let waits: Vec<&Wait> = waits.iter().collect();
         let mut found: Vec<usize> =
-            find_circle(&waits, held)?.iter().map(|wait| wait.task).collect();
+            find_circle(&waits, held, |_| &[])?.iter().map(|wait| wait.task).collect();
         found.sort_unstable();
         Some(found)
     }
@@ -114,6 +215,41 @@ mod tests {
         assert_eq!(circle(&crossed, &[(8, 2), (9, 4)]), None, "4 runs");
         let mixed = [wait(1, Node::Lock(8)), wait(2, Node::Task(3)), wait(3, Node::Lock(7))];
         assert_eq!(circle(&mixed, &[(8, 5), (8, 2), (7, 1)]), Some(vec![1, 2, 3]));
+    }
+
+    fn far(task: u64) -> Far {
+        Far { process: 1, worker: 0, task }
+    }
+
+    /// Task 1 waits for 2, which has gone to another process, from where 3 has come, which waits for a lock
+    /// that task 1 holds.
+    #[test]
+    fn circles_lead_through_other_processes() {
+        let came = Wait { from: Some(far(9)), ..wait(3, Node::Lock(8)) };
+        let all = [wait(1, Node::Task(2)), wait(2, Node::Far(far(5))), came];
+        let waits: Vec<&Wait> = all.iter().collect();
+        let back = [far(9)];
+        let beyond = |gone: Far| if gone == far(5) { &back[..] } else { &[] };
+        let held = [(8, 1)];
+        assert!(find_circle(&waits, &held, |_| &[]).is_none(), "nothing is known to come back");
+        assert_eq!(find_circle(&waits, &held, beyond).unwrap().len(), 3);
+        assert!(find_circle(&waits, &[(8, 4)], beyond).is_none(), "4 runs");
+        assert_eq!(victim(&all).unwrap().task, 3);
+        assert_eq!(victim(&all[..2]).unwrap().task, 1);
+        assert!(victim(&all[1..2]).is_none(), "it has gone to another process");
+    }
+
+    #[test]
+    fn chains_lead_out_of_the_process() {
+        let came = Wait { from: Some(far(9)), ..wait(3, Node::Lock(8)) };
+        let all = [wait(1, Node::Far(far(5))), wait(2, Node::Task(7)), came];
+        let waits: Vec<&Wait> = all.iter().collect();
+        let ends = |held: &[(u64, usize)]| -> Vec<Vec<usize>> {
+            let paths = reachable(&all[2], &waits, held);
+            paths.iter().map(|path| path.iter().map(|wait| wait.task).collect()).collect()
+        };
+        assert_eq!(ends(&[(8, 1), (8, 2)]), [[3, 1]]);
+        assert!(ends(&[(8, 2)]).is_empty());
     }
 
     #[test]

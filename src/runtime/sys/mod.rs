@@ -3,7 +3,8 @@
 //! fatal signals, what the process says before one of them ends it (`last_words`, with `backtrace`
 //! and `objects` below it), the place where exceptions of a library's constructors end
 //! (`constructors`), and memory that nobody may write to for a moment (`frozen`); which files others can change
-//! (`trust`), and files that are there whole or not at all (`whole_file`). It imports no other room.
+//! (`trust`), files that are there whole or not at all (`whole_file`), and files in memory for other processes
+//! (`sealed`). It imports no other room.
 
 pub(crate) mod backtrace;
 mod budget;
@@ -20,6 +21,7 @@ mod memory;
 pub(crate) mod mutex;
 pub(crate) mod objects;
 pub(crate) mod park;
+mod sealed;
 pub(crate) mod segment_fault;
 pub(crate) mod signal;
 mod thread;
@@ -36,6 +38,7 @@ pub(crate) use self::floating_point::FloatingPoint;
 pub(crate) use self::frozen::Frozen;
 pub(crate) use self::memory::{available, has_addresses_for, own_memory, MemorySource};
 pub(crate) use self::mutex::lock;
+pub(crate) use self::sealed::{open_sealed, write_sealed};
 pub(crate) use self::segment_fault::Guard;
 pub(crate) use self::thread::{caught, or_abort};
 pub(crate) use self::thread_state::ThreadState;

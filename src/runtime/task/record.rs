@@ -16,7 +16,7 @@ use super::texts::Texts;
 use crate::log::{Subject, TaskContext};
 use crate::pool::{Container, ContainerLane, Life, PoolMethod, TaskHandle};
 use crate::session::{SuspendedAt, TaskRef};
-use crate::sync::{CompletionWord, Holdings};
+use crate::sync::{CompletionWord, Far, Holdings};
 use crate::sys::{Budget, Charge, Use};
 
 /// Where a task came from.
@@ -296,6 +296,13 @@ impl Record {
     #[inline]
     pub(crate) fn is_of_client(&self) -> bool {
         matches!(&self.origin, Origin::Client { session, .. } if !session.is_of_modules())
+    }
+
+    /// Where a task came from that another process has sent over a link.
+    pub(crate) fn came_from(&self) -> Option<Far> {
+        let Origin::Client { session, offset } = &self.origin else { return None };
+        let worker = session.completions()?.worker;
+        Some(Far { process: session.caller.pid, worker, task: *offset })
     }
 
     /// Why a task that is about to start must not; `None` if it may.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_FAULT, CHI_REASON_CRASHED};
+use chimaera::abi::{CHI_CANCELLED, CHI_DEADLINE, CHI_DEADLOCK, CHI_FAULT, CHI_REASON_CRASHED};
 use chimaera::{DomainQuery, Ipc, NewTask, PoolId, PoolOptions, Task};
 use chimaera_test_life_client as life;
 use chimaera_test_model_client as model;
@@ -23,13 +23,9 @@ fn isolated(options: Options, modules: &[&str], more: &str) -> Options {
     options.config(format!("workers: 2\nmodule_hosts:\n  modules: [{modules}]\n{more}"))
 }
 
-fn shown(site: &Site, pool: &str) -> serde_json::Value {
-    site.cli(&["pool", "show", pool, "--json"]).ok().json()
-}
-
 /// The process that runs a pool.
 fn host_of(site: &Site, pool: &str) -> i32 {
-    let found = shown(site, pool);
+    let found = site.pool(pool);
     assert_eq!(found["isolation"], "process", "{found}");
     i32::try_from(found["host"]["pid"].as_u64().unwrap_or_else(|| panic!("{found}"))).unwrap()
 }
@@ -212,7 +208,7 @@ fn a_crash_ends_the_host_only_and_another_takes_its_place() {
             assert_eq!(status, CHI_FAULT, "{message}");
             assert!(message.contains(words), "{message}");
             check_health(ipc, pool);
-            let found = shown(site, "fragile");
+            let found = site.pool("fragile");
             assert_eq!(found["state"], "live", "{found}");
             assert_eq!(found["host"]["restarts"], number, "{found}");
             assert!(!runs(before) && host_of(site, "fragile") != before);
@@ -256,7 +252,7 @@ fn a_host_that_ends_too_often_is_in_quarantine_until_it_is_reset() {
                 let failed = mistake(ipc, pool, crash::CRASH, crash::ABORT).call();
                 assert_eq!(text_of(failed).0, CHI_FAULT);
             }
-            wait_until("it is in quarantine", || shown(site, "fragile")["state"] == "quarantined");
+            wait_until("it is in quarantine", || site.pool("fragile")["state"] == "quarantined");
             let (status, message) = text_of(mistake(ipc, pool, crash::HEALTH, 1).call());
             assert_eq!(status, CHI_FAULT, "{message}");
             assert!(message.contains("`restarts` allows 2"), "{message}");
@@ -367,10 +363,10 @@ fn tasks_of_a_killed_client_end_in_the_host() {
     let daemon = Daemon::start(&options);
     let mut client = mortal(&daemon, &["flight", "200"]);
     assert_eq!(client.line().as_deref(), Some("ready"));
-    wait_until("they are there", || shown(daemon.site(), "test_throws")["tasks"] != 0);
+    wait_until("they are there", || daemon.site().pool("test_throws")["tasks"] != 0);
     client.signal(Signal::KILL);
     client.end();
-    wait_until("they end", || shown(daemon.site(), "test_throws")["tasks"] == 0);
+    wait_until("they end", || daemon.site().pool("test_throws")["tasks"] == 0);
     assert!(runs(host_of(daemon.site(), "test_throws")));
 }
 
@@ -385,8 +381,8 @@ fn a_host_that_takes_too_much_memory_ends() {
         let failed = failed.expect("it ends before a gigabyte is there");
         assert_eq!(failed.code(), CHI_FAULT);
         assert!(failed.message().contains("memory_limit"), "{}", failed.message());
-        wait_until("another one runs", || shown(site, "far")["host"]["state"] == "running");
-        assert_eq!(shown(site, "far")["host"]["restarts"], 1);
+        wait_until("another one runs", || site.pool("far")["host"]["state"] == "running");
+        assert_eq!(site.pool("far")["host"]["restarts"], 1);
         kv.put(b"a", b"b").unwrap();
     });
 }
@@ -406,7 +402,7 @@ fn containers_recover_in_a_new_host() {
         let objects: Vec<u64> = (0..3).map(|container| check(container).object.get()).collect();
         kill(host_of(site, "far"));
         for container in 0..3 {
-            wait_until("it runs again", || shown(site, "far")["host"]["restarts"] == 1);
+            wait_until("it runs again", || site.pool("far")["host"]["restarts"] == 1);
             let found = check(container);
             assert!(!objects.contains(&found.object.get()));
             assert_eq!((found.recovered.get(), found.reason.get()), (1, CHI_REASON_CRASHED));
@@ -475,6 +471,46 @@ fn broadcasts_and_locks_are_the_hosts_business() {
     });
 }
 
+/// Tasks that wait for each other in a circle are told so wherever they are: here the last one waits for the
+/// lock that the first one holds.
+#[test]
+fn circles_through_module_hosts_are_found() {
+    // Through the daemon and a host, and through two hosts.
+    let pairs = [["here", "there"], ["one", "two"]];
+    let log = in_client!(isolated(Options::new().model(), &[model::RUST], ""), |site| {
+        let ipc = connect();
+        for names in pairs {
+            let [first, second] = names.map(|name| {
+                let module = if name == "here" { model::MODULE } else { model::RUST };
+                ValuePool::new(ipc, module, name)
+            });
+            let pass = |value: u64| {
+                let task = first.task(model::PASS, value, 0);
+                task.other.set(second.id);
+                task.call()
+            };
+            pass(1).unwrap();
+            for value in [2, 3, 2] {
+                let (status, message) = text_of(pass(value));
+                assert_eq!(status, CHI_DEADLOCK, "{message}");
+            }
+            // Nothing is left.
+            pass(1).unwrap();
+            assert!(names.iter().all(|name| site.pool(name)["tasks"] == 0));
+        }
+    });
+    if let Some(log) = log {
+        let circles: Vec<&str> = log.lines().filter(|line| line.contains("in a circle")).collect();
+        for names in pairs {
+            let is_one = |line: &&str| {
+                let named = |name| line.contains(&format!("kPass of pool '{name}'"));
+                names.into_iter().all(named) && line.contains("where it runs")
+            };
+            assert!(circles.iter().any(is_one), "{names:?}: {log}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_isolated_is_refused() {
     in_client!(Options::new().kv(), |site| {
@@ -486,10 +522,10 @@ fn what_cannot_be_isolated_is_refused() {
         let refused = create(&["--on-crash", "abort"]);
         assert!(refused.stderr.contains("crash policy `abort`"), "{}", refused.stderr);
         create(&[]).ok();
-        assert_eq!(shown(site, "x")["isolation"], "process");
+        assert_eq!(site.pool("x")["isolation"], "process");
         create(&[]).ok();
         site.cli(&["pool", "create", "y", "--module", "chimaera:kv"]).ok();
-        assert_eq!(shown(site, "y")["isolation"], "none");
+        assert_eq!(site.pool("y")["isolation"], "none");
         let own = ["pool", "create", "y", "--module", "chimaera:kv", "--isolation", "process"];
         let refused = site.cli(&own);
         assert!(refused.stderr.contains("already exists without isolation"), "{}", refused.stderr);

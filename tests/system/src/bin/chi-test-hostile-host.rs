@@ -14,6 +14,7 @@ use chimaera_ipc::segment::{self, Mapping};
 use chimaera_ipc::wire::{self, Kind, Message, Received};
 use chimaera_tests::raw::Random;
 use rustix::event::{eventfd, EventfdFlags};
+use rustix::fs::{MemfdFlags, SealFlags};
 
 /// How long it lives.
 const LIFE: Duration = Duration::from_millis(400);
@@ -89,6 +90,7 @@ impl Host {
                     Kind::Link if fds.is_empty() => self.open(message.words[0]),
                     Kind::Link => self.taken.push((message, fds)),
                     Kind::Save => self.save(message.words[0]),
+                    Kind::Waits => self.tell_waits(message.words[0]),
                     _ => {}
                 }
             }
@@ -137,7 +139,7 @@ impl Host {
         let (doorbell, bell) = (bell(), bell());
         let mut answer = Message::new(Kind::Link, &[worker, layout.size, DEFAULT_SHARE]);
         if self.is("opens_wrongly") {
-            let small = rustix::fs::memfd_create("small", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+            let small = rustix::fs::memfd_create("small", MemfdFlags::CLOEXEC).unwrap();
             match self.random.below(7) {
                 0 => answer.words[1] = self.random.next(),
                 1 => answer.words[2] = self.random.next(),
@@ -161,13 +163,47 @@ impl Host {
     /// Answers a question for the states with something else.
     fn save(&mut self, number: u64) {
         let (reader, _writer) = rustix::pipe::pipe().expect("a pipe");
-        let memfd = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let memfd = rustix::fs::memfd_create("x", MemfdFlags::CLOEXEC).unwrap();
         match self.random.below(4) {
             0 => self.say(&Message::new(Kind::Done, &[number, 0]), &[]),
             1 => self.say(&Message::new(Kind::Done, &[number, 0]), &[reader.as_fd()]),
             2 => self.say(&Message::new(Kind::Done, &[number, 0]), &[memfd.as_fd()]),
             _ => self.say(&Message::new(Kind::Done, &[number + 1, 0]), &[]),
         }
+    }
+
+    /// Answers a question about waiting tasks with something else, or with tasks that wait for anything.
+    fn tell_waits(&mut self, number: u64) {
+        let memfd = |text: &[u8]| {
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            let memfd = rustix::fs::memfd_create("x", flags).expect("there is memory");
+            rustix::io::write(&memfd, text).expect("there is memory");
+            let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+            rustix::fs::fcntl_add_seals(&memfd, seals).expect("it can be sealed");
+            memfd
+        };
+        let (reader, _writer) = rustix::pipe::pipe().expect("a pipe");
+        let answer = match self.random.below(4) {
+            0 => reader,
+            1 => memfd(&self.random.bytes(1000)),
+            2 => memfd(&b"[".repeat(100_000)),
+            _ => {
+                let at = |random: &mut Random| {
+                    let (worker, task) = (random.below(3), random.below(SEGMENT / 64) * 64);
+                    serde_json::json!({"worker": worker, "task": task})
+                };
+                let mut chain = || {
+                    let ends = serde_json::json!({
+                        "came": at(&mut self.random),
+                        "went": at(&mut self.random),
+                    });
+                    serde_json::json!({"ends": ends, "waits": 1})
+                };
+                let chains: Vec<_> = (0..1000).map(|_| chain()).collect();
+                memfd(serde_json::json!({"Chains": chains}).to_string().as_bytes())
+            }
+        };
+        self.say(&Message::new(Kind::Done, &[number, 0]), &[answer.as_fd()]);
     }
 
     /// Writes anything into the sessions that the daemon has opened for it.

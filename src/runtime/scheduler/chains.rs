@@ -1,0 +1,158 @@
+//! Chains of waits in a module host, for the search for circles that lead through several processes: a task
+//! that came over a link waits, over any number of tasks and locks of this process, for one that went over a
+//! link. The daemon asks for them, and has one described or broken.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use chimaera_abi::CHI_INVALID;
+use chimaera_ipc::wire::Kind;
+use serde::{Deserialize, Serialize};
+
+use super::mailbox::WorkerMessage;
+use super::questions::Workers;
+use super::shared::Shared;
+use crate::failure::Failure;
+use crate::host::Peer;
+use crate::sync::{reachable, victim, Far, Wait, Waits};
+
+/// How long a host has to answer.
+const ANSWER_BOUND: Duration = Duration::from_millis(500);
+/// The most chains that are told at once. Those of a circle are told at a later time.
+const MOST: usize = 10_000;
+
+/// A question of the daemon.
+#[derive(Deserialize, Serialize)]
+pub(super) enum Asked {
+    /// Which chains are there?
+    Chains,
+    /// How does this one read?
+    Describe(Ends),
+    /// End a wait of it, which is part of this circle.
+    Break(Ends, String),
+}
+
+/// The answer.
+#[derive(Deserialize, Serialize)]
+pub(super) enum Told {
+    Chains(Vec<Chain>),
+    /// The text; nothing if the chain is no more.
+    Described(Option<String>),
+    /// Whether a wait has been ended.
+    Broken(bool),
+}
+
+/// The ends of a chain: the tasks at the links, as both processes know them.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub(super) struct Ends {
+    /// The task that came.
+    pub(super) came: At,
+    /// The task that went.
+    pub(super) went: At,
+}
+
+/// A task at a link: the worker of the sender, and the task's offset in the link's segment.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub(super) struct At {
+    pub(super) worker: u32,
+    pub(super) task: u64,
+}
+
+impl At {
+    pub(super) fn of(far: Far) -> At {
+        At { worker: far.worker, task: far.task }
+    }
+}
+
+/// A chain.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub(super) struct Chain {
+    pub(super) ends: Ends,
+    /// Tells the same waits from others between the same ends.
+    pub(super) waits: u64,
+}
+
+/// Asks a host. `None` if it does not answer in time, or with nonsense.
+pub(super) fn ask(peer: &Peer, asked: &Asked) -> Option<Told> {
+    let question = serde_json::to_vec(asked).ok()?;
+    serde_json::from_slice(&peer.ask_and_wait(Kind::Waits, &question, ANSWER_BOUND)?).ok()
+}
+
+/// The answer of a module host.
+pub(crate) fn answer_in_text(shared: &Shared, question: &[u8]) -> Result<Vec<u8>, Failure> {
+    let garbled =
+        |error| Failure::new(CHI_INVALID, format!("a question about chains of waits: {error}"));
+    let asked = serde_json::from_slice(question).map_err(garbled)?;
+    serde_json::to_vec(&answer(shared, asked)).map_err(garbled)
+}
+
+fn answer(shared: &Shared, asked: Asked) -> Told {
+    let workers = Workers::of(shared);
+    let waits: Waits = workers.ask(WorkerMessage::ReportWaits);
+    let chains = chains(&waits);
+    let find = |ends: Ends| chains.iter().find(|(chain, _)| chain.ends == ends);
+    match asked {
+        Asked::Chains => Told::Chains(chains.iter().map(|(chain, _)| *chain).collect()),
+        Asked::Describe(ends) => {
+            let texts = find(ends).and_then(|(_, path)| workers.describe(path));
+            Told::Described(texts.map(|texts| texts.join("; ")))
+        }
+        Asked::Break(ends, circle) => {
+            let path = find(ends).map_or(&[][..], |(_, path)| path);
+            let Some(victim) = victim(path) else { return Told::Broken(false) };
+            let message = WorkerMessage::BreakWait { id: victim.id, circle };
+            shared.mailbox(victim.id.worker).send(message);
+            Told::Broken(true)
+        }
+    }
+}
+
+/// The chains in these waits, each with its waits.
+fn chains(waits: &Waits) -> Vec<(Chain, Vec<Wait>)> {
+    let mut found = Vec::new();
+    let all: Vec<&Wait> = waits.waits.iter().collect();
+    for first in all.iter().filter(|wait| wait.from.is_some()) {
+        let Some(came) = first.from else { continue };
+        for path in reachable(first, &all, &waits.held) {
+            let Some(went) = path.last().and_then(|last| last.what.far()) else { continue };
+            let mut hasher = DefaultHasher::new();
+            path.iter().for_each(|wait| wait.id.hash(&mut hasher));
+            let ends = Ends { came: At::of(came), went: At::of(went) };
+            let chain = Chain { ends, waits: hasher.finish() };
+            found.push((chain, path.into_iter().copied().collect()));
+            if found.len() >= MOST {
+                return found;
+            }
+        }
+    }
+    found
+}
+
+/// The chains of module hosts, by host and by the task that came.
+#[derive(Default)]
+pub(super) struct Beyond(HashMap<Far, Vec<Far>>);
+
+impl Beyond {
+    /// The chains of these hosts that were there both times.
+    pub(super) fn lasting(before: &[(i32, Vec<Chain>)], now: &[(i32, Vec<Chain>)]) -> Beyond {
+        let at = |process, at: At| Far { process, worker: at.worker, task: at.task };
+        let before: HashSet<(i32, Chain)> =
+            before.iter().flat_map(|(host, chains)| chains.iter().map(|c| (*host, *c))).collect();
+        let mut beyond = Beyond::default();
+        for (host, chain) in
+            now.iter().flat_map(|(host, chains)| chains.iter().map(|c| (*host, *c)))
+        {
+            if before.contains(&(host, chain)) {
+                let [came, went] = [at(host, chain.ends.came), at(host, chain.ends.went)];
+                beyond.0.entry(came).or_default().push(went);
+            }
+        }
+        beyond
+    }
+
+    /// What a task that went to a host waits for there: tasks that have come from it.
+    pub(super) fn from(&self, far: Far) -> &[Far] {
+        self.0.get(&far).map_or(&[], Vec::as_slice)
+    }
+}
