@@ -82,10 +82,12 @@ pub enum Kind {
     /// To the host: a question about its waiting tasks, with its number; in a memfd. The answer is `Done`, with
     /// the descriptor of a memfd that holds it.
     Waits = 18,
+    /// To the host: answer with `Done` at once. The number of the question.
+    Pulse = 19,
 }
 
 impl Kind {
-    const ALL: [Kind; 18] = [
+    const ALL: [Kind; 19] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Mapped,
@@ -104,6 +106,7 @@ impl Kind {
         Kind::Done,
         Kind::LogLevel,
         Kind::Waits,
+        Kind::Pulse,
     ];
 }
 

@@ -33,7 +33,7 @@ pub(crate) enum LinkOf {
     Lost(String),
 }
 
-/// A question to a module host that is to save or take back the state of its pool.
+/// A question to a module host.
 #[derive(Default)]
 struct Asked {
     waiter: Option<Waiter>,
@@ -121,8 +121,7 @@ impl Peer {
         if wire::send(self.socket.as_fd(), &asked, &[memfd.as_fd()]).is_ok() {
             while answer.is_none() && self.lost().is_none() && Instant::now() < until {
                 std::thread::sleep(Duration::from_micros(200));
-                let mut asked = lock(&self.asked);
-                answer = asked.get_mut(&number).and_then(|question| question.answer.take());
+                answer = self.take_answer(number);
             }
         }
         self.forget(number);
@@ -154,6 +153,11 @@ impl Peer {
         }
         question.waiter = Some(waiter());
         None
+    }
+
+    /// The answer to a question, if there is one by now.
+    pub(crate) fn take_answer(&self, number: u64) -> Option<Answer> {
+        lock(&self.asked).get_mut(&number)?.answer.take()
     }
 
     /// Forgets a question.
@@ -196,6 +200,15 @@ impl Peer {
             Opening::Open(link) if self.lost.get().is_none() => Some(link.clone()),
             _ => None,
         }
+    }
+
+    /// How many tasks are with the peer.
+    pub(crate) fn in_flight(&self) -> usize {
+        let of = |opening: &Mutex<Opening>| match &*lock(opening) {
+            Opening::Open(link) => link.in_flight(),
+            _ => 0,
+        };
+        self.links.iter().map(of).sum()
     }
 
     /// Records that the link of a worker is open, or why it cannot be. Returns who waits for it.

@@ -196,6 +196,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, pool: &Arc<dyn Host
                     let memfd = fds.into_iter().next();
                     answer(shared, message.words[0], answer_about_waits(shared, memfd));
                 }
+                Kind::Pulse => answer(shared, message.words[0], Ok(None)),
                 Kind::Pool => foreign::learn(shared, peer, &message),
                 _ => {
                     links::on_message(shared, peer, &message, fds, &mut sessions);

@@ -11,6 +11,7 @@ mod forward;
 mod in_turn;
 mod links;
 mod proxy;
+mod pulse;
 mod succession;
 mod supervisor;
 

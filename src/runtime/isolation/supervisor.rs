@@ -18,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags};
 
 use super::foreign;
 use super::links::{self, wake_all};
+use super::pulse::{self, Pulse};
 use crate::config::Beginning;
 use crate::failure::Failure;
 use crate::host::{First, Host, Peer, Phase};
@@ -222,6 +223,7 @@ impl Process {
         let mut refusal = None;
         let mut told = false;
         let mut overdue = None;
+        let mut pulse = host.orders.limits.kill_after.map(Pulse::new);
         loop {
             let backlog = self.sessions.iter().any(|session| {
                 session.completions().is_some_and(|completions| completions.tell_rest())
@@ -248,8 +250,13 @@ impl Process {
                 overdue = Some(why);
                 break;
             }
+            if pulse.as_mut().is_some_and(|pulse| !pulse.is_felt(&self.peer)) {
+                overdue = Some(pulse::SILENT);
+                break;
+            }
             let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let rest = rest.into_iter().chain(backlog.then_some(BACKLOG_LOOK)).min();
+            let looks = [backlog.then_some(BACKLOG_LOOK), pulse.as_ref().map(|_| pulse::LOOK)];
+            let rest = rest.into_iter().chain(looks.into_iter().flatten()).min();
             let [heard, ended, rung] = self.poll(&host.bell, rest);
             if rung {
                 // It fails if another look has emptied it.

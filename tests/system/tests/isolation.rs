@@ -279,6 +279,28 @@ fn an_endless_method_is_killed() {
     });
 }
 
+/// It cannot end the method that takes too long by itself.
+#[test]
+fn a_host_that_is_stopped_is_killed() {
+    let options = isolated(Options::new().model(), &[model::RUST], "  kill_after: 200ms\n");
+    in_client!(options, |site| {
+        let ipc = connect();
+        let pool = ValuePool::new(ipc, model::RUST, "far");
+        let sleeping = pool.submit(model::SLEEP, 3600 * SECOND);
+        let host = host_of(site, "far");
+        pool.call(model::TICK, 0, 0);
+        kill_process(Pid::from_raw(host).unwrap(), Signal::STOP).unwrap();
+        let (status, message) = text_of(sleeping.wait());
+        assert_eq!(status, CHI_FAULT, "{message}");
+        assert!(
+            message.contains("has not answered") && message.contains("kill_after"),
+            "{message}"
+        );
+        assert_eq!(pool.call(model::TICK, 0, 0), 1);
+        assert_ne!(host_of(site, "far"), host);
+    });
+}
+
 #[test]
 fn a_host_ends_with_its_pool_and_with_the_daemon() {
     in_client!(isolated(Options::new().kv(), &["chimaera:kv"], ""), |site| {
