@@ -108,16 +108,19 @@ impl Context {
         self.ask_all(Request::MigratePool, &words, pool, bound + ANSWER_BOUND)
     }
 
-    /// Saves a pool to a file (`Request::SavePool`), or creates one from it (`Request::LoadPool`).
+    /// Saves a pool to a file (`Request::SavePool`), or creates one with this policy, `CHI_POOL_*`, from it
+    /// (`Request::LoadPool`).
     pub(crate) fn pool_file(
         &self,
         request: Request,
         pool: &str,
         file: &str,
         bound: Duration,
+        policy: u32,
     ) -> Result<serde_json::Value, Failed> {
         let text = format!("{pool}\0{file}");
-        self.ask_all(request, &[bound.as_millis() as u64], &text, bound + ANSWER_BOUND)
+        let words = [bound.as_millis() as u64, policy.into()];
+        self.ask_all(request, &words, &text, bound + ANSWER_BOUND)
     }
 
     /// Lets all pools of a module run another version; their tasks may take up to `bound` to end.

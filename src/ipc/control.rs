@@ -50,7 +50,8 @@ pub enum Request {
     /// word bounds that, in milliseconds.
     SavePool = 11,
     /// Create a pool with the states in a file. The text is the pool's name, or nothing for the one that was saved, a
-    /// zero byte and the absolute path of the file; the second word bounds that, in milliseconds.
+    /// zero byte and the absolute path of the file; the second word bounds that, in milliseconds, and the third is
+    /// its policy: `CHI_POOL_ABORTS`, `CHI_POOL_ISOLATED`, `CHI_POOL_DURABLE`.
     LoadPool = 12,
     /// Restart the runtime: a new process takes over its pools and clients. The text is the absolute path of its
     /// program, or nothing for the same. The second word bounds that, in milliseconds; a third of 1 makes pools that

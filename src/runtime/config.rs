@@ -4,6 +4,7 @@ mod isolation;
 mod limits;
 mod memory;
 mod orders;
+mod policy;
 mod progress;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
 pub use self::memory::MemoryLimit;
 pub(crate) use self::orders::Beginning;
 pub use self::orders::HostOrders;
+pub(crate) use self::policy::Policy;
 pub use self::progress::Progress;
 use crate::access::{Accounts, PoolAccess};
 use crate::log::LogControl;

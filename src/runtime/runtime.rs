@@ -8,10 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use chimaera_abi::{
-    CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_INTERNAL, CHI_IO, CHI_POOL_ABORTS, CHI_POOL_DURABLE,
-    CHI_POOL_ISOLATED,
-};
+use chimaera_abi::{CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_INTERNAL, CHI_IO};
 use chimaera_ipc::instance::{note_holder, Instance};
 use chimaera_ipc::status_page::{self, Reader, Writer};
 use rustix::event::EventfdFlags;
@@ -19,7 +16,7 @@ use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
-use crate::config::{Config, Error, HostOrders, Isolation, OnCrash, Progress};
+use crate::config::{Config, Error, HostOrders, Policy, Progress};
 use crate::control::{close, descriptors, end_process, restore_durable, Acceptor, Predecessor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::failure::Failure;
@@ -490,15 +487,9 @@ fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
         let (answer, told) = channel();
         let own = wanted.clone();
         let (mut flags, grants) = own.access.grants();
-        if own.on_crash == OnCrash::Abort {
-            flags |= CHI_POOL_ABORTS;
-        }
-        if own.isolation == Isolation::Process {
-            flags |= CHI_POOL_ISOLATED;
-        }
-        if own.durable {
-            flags |= CHI_POOL_DURABLE;
-        }
+        let policy =
+            Policy { on_crash: own.on_crash, isolation: own.isolation, durable: own.durable };
+        flags |= policy.flags();
         let create = move || {
             // SAFETY: a worker runs this closure, so `worker_ipc` returns that worker's table.
             let made = unsafe {

@@ -123,6 +123,15 @@ pub(crate) enum Command {
         /// Name of the new pool [default: the one of the pool that was saved]
         #[arg(long, value_name = "NAME")]
         pool: Option<String>,
+        /// What happens when a method of the pool crashes, as for `pool create`
+        #[arg(long, value_name = "POLICY")]
+        on_crash: Option<OnCrashArg>,
+        /// Where the containers of the pool run, as for `pool create`
+        #[arg(long, value_name = "WHERE")]
+        isolation: Option<IsolationArg>,
+        /// Makes the pool durable, as for `pool create`
+        #[arg(long)]
+        durable: bool,
         /// How long it may take, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
@@ -253,7 +262,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Save { pool, file, timeout } => {
             let file = absolute(&file)?;
             let bound = Duration::from_secs(timeout.into());
-            let ask = || context.pool_file(Request::SavePool, &pool, &file, bound);
+            let ask = || context.pool_file(Request::SavePool, &pool, &file, bound, 0);
             let document = progress::of_file(context, &file, ask)?;
             if !context.print_json(&document) {
                 let (bytes, pause) = (&document["state_bytes"], &document["pause_ms"]);
@@ -263,11 +272,14 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             }
             Ok(())
         }
-        Command::Load { file, pool, timeout } => {
+        Command::Load { file, pool, on_crash, isolation, durable, timeout } => {
             let file = absolute(&file)?;
             let pool = pool.unwrap_or_default();
             let bound = Duration::from_secs(timeout.into());
-            let ask = || context.pool_file(Request::LoadPool, &pool, &file, bound);
+            let on_crash = on_crash.map_or_else(OnCrash::default, OnCrash::from);
+            let isolation = isolation.map_or_else(Isolation::default, Isolation::from);
+            let policy = policy_flags(on_crash, isolation, durable);
+            let ask = || context.pool_file(Request::LoadPool, &pool, &file, bound, policy);
             let document = progress::of_file(context, &file, ask)?;
             if !context.print_json(&document) {
                 let name = document["name"].as_str().unwrap_or_default();
@@ -329,6 +341,14 @@ impl From<IsolationArg> for Isolation {
     }
 }
 
+/// The policy of a pool, as `CHI_POOL_*`.
+fn policy_flags(on_crash: OnCrash, isolation: Isolation, durable: bool) -> u32 {
+    let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+    flag(on_crash == OnCrash::Abort, CHI_POOL_ABORTS)
+        | flag(isolation == Isolation::Process, CHI_POOL_ISOLATED)
+        | flag(durable, CHI_POOL_DURABLE)
+}
+
 /// A pool to create.
 pub(crate) struct Wanted<'a> {
     pub(crate) module: &'a str,
@@ -353,13 +373,7 @@ impl Wanted<'_> {
             return client::create_pool(module, name, params, containers);
         }
         let (flags, grants) = access.grants();
-        let mut policy = if on_crash == OnCrash::Abort { CHI_POOL_ABORTS } else { 0 };
-        if isolation == Isolation::Process {
-            policy |= CHI_POOL_ISOLATED;
-        }
-        if durable {
-            policy |= CHI_POOL_DURABLE;
-        }
+        let policy = policy_flags(on_crash, isolation, durable);
         client::create_pool_with(module, name, params, containers, flags | policy, &grants)
     }
 }

@@ -13,7 +13,7 @@ use super::destruction;
 use super::params::MAX_PARAMS;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess, PoolRights};
-use crate::config::{Isolation, OnCrash};
+use crate::config::{OnCrash, Policy};
 use crate::coroutine::current_task;
 use crate::failure::Failure;
 use crate::isolation::{foreign_module, foreign_object};
@@ -362,10 +362,7 @@ unsafe fn name(string: &chi_shm_string, what: &str) -> Result<String, Failure> {
 
 unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
     // SAFETY: `run` passes the running task, whose method has this type.
-    unsafe {
-        let (on_crash, access) = (OnCrash::default(), PoolAccess::default());
-        create(worker, task, on_crash, &access, Isolation::None, false)
-    }
+    unsafe { create(worker, task, Policy::default(), &PoolAccess::default()) }
 }
 
 unsafe fn create_pool_with(
@@ -382,35 +379,19 @@ unsafe fn create_pool_with(
         chi_grant { right_: word(0), is_group_: word(1), number_: word(2) }
     });
     let grants: Vec<_> = grants.collect();
-    let all = CHI_POOL_ABORTS | CHI_POOL_RESTRICTED | CHI_POOL_ISOLATED | CHI_POOL_DURABLE;
-    let known = flags & !all == 0;
+    let known = flags & !(CHI_POOL_RESTRICTED | Policy::FLAGS) == 0;
     let Some(access) = PoolAccess::granted(flags, &grants).filter(|_| known) else {
         let message =
             "this runtime does not know what the request says of the pool; it may be older";
         return Err(Failure::new(CHI_INVALID, message));
     };
-    let on_crash = match flags & CHI_POOL_ABORTS {
-        0 => OnCrash::Quarantine,
-        _ => OnCrash::Abort,
-    };
+    let policy = Policy::of_flags(flags)?;
     // Checked first: there must be no pool with a policy other than the one requested.
-    if on_crash != OnCrash::default() {
+    if policy.on_crash != OnCrash::default() {
         must_be_owners(worker, SET_ON_CRASH)?;
     }
-    let isolation = match flags & CHI_POOL_ISOLATED {
-        0 => Isolation::None,
-        _ => Isolation::Process,
-    };
-    if (isolation, on_crash) == (Isolation::Process, OnCrash::Abort) {
-        let message =
-            "a crash in a module host ends only that: a pool with a process of its own cannot \
-                       have the crash policy `abort`";
-        return Err(Failure::new(CHI_INVALID, message));
-    }
     // SAFETY: as above; the task begins with the one that creates a pool.
-    unsafe {
-        create(worker, task.cast(), on_crash, &access, isolation, flags & CHI_POOL_DURABLE != 0)
-    }
+    unsafe { create(worker, task.cast(), policy, &access) }
 }
 
 /// # Safety
@@ -418,10 +399,8 @@ unsafe fn create_pool_with(
 unsafe fn create(
     worker: &Worker,
     task: *mut chi_create_task,
-    on_crash: OnCrash,
+    policy: Policy,
     access: &PoolAccess,
-    isolation: Isolation,
-    durable: bool,
 ) -> Result<(), Failure> {
     // SAFETY: by the caller's promise.
     unsafe {
@@ -430,8 +409,7 @@ unsafe fn create(
         let params = bytes(&(*task).params_, MAX_PARAMS, "the pool's parameters")?;
         let containers = (*task).containers_.max(1);
         let (module, name, params) = (&*module, &*pool, &*params);
-        let wanted =
-            Wanted { module, name, params, containers, on_crash, access, isolation, durable };
+        let wanted = Wanted { module, name, params, containers, policy, access };
         let (id, existed) =
             pool_manager::create(worker, &wanted, sender(worker), task.cast(), None)?;
         ((*task).pool_id_, (*task).existed_) = (id, existed.into());

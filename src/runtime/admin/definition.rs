@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chimaera_abi::*;
 
-use crate::config::OnCrash;
+use crate::config::{Isolation, OnCrash, Policy};
 use crate::durable::PoolRecord;
 use crate::failure::Failure;
 use crate::pool::Pool;
@@ -19,12 +19,11 @@ pub(super) fn record(
 ) -> PoolRecord {
     let module = pool.module().itself();
     let (mut flags, grants) = pool.rights.access.grants();
-    if pool.module().is_proxy {
-        flags |= CHI_POOL_ISOLATED;
-    }
-    if durable {
-        flags |= CHI_POOL_DURABLE;
-    }
+    let isolation = match pool.module().is_proxy {
+        true => Isolation::Process,
+        false => Isolation::None,
+    };
+    flags |= Policy { on_crash: OnCrash::default(), isolation, durable }.flags();
     let grant = |grant: &chi_grant| (grant.right_, grant.is_group_, grant.number_);
     PoolRecord {
         id: (pool.id.major_, pool.id.minor_),

@@ -15,7 +15,7 @@ use super::destruction::{self, by, drain};
 use super::lifecycle::{construct_again, construct_all, destroy_task, destruct_all, Restored};
 use super::params;
 use crate::access::{Caller, PoolAccess, PoolRights};
-use crate::config::{Beginning, Isolation, OnCrash, UserLimits};
+use crate::config::{Beginning, Isolation, Policy, UserLimits};
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::host::First;
@@ -160,7 +160,7 @@ pub(super) unsafe fn create(
         Some((_, creator)) => creator,
         None => caller.map(|caller| caller.uid),
     };
-    let isolated = wanted.isolation == Isolation::Process
+    let isolated = wanted.policy.isolation == Isolation::Process
         || shared.config.isolated_modules.iter().any(|name| *name == module.name);
     let given = module;
     let module = match isolated {
@@ -191,7 +191,7 @@ pub(super) unsafe fn create(
             built
         }
     });
-    pool.on_crash().set(wanted.on_crash);
+    pool.on_crash().set(wanted.policy.on_crash);
     let built = built.and_then(|()| {
         settle(shared, &pool).inspect_err(|_| {
             let mut farewell = destroy_task(id);
@@ -239,8 +239,8 @@ fn prepare(
     restored: Option<&Restored<'_>>,
 ) -> Result<(), Failure> {
     let shared = &worker.shared;
-    if wanted.durable {
-        shared.durable.begin(&definition::record(pool, true, wanted.on_crash, None))?;
+    if wanted.policy.durable {
+        shared.durable.begin(&definition::record(pool, true, wanted.policy.on_crash, None))?;
     }
     let Some(module) = isolated else { return Ok(()) };
     let first = restored.map_or_else(|| Ok(First::default()), |it| first(worker, it))?;
@@ -358,10 +358,8 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) params: &'a [u8],
     pub(super) containers: u32,
-    pub(super) on_crash: OnCrash,
+    pub(super) policy: Policy,
     pub(super) access: &'a PoolAccess,
-    pub(super) isolation: Isolation,
-    pub(super) durable: bool,
 }
 
 impl Wanted<'_> {
@@ -411,18 +409,18 @@ impl Wanted<'_> {
         if *self.access != default && *self.access != pool.rights.access {
             found.push("with other access".to_owned());
         }
-        if self.isolation == Isolation::Process && !pool.module().is_proxy {
+        if self.policy.isolation == Isolation::Process && !pool.module().is_proxy {
             found.push("without isolation".to_owned());
         }
         let durable = shared.durable.has(pool.id);
-        if self.durable && !durable {
+        if self.policy.durable && !durable {
             found.push("and is not durable".to_owned());
         }
         if found.is_empty() {
             return Ok(pool.id);
         }
         let mut message = format!("pool '{}' already exists {}", pool.name(), found.join(", and "));
-        if self.durable && durable {
+        if self.policy.durable && durable {
             message += "; it is durable, and stays as it is until it is destroyed";
         }
         Err(Failure::new(CHI_EXISTS, message))

@@ -16,7 +16,7 @@ use super::lifecycle::{construct, discard, load, take_error, Restored};
 use super::params;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess};
-use crate::config::{Beginning, Isolation, OnCrash};
+use crate::config::{Beginning, Policy};
 use crate::failure::Failure;
 use crate::isolation;
 use crate::log::{shortened, LineKind, Subject};
@@ -417,17 +417,20 @@ fn given_up() -> Failure {
     Failure::new(CHI_BUSY, "it was given up, because it took too long")
 }
 
-/// Creates a pool of this name with the states of a saved one.
-pub(crate) fn create_saved(worker: &Worker, saved: &SavedPool, name: &str) -> Result<(), Failure> {
+/// Creates a pool of this name and policy with the states of a saved one.
+pub(crate) fn create_saved(
+    worker: &Worker,
+    saved: &SavedPool,
+    name: &str,
+    policy: Policy,
+) -> Result<(), Failure> {
     let wanted = Wanted {
         module: &saved.module,
         name,
         params: &saved.params,
         containers: saved.images.len() as u32,
-        on_crash: OnCrash::default(),
-        isolation: Isolation::None,
+        policy,
         access: &PoolAccess::default(),
-        durable: false,
     };
     let (reason, text) = (CHI_REASON_MIGRATED, c"loaded from a file");
     create_restored(worker, &wanted, &Restored { states: Some(saved), reason, text, id: None })

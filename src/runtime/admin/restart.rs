@@ -13,7 +13,7 @@ use super::lifecycle::{discard, Restored};
 use super::pool_manager::Wanted;
 use super::replacement::{self, create_restored, save_containers, Progress};
 use crate::access::PoolAccess;
-use crate::config::{Isolation, OnCrash};
+use crate::config::Policy;
 use crate::durable::PoolRecord;
 use crate::failure::Failure;
 use crate::isolation;
@@ -125,13 +125,8 @@ pub(crate) fn restore(
         name: &record.name,
         params: &record.params,
         containers: record.containers,
-        on_crash: if record.aborts { OnCrash::Abort } else { OnCrash::Quarantine },
+        policy: Policy::of_flags(record.flags | if record.aborts { CHI_POOL_ABORTS } else { 0 })?,
         access: &access,
-        isolation: match record.flags & CHI_POOL_ISOLATED {
-            0 => Isolation::None,
-            _ => Isolation::Process,
-        },
-        durable: record.is_durable(),
     };
     if states.is_some_and(|states| states.images.len() != record.containers as usize) {
         return Err(odd("saved the states of another number of containers"));

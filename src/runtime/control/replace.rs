@@ -12,6 +12,7 @@ use chimaera_ipc::wire::Message;
 
 use crate::access::Caller;
 use crate::admin::replacement::{self, Begun, Progress, Replaced, Replacing};
+use crate::config::Policy;
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::scheduler::{with_current, ControlCommand, Naming, Shared, WorkerMessage};
@@ -33,6 +34,17 @@ pub(super) fn is_asked_for(message: &Message) -> bool {
     asked.map(|request| request as u64).contains(&message.words[0])
 }
 
+/// The policy of a pool that is loaded from a file.
+fn policy_of(flags: u64) -> Result<Policy, Failure> {
+    let unknown = || {
+        let message =
+            "this runtime does not know what the request says of the pool; it may be older";
+        Failure::new(CHI_INVALID, message)
+    };
+    let flags = u32::try_from(flags).ok().filter(|flags| flags & !Policy::FLAGS == 0);
+    Policy::of_flags(flags.ok_or_else(unknown)?)
+}
+
 /// The replacements that have not ended.
 #[derive(Default)]
 pub(super) struct Replacements(Vec<Replacement>);
@@ -45,8 +57,17 @@ enum Target {
     Module(Upgrade),
     /// Nothing: the states of the pool with this name go to a file.
     Save(String, PathBuf),
-    /// The pool with this name, or its own if that is empty, is created with the states in a file.
-    Create(String, PathBuf, Option<Slot<SavedPool>>),
+    /// A pool is created with the states in a file.
+    Create(Creation),
+}
+
+/// A pool that is created with the states in a file.
+struct Creation {
+    /// Its name; empty for its own until the file has been read.
+    name: String,
+    file: PathBuf,
+    policy: Policy,
+    saved: Option<Slot<SavedPool>>,
 }
 
 /// Where a thread or a worker puts its result.
@@ -74,7 +95,9 @@ impl Target {
         match self {
             Target::Pool(name) => format!("pool '{name}'"),
             Target::Module(upgrade) => format!("module {}", upgrade.name),
-            Target::Save(name, _) | Target::Create(name, ..) => format!("pool '{name}'"),
+            Target::Save(name, _) | Target::Create(Creation { name, .. }) => {
+                format!("pool '{name}'")
+            }
         }
     }
 }
@@ -137,7 +160,7 @@ impl Replacements {
         message: &Message,
     ) -> Result<(), Failure> {
         replacement::check_caller(caller)?;
-        let [request, bound, container, ..] = message.words;
+        let [request, bound, third, ..] = message.words;
         let migrated = Replacing {
             container: None,
             reason: CHI_REASON_MIGRATED,
@@ -160,10 +183,12 @@ impl Replacements {
             }
             Some(Request::LoadPool) => {
                 let (name, file) = names()?;
-                (Target::Create(name.to_owned(), file.into(), None), migrated)
+                let (name, file) = (name.to_owned(), file.into());
+                let policy = policy_of(third)?;
+                (Target::Create(Creation { name, file, policy, saved: None }), migrated)
             }
             _ => {
-                let container = u32::try_from(container).ok();
+                let container = u32::try_from(third).ok();
                 (Target::Pool(message.text.clone()), Replacing { container, ..migrated })
             }
         };
@@ -215,7 +240,9 @@ impl Replacements {
     /// Records that the code that was replacing containers of this pool crashed; `why` tells how.
     pub(super) fn abandoned(&mut self, pool: &str, why: &str) {
         for one in &mut self.0 {
-            if let (Step::Create(result), Target::Create(name, ..)) = (&one.step, &one.target) {
+            if let (Step::Create(result), Target::Create(Creation { name, .. })) =
+                (&one.step, &one.target)
+            {
                 if name == pool {
                     let message =
                         format!("pool '{name}' was not created: the code of its module {why}");
@@ -259,7 +286,7 @@ impl Replacement {
         });
         match &self.target {
             Target::Pool(name) => document["name"] = name.as_str().into(),
-            Target::Save(name, file) | Target::Create(name, file, _) => {
+            Target::Save(name, file) | Target::Create(Creation { name, file, .. }) => {
                 document["name"] = name.as_str().into();
                 document["file"] = file.to_string_lossy().into();
             }
@@ -369,7 +396,7 @@ impl Replacement {
     fn load(&mut self, shared: &Shared) -> Result<bool, Failure> {
         let took = self.at.elapsed();
         let is_late = self.is_late();
-        if let Target::Create(name, file, saved) = &mut self.target {
+        if let Target::Create(Creation { name, file, saved, .. }) = &mut self.target {
             let Some(saved) = saved else {
                 *saved = Some(read_file(shared, file.clone(), self.meter.clone())?);
                 return Ok(false);
@@ -416,7 +443,7 @@ impl Replacement {
     /// changing one of the pools.
     fn begin(&self, shared: &Shared) -> Result<Option<Option<Begun>>, Failure> {
         let pools = match &self.target {
-            Target::Pool(name) | Target::Save(name, _) | Target::Create(name, ..) => {
+            Target::Pool(name) | Target::Save(name, _) | Target::Create(Creation { name, .. }) => {
                 replacement::find(shared, name)?.map(|pool| vec![pool])
             }
             Target::Module(upgrade) => {
@@ -531,11 +558,11 @@ impl Replacement {
         let result = Slot::<Replaced>::default();
         let theirs = result.clone();
         self.meter.begin(state::Stage::Loading);
-        if let Target::Create(name, _, Some(saved)) = &self.target {
-            let (name, saved) = (name.clone(), saved.clone());
+        if let Target::Create(Creation { name, policy, saved: Some(saved), .. }) = &self.target {
+            let (name, policy, saved) = (name.clone(), *policy, saved.clone());
             run_on(shared, chi_pool_id { major_: 0, minor_: 0 }, move |worker, none| {
                 let Some(Ok(saved)) = lock(&saved).take() else { return };
-                let done = replacement::create_saved(worker, &saved, &name);
+                let done = replacement::create_saved(worker, &saved, &name, policy);
                 let replaced =
                     Replaced { containers: saved.images.len() as u32, state_bytes: saved.bytes() };
                 *lock(&theirs) = Some(done.map(|()| replaced));

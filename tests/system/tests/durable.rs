@@ -169,6 +169,30 @@ in_both_languages! {
         lives.stop();
     }
 
+    /// A pool that is loaded from a file has the policy that the command says.
+    fn a_loaded_pool_is_durable_if_asked(lives) {
+        let pool = lives.create("lasting", &[]);
+        add(pool, "a", 3);
+        let file = lives.site.path().join("saved");
+        let file = file.to_str().unwrap();
+        lives.site.cli(&["pool", "save", "lasting", file]).ok();
+        let load = |more: &[&str]| lives.site.cli(&[&["pool", "load", file], more].concat());
+        load(&["--pool", "brief"]).ok();
+        let abort = ["--pool", "x", "--isolation", "process", "--on-crash", "abort"];
+        assert!(load(&abort).stderr.contains("cannot have the crash policy `abort`"));
+        load(&["--pool", "copy", "--durable", "--isolation", "process"]).ok();
+        let copy = lives.site.pool("copy");
+        assert!(copy["durable"] == true && copy["isolation"] == "process", "{copy}");
+        let copy = connect().find_pool("copy").unwrap();
+        assert_eq!(add(copy, "a", 1), 4);
+        lives.stop();
+        lives.start();
+        assert_eq!((check(pool, 0).count.get(), check(copy, 0).count.get()), (3, 4));
+        assert_eq!(lives.site.pool("copy")["isolation"], "process");
+        assert_eq!(lives.site.cli(&["pool", "show", "brief"]).code, 1);
+        lives.stop();
+    }
+
     /// What `kSave` refuses does not keep the runtime from stopping.
     fn a_module_that_cannot_save_is_recovered(lives) {
         let pool = lives.create("lasting", &[]);
