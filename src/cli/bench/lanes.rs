@@ -1,20 +1,15 @@
 //! `chimaera bench lanes`.
 
-use std::collections::VecDeque;
-use std::time::Instant;
-
 use chimaera_bench_client as bench;
 use serde_json::{json, Value};
 
+use super::busy::Busy;
 use super::daemon::Daemon;
 use super::setup::{bind, progress, Setup};
 use super::task::{open_bench, Pool, RUST};
 use super::times::{self, Kind};
 use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
-
-/// Tasks in flight in the second kind of measurement.
-const DEPTH: usize = 64;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -32,31 +27,6 @@ pub(crate) struct Args {
     count: u32,
     #[command(flatten)]
     setup: Setup,
-}
-
-/// The tasks that are measured both with and without the idle containers.
-struct Busy {
-    one: Kind,
-    many: Kind,
-}
-
-impl Busy {
-    fn measure(&mut self, pool: Pool, count: u32) -> Outcome {
-        self.one.measure(count, || pool.finish(pool.submit()?))?;
-        let per_sample = 1000;
-        self.many.measure_batches(count / per_sample, per_sample.into(), || {
-            let begin = Instant::now();
-            let mut window = VecDeque::with_capacity(DEPTH);
-            for _ in 0..per_sample {
-                if window.len() == DEPTH {
-                    window.pop_front().map_or(Ok(()), |task| pool.finish(task))?;
-                }
-                window.push_back(pool.submit()?);
-            }
-            window.into_iter().try_for_each(|task| pool.finish(task))?;
-            Ok(begin.elapsed().as_nanos() as u64)
-        })
-    }
 }
 
 /// Creates the idle containers, and runs one task on each of their lanes.

@@ -1,11 +1,13 @@
 //! `chimaera bench`: the cost of a task, compared with that of operations of the bare machine.
 
 mod bdev;
+mod busy;
 mod clients;
 mod daemon;
 mod device;
 mod fairness;
 mod floor;
+mod hosts;
 mod lanes;
 mod latency;
 mod scale;
@@ -39,6 +41,9 @@ pub(crate) enum Command {
     /// Measure a block device with several accesses in flight, in a file or, compared with memcpy,
     /// in memory
     Bdev(bdev::Args),
+    /// Measure an empty task in a module host, a process of its own, compared with one in the
+    /// runtime and with a bare ring
+    Hosts(hosts::Args),
     /// The peer process of the floor measurements
     #[command(hide = true)]
     Peer(floor::PeerArgs),
@@ -70,6 +75,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Scale(args) => scale::run(context, &args),
         Command::Fairness(args) => fairness::run(context, &args),
         Command::Bdev(args) => bdev::run(context, &args),
+        Command::Hosts(args) => hosts::run(context, &args),
         Command::Peer(args) => floor::serve(&args),
         Command::Client(args) => clients::client(context, &args),
         Command::Probe(args) => clients::probe(context, &args),

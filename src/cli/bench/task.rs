@@ -31,6 +31,13 @@ impl Pool {
         Ok(Pool { ipc: client::ipc_manager(), id })
     }
 
+    /// Creates the pool `name` of `module` with this policy, `CHI_POOL_*`.
+    pub(super) fn open_with(module: &str, name: &str, policy: u32) -> Result<Pool, Failed> {
+        let (id, _) = client::create_pool_with(module, name, &[], 1, policy, &[])
+            .map_err(|failure| no_pool(module, failure.status, &failure.message))?;
+        Ok(Pool { ipc: client::ipc_manager(), id })
+    }
+
     /// Creates or finds the pool `name` of [`CPP`], or reports that the module is missing: it is a
     /// sample, which an installation may lack.
     pub(super) fn open_sample(name: &str) -> Result<Option<Pool>, Failed> {

@@ -113,6 +113,14 @@ fn lanes() {
 }
 
 #[test]
+fn hosts() {
+    let found = bench(&["hosts", "--rounds", "2", "--count", "1000"]);
+    check_times(&found, &["ring_ns", "here_ns", "there_ns", "here_64_ns", "there_64_ns"]);
+    assert_eq!(found["samples"], 2000);
+    assert!(found["price_in_rings"].is_number() && found["price_64_in_rings"].is_number());
+}
+
+#[test]
 fn sessions() {
     let found = bench(&["sessions", "--sessions", "20", "--rounds", "2", "--seconds", "0.02"]);
     check_times(&found, &["without_ns", "with_ns", "woken_without_ns", "woken_with_ns"]);
