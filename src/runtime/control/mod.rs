@@ -14,6 +14,7 @@ mod requests;
 mod restart;
 mod restore;
 mod take_over;
+mod work;
 
 pub(crate) use self::acceptor::Acceptor;
 pub(crate) use self::requests::end_process;

@@ -10,12 +10,13 @@ use chimaera_abi::*;
 use chimaera_ipc::control::Request;
 use chimaera_ipc::wire::Message;
 
+use super::work::{in_thread, on_worker, Slot};
 use crate::access::Caller;
 use crate::admin::replacement::{self, Begun, Progress, Replaced, Replacing};
 use crate::config::Policy;
 use crate::failure::Failure;
 use crate::module::Module;
-use crate::scheduler::{with_current, ControlCommand, Naming, Shared, WorkerMessage};
+use crate::scheduler::{ControlCommand, Naming, Shared};
 use crate::state::{self, Meter, SavedPool};
 use crate::sys::lock;
 
@@ -69,9 +70,6 @@ struct Creation {
     policy: Policy,
     saved: Option<Slot<SavedPool>>,
 }
-
-/// Where a thread or a worker puts its result.
-type Slot<T> = Arc<Mutex<Option<Result<T, Failure>>>>;
 
 /// A new version of a module.
 struct Upgrade {
@@ -479,7 +477,8 @@ impl Replacement {
         };
         let saves = matches!(self.target, Target::Save(..));
         let (their_progress, theirs) = (progress.clone(), result.clone());
-        run_on_worker(shared, &begun, move |worker, pool| {
+        let pool = begun.hold.pools[0].id;
+        on_worker(shared, move |worker| {
             let (module, progress) = (module.as_ref(), &their_progress);
             let end = |done| {
                 *lock(&theirs) = Some(done);
@@ -556,19 +555,25 @@ impl Replacement {
 
     fn create_on_worker(&mut self, shared: &Shared) -> Step {
         let result = Slot::<Replaced>::default();
-        let theirs = result.clone();
         self.meter.begin(state::Stage::Loading);
-        if let Target::Create(Creation { name, policy, saved: Some(saved), .. }) = &self.target {
-            let (name, policy, saved) = (name.clone(), *policy, saved.clone());
-            run_on(shared, chi_pool_id { major_: 0, minor_: 0 }, move |worker, none| {
-                let Some(Ok(saved)) = lock(&saved).take() else { return };
-                let done = replacement::create_saved(worker, &saved, &name, policy);
-                let replaced =
-                    Replaced { containers: saved.images.len() as u32, state_bytes: saved.bytes() };
-                *lock(&theirs) = Some(done.map(|()| replaced));
-                worker.shared.command(ControlCommand::PoolClosed(none));
-            });
-        }
+        let Target::Create(Creation { name, policy, saved, .. }) = &mut self.target else {
+            return Step::Find;
+        };
+        let saved = saved.take().and_then(|saved| lock(&saved).take());
+        let Some(Ok(saved)) = saved else {
+            let failure = Failure::new(CHI_INTERNAL, "the file has not been read");
+            *lock(&result) = Some(Err(failure));
+            return Step::Create(result);
+        };
+        let (name, policy, theirs) = (name.clone(), *policy, result.clone());
+        on_worker(shared, move |worker| {
+            let done = replacement::create_saved(worker, &saved, &name, policy);
+            let replaced =
+                Replaced { containers: saved.images.len() as u32, state_bytes: saved.bytes() };
+            *lock(&theirs) = Some(done.map(|()| replaced));
+            let none = chi_pool_id { major_: 0, minor_: 0 };
+            worker.shared.command(ControlCommand::PoolClosed(none));
+        });
         Step::Create(result)
     }
 
@@ -582,7 +587,8 @@ impl Replacement {
         let done = Arc::<Mutex<bool>>::default();
         let (hold, theirs) = (build.begun.hold.clone(), done.clone());
         let progress = build.progress.clone();
-        run_on_worker(shared, &build.begun, move |worker, pool| {
+        let pool = build.begun.hold.pools[0].id;
+        on_worker(shared, move |worker| {
             replacement::undo(worker, &hold, &build.progress, &why);
             *lock(&theirs) = true;
             worker.shared.command(ControlCommand::PoolClosed(pool));
@@ -618,33 +624,12 @@ impl Upgrade {
     }
 }
 
-fn run_on_worker(
-    shared: &Shared,
-    begun: &Begun,
-    work: impl FnOnce(&crate::scheduler::Worker, chi_pool_id) + Send + 'static,
-) {
-    run_on(shared, begun.hold.pools[0].id, work);
-}
-
 fn not_resumed(shown: &str) -> Failure {
     let message = format!(
         "{shown} was not changed, and what its containers gave up they have not taken back: those are in \
          quarantine"
     );
     Failure::new(CHI_FAULT, message)
-}
-
-fn in_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<Slot<T>, Failure> {
-    let result = Slot::<T>::default();
-    let theirs = result.clone();
-    let started = std::thread::Builder::new().name("chi-files".into()).spawn(move || {
-        *lock(&theirs) = Some(work());
-    });
-    started.map(|_| result).map_err(|error| {
-        Failure::new(CHI_NO_SPACE, format!("cannot start a thread for the file: {error}"))
-    })
 }
 
 /// Begins to write a saved pool, in a thread of its own, because the file system may be slow.
@@ -660,17 +645,4 @@ fn read_file(
     let budget = shared.budget;
     meter.begin(state::Stage::Reading);
     in_thread(move || SavedPool::load(&file, budget, &meter))
-}
-
-fn run_on(
-    shared: &Shared,
-    id: chi_pool_id,
-    work: impl FnOnce(&crate::scheduler::Worker, chi_pool_id) + Send + 'static,
-) {
-    let run = move || {
-        with_current(|worker| work(worker.expect("messages are read by workers"), id));
-    };
-    let worker = shared.least_loaded(false, |_, _| ()).unwrap_or(0);
-    let message = WorkerMessage::Run(CHI_ADMIN_RESET_POOL, Box::new(run));
-    shared.mailbox(worker).send(message);
 }

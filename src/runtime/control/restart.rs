@@ -17,6 +17,7 @@ use chimaera_abi::*;
 use chimaera_ipc::wire::Message;
 
 use super::client::{Client, Phase};
+use super::work::{in_thread, on_worker, Slot};
 use crate::access::Caller;
 use crate::admin::{replacement, restart};
 use crate::failure::Failure;
@@ -24,9 +25,7 @@ use crate::handover::{
     Channel, Document, Heard, SessionRecord, ToPredecessor, ToSuccessor, FORMAT,
 };
 use crate::pool::Hold;
-use crate::scheduler::{
-    hand_over, hold, with_current, GivenUp, Naming, Question, Shared, Worker, WorkerMessage,
-};
+use crate::scheduler::{hand_over, hold, GivenUp, Naming, Question, Shared};
 use crate::state::SavedPool;
 use crate::sys::lock;
 
@@ -86,9 +85,6 @@ enum Step {
     /// A worker has the containers take back what they gave up.
     Undo(Held, Arc<Mutex<bool>>, Failure, Instant),
 }
-
-/// Where a thread or a worker puts its result.
-type Slot<T> = Arc<Mutex<Option<Result<T, Failure>>>>;
 
 /// Pools whose tasks are held, and how far they have been saved.
 struct Held {
@@ -342,7 +338,7 @@ impl Restart {
         let held = Held { hold, progress: Arc::default() };
         let result = Slot::<Vec<SavedPool>>::default();
         let (hold, progress, theirs) = (held.hold.clone(), held.progress.clone(), result.clone());
-        run_on_worker(shared, move |worker| {
+        on_worker(shared, move |worker| {
             *lock(&theirs) = Some(restart::save_all(worker, &hold, &progress));
         });
         self.step = Step::Save(held, result);
@@ -356,7 +352,10 @@ impl Restart {
                 let directory = self.directory.clone();
                 match in_thread(move || store(&directory, saved)) {
                     Ok(stored) => self.step = Step::Store(held, stored),
-                    Err(failure) => self.leave(Some(held), None, failure),
+                    Err(Failure { status, message }) => {
+                        let message = format!("not restarted: {message}");
+                        self.leave(Some(held), None, Failure::new(status, message));
+                    }
                 }
             }
             Some(Err(failure)) => {
@@ -564,7 +563,7 @@ impl Restart {
                 let done = Arc::<Mutex<bool>>::default();
                 let theirs = done.clone();
                 let hold = held.hold.clone();
-                run_on_worker(shared, move |worker| {
+                on_worker(shared, move |worker| {
                     restart::discard_all(worker, &hold);
                     *lock(&theirs) = true;
                 });
@@ -628,7 +627,7 @@ impl Restart {
         let done = Arc::<Mutex<bool>>::default();
         let (hold, progress, theirs) = (held.hold.clone(), held.progress.clone(), done.clone());
         let why = failure.message.clone();
-        run_on_worker(shared, move |worker| {
+        on_worker(shared, move |worker| {
             replacement::undo(worker, &hold, &progress, &format!("was given up ({why})"));
             *lock(&theirs) = true;
         });
@@ -709,22 +708,6 @@ fn notify_manager(text: &str) {
     if let Err(error) = told {
         tracing::warn!(%error, socket = %path.display(), "cannot tell the service manager {text}");
     }
-}
-
-fn in_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<Slot<T>, Failure> {
-    let result = Slot::<T>::default();
-    let theirs = result.clone();
-    let thread = std::thread::Builder::new().name("chi-files".into());
-    let started = thread.spawn(move || *lock(&theirs) = Some(work()));
-    started.map(|_| result).map_err(|error| cannot("start a thread for the states", error))
-}
-
-fn run_on_worker(shared: &Shared, work: impl FnOnce(&Worker) + Send + 'static) {
-    let run = move || with_current(|worker| work(worker.expect("messages are read by workers")));
-    let worker = shared.least_loaded(false, |_, _| ()).unwrap_or(0);
-    shared.mailbox(worker).send(WorkerMessage::Run(CHI_ADMIN_RESET_POOL, Box::new(run)));
 }
 
 /// Until when a message has to be sent that must not take long.
