@@ -19,6 +19,7 @@ pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
 pub use self::memory::MemoryLimit;
 pub(crate) use self::orders::Beginning;
 pub use self::orders::HostOrders;
+pub use self::policy::OnCrash;
 pub(crate) use self::policy::Policy;
 pub use self::progress::Progress;
 use crate::access::{Accounts, PoolAccess};
@@ -54,28 +55,6 @@ pub struct PoolConfig {
     pub durable: bool,
     /// What its module host may use, if not what [`Config::hosts`] says.
     pub host: Option<HostLimits>,
-}
-
-/// What happens when a method of a pool crashes, that is, causes a signal such as SIGSEGV or
-/// overflows its stack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnCrash {
-    /// The task ends with `CHI_FAULT`, and its container takes no more tasks. If code other than
-    /// the module's may be affected, the runtime ends instead.
-    #[default]
-    Quarantine,
-    /// The runtime ends.
-    Abort,
-}
-
-impl OnCrash {
-    /// The policy's name in configurations and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            OnCrash::Quarantine => "quarantine",
-            OnCrash::Abort => "abort",
-        }
-    }
 }
 
 /// A program, with the arguments by which it starts a runtime with the same configuration. It must

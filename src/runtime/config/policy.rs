@@ -2,8 +2,30 @@
 
 use chimaera_abi::{CHI_INVALID, CHI_POOL_ABORTS, CHI_POOL_DURABLE, CHI_POOL_ISOLATED};
 
-use super::{Isolation, OnCrash};
+use super::isolation::Isolation;
 use crate::failure::Failure;
+
+/// What happens when a method of a pool crashes, that is, causes a signal such as SIGSEGV or
+/// overflows its stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCrash {
+    /// The task ends with `CHI_FAULT`, and its container takes no more tasks. If code other than
+    /// the module's may be affected, the runtime ends instead.
+    #[default]
+    Quarantine,
+    /// The runtime ends.
+    Abort,
+}
+
+impl OnCrash {
+    /// The policy's name in configurations and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnCrash::Quarantine => "quarantine",
+            OnCrash::Abort => "abort",
+        }
+    }
+}
 
 /// What happens when a method of a pool crashes, where its containers run, and whether the next runtime
 /// makes it anew.
