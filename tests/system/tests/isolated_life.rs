@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use chimaera::abi::{CHI_FAULT, CHI_REASON_CRASHED, CHI_REASON_RESTARTED};
 use chimaera::{NewTask, PoolOptions};
 use chimaera_test_life_client::{self as life, Fail, KeyTask};
+use chimaera_test_model_client as model;
 use chimaera_tests::{
     artefacts, connect, in_client, in_client_that_may_end_it, process, Call, LifePool, Options,
-    Output, Site,
+    Output, Site, ValuePool,
 };
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -42,13 +43,9 @@ macro_rules! in_both_languages {
     };
 }
 
-fn shown(site: &Site) -> serde_json::Value {
-    site.cli(&["pool", "show", "life", "--json"]).ok().json()
-}
-
 /// The process that runs the pool.
 fn host_of(site: &Site) -> i32 {
-    let host = || shown(site)["host"]["pid"].as_u64();
+    let host = || site.pool("life")["host"]["pid"].as_u64();
     i32::try_from(process::until("a host runs", host)).unwrap()
 }
 
@@ -96,7 +93,7 @@ in_both_languages! {
             assert_eq!(after.recovered.get(), 0);
         }
         process::until("the old process has ended", || (!runs(old)).then_some(()));
-        assert_eq!(shown(site)["host"]["restarts"], 0);
+        assert_eq!(site.pool("life")["host"]["restarts"], 0);
     }
 
     /// Whatever fails, the old process goes on, with what its containers gave up.
@@ -196,7 +193,7 @@ in_both_languages! {
             assert!(load.join().unwrap() > 0);
         });
         pool.add("key", 1);
-        process::until("its state is live", || (shown(site)["state"] == "live").then_some(()));
+        process::until("its state is live", || (site.pool("life")["state"] == "live").then_some(()));
         migrate(site).ok();
         pool.add("key", 1);
     }
@@ -243,7 +240,9 @@ fn a_version_may_be_in_another_language() {
         }
         upgrade(site, &artefacts::rust_life(2)).ok();
         signal(host_of(site), Signal::KILL);
-        process::until("it is recovered", || (shown(site)["host"]["restarts"] == 1).then_some(()));
+        process::until("it is recovered", || {
+            (site.pool("life")["host"]["restarts"] == 1).then_some(())
+        });
         let after = pool.check(0);
         assert_eq!((after.version.get(), after.recovered.get()), (2, 1));
     });
@@ -267,15 +266,18 @@ fn the_limits_of_a_host_are_not_for_its_states() {
     });
 }
 
+/// Stops the last of the runtimes.
+struct Stops<'s>(&'s Site);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.cli(&["stop", "--force"]);
+    }
+}
+
 /// Over restarts, the states go to hosts of the new process.
 macro_rules! outlive_a_restart {
     ($options:expr) => {
-        struct Stops<'s>(&'s Site);
-        impl Drop for Stops<'_> {
-            fn drop(&mut self) {
-                self.0.cli(&["stop", "--force"]);
-            }
-        }
         let daemon = in_client_that_may_end_it!($options, |site| {
             let _stops = Stops(site);
             let pool = LifePool::new(connect(), "");
@@ -321,13 +323,37 @@ fn pools_in_rust_outlive_a_restart() {
     outlive_a_restart!(rust_options());
 }
 
+/// A pool whose module does not save its state is made anew by a restart that is told so, in a host of the new
+/// process.
+#[test]
+fn a_module_without_state_begins_anew_in_a_new_host() {
+    let options =
+        Options::new().model().config("workers: 2\nmodule_hosts: {modules: [\"test:model\"]}\n");
+    let daemon = in_client_that_may_end_it!(options, |site| {
+        let _stops = Stops(site);
+        let pool = ValuePool::new(connect(), model::MODULE, "life");
+        assert_eq!(pool.call(model::TICK, 0, 0), 1);
+        let host = host_of(site);
+        let failed = site.cli(&["restart"]);
+        assert!(failed.stderr.contains("does not save its state"), "{failed:?}");
+        assert_eq!((pool.call(model::TICK, 0, 0), host_of(site)), (2, host));
+        site.cli(&["restart", "--recover"]).ok();
+        assert_eq!(connect().find_pool("life").unwrap(), pool.id);
+        assert_eq!(pool.call(model::TICK, 0, 0), 1);
+        assert!(host_of(site) != host && !runs(host));
+    });
+    if let Some(mut daemon) = daemon {
+        daemon.end();
+    }
+}
+
 /// What cannot be migrated says why, in whichever process it runs.
 #[test]
 fn a_module_without_state_is_not_migrated() {
     let options =
         Options::new().model().config("workers: 2\nmodule_hosts: {modules: [\"test:model\"]}\n");
     in_client!(options, |site| {
-        connect().create_pool(chimaera_test_model_client::MODULE, "life", b"").unwrap();
+        connect().create_pool(model::MODULE, "life", b"").unwrap();
         let failed = migrate(site);
         assert!(failed.stderr.contains("does not save its state"), "{failed:?}");
     });

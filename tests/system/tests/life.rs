@@ -116,7 +116,7 @@ fn migrate(site: &Site) -> Value {
 /// Waits until tasks for the pool are held.
 fn until_draining(site: &Site) {
     process::until("the pool is draining", || {
-        let pool = site.cli(&["pool", "show", "life", "--json"]).ok().json();
+        let pool = site.pool("life");
         (pool["state"] == "draining").then_some(())
     });
 }

@@ -72,8 +72,7 @@ impl Repo {
     }
 
     fn version(&self, pool: &str) -> String {
-        let pool = self.site.cli(&["pool", "show", pool, "--json"]).ok().json();
-        pool["version"].as_str().unwrap().to_owned()
+        self.site.pool(pool)["version"].as_str().unwrap().to_owned()
     }
 }
 
@@ -81,8 +80,9 @@ impl Repo {
 fn pools_run_what_is_installed() {
     let repo = Repo::new();
     let mut daemon = repo.start();
-    for pool in ["one", "two"] {
-        repo.site.cli(&["pool", "create", pool, "--module", "test:life"]).ok();
+    for (pool, isolation) in [("one", "none"), ("two", "process")] {
+        let create = ["pool", "create", pool, "--module", "test:life", "--isolation", isolation];
+        repo.site.cli(&create).ok();
     }
     let same = repo.install(&["--upgrade", "--json"]).ok().json();
     assert_eq!(same["upgrades"][0]["state"], "unchanged", "{same}");

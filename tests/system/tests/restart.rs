@@ -191,7 +191,7 @@ in_both_languages! {
         let restarts = std::thread::scope(|scope| {
             let restarts = scope.spawn(|| restart(site));
             process::until("the pool is draining", || {
-                let pool = site.cli(&["pool", "show", "life", "--json"]).ok().json();
+                let pool = site.pool("life");
                 (pool["state"] == "draining").then_some(())
             });
             let held: Vec<_> = (1..100).map(|_| pool.key(life::ADD, "held", 1, 0).submit().unwrap()).collect();
@@ -368,7 +368,7 @@ fn one_restart_at_a_time() {
         std::thread::scope(|scope| {
             let first = scope.spawn(|| restart_with(site, &[]));
             process::until("the first has begun", || {
-                let pool = site.cli(&["pool", "show", "life", "--json"]).ok().json();
+                let pool = site.pool("life");
                 (pool["state"] == "draining").then_some(())
             });
             for command in
@@ -477,7 +477,7 @@ fn killed_processes_leave_one_runtime_or_none() {
         });
         match serving {
             Some(pid) => {
-                let pool = site.cli(&["pool", "show", "life", "--json"]).ok().json();
+                let pool = site.pool("life");
                 assert_eq!(pool["state"], "live", "{pool} {output:?}");
                 match pid == u64::from(first) {
                     true => old += 1,
