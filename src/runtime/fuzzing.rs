@@ -10,7 +10,7 @@ use crate::host::{Link, Parcel, Results};
 use crate::module::{elf, Field, Method};
 use crate::pool::PoolMethod;
 use crate::session::{Session, SessionRef};
-use crate::state::SavedPool;
+use crate::state::{SavedPool, Storage};
 use crate::sys::Budget;
 use crate::task::{marshal, Origin, Record};
 use chimaera_abi::*;
@@ -27,7 +27,10 @@ pub fn saved_pool(bytes: &[u8]) {
         static BUDGET: &'static Budget = Budget::endless();
     }
     let budget = BUDGET.with(|budget| *budget);
-    let Ok(saved) = SavedPool::read(&mut &*bytes, budget, &Arc::default()) else { return };
+    let Ok(saved) = SavedPool::read(&mut &*bytes, &Storage::new(budget, None), &Arc::default())
+    else {
+        return;
+    };
     let mut again = Vec::new();
     saved.write(&mut again).expect("a vector takes all bytes");
     assert!(again == bytes, "a file has one form");

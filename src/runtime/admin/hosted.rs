@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::module::Module;
 use crate::pool::{Claim, Pool};
 use crate::scheduler::Worker;
-use crate::state::SavedPool;
+use crate::state::{SavedPool, Storage};
 use crate::sys::objects;
 use crate::tables::worker_ipc;
 
@@ -138,7 +138,7 @@ fn states(worker: &Worker, orders: &HostOrders) -> Result<Option<SavedPool>, Fai
     let Some(states) = daemon.take_states() else { return Ok(None) };
     shared.hosts.set_has_states(true);
     let mut file = BufReader::with_capacity(1 << 20, File::from(states));
-    let saved = SavedPool::read(&mut file, shared.budget, &Arc::default())?;
+    let saved = SavedPool::read(&mut file, &Storage::of(shared), &Arc::default())?;
     match saved.images.len() == orders.containers as usize {
         true => Ok(Some(saved)),
         false => Err(Failure::new(CHI_INVALID, "the states are those of another pool")),

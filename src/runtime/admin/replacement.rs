@@ -23,7 +23,7 @@ use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
 use crate::pool::{BeingChanged, Container, Hold, Lookup, Pool};
 use crate::scheduler::{hold, loss, Shared, Worker};
-use crate::state::{self, Image, Meter, SavedPool, Saving};
+use crate::state::{self, Image, Meter, SavedPool, Saving, Storage};
 use crate::sys::lock;
 
 /// What is to be replaced, and why.
@@ -554,7 +554,8 @@ fn save(
         progress.saving = Some(old.clone());
         progress.meter.clone()
     };
-    let mut saving = Saving::new(purpose, &old.module.version, worker.shared.budget, &meter);
+    let mut saving =
+        Saving::new(purpose, &old.module.version, &Storage::of(&worker.shared), &meter);
     take_error(worker);
     worker.context().restore();
     // SAFETY: the object is constructed, and no task is in the container.

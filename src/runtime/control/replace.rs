@@ -17,7 +17,7 @@ use crate::config::Policy;
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::scheduler::{ControlCommand, Naming, Shared};
-use crate::state::{self, Meter, SavedPool};
+use crate::state::{self, Meter, SavedPool, Storage};
 use crate::sys::lock;
 
 /// How often to check whether tasks have ended: first often, because clients wait meanwhile.
@@ -642,7 +642,7 @@ fn read_file(
     file: PathBuf,
     meter: Arc<Meter>,
 ) -> Result<Slot<SavedPool>, Failure> {
-    let budget = shared.budget;
+    let storage = Storage::of(shared);
     meter.begin(state::Stage::Reading);
-    in_thread(move || SavedPool::load(&file, budget, &meter))
+    in_thread(move || SavedPool::load(&file, &storage, &meter))
 }

@@ -12,7 +12,7 @@ use crate::config::Progress;
 use crate::durable::PoolRecord;
 use crate::failure::Failure;
 use crate::scheduler::{with_current, Shared, WorkerMessage};
-use crate::state::SavedPool;
+use crate::state::{SavedPool, Storage};
 
 /// Makes all durable pools anew.
 pub(crate) fn restore_durable(shared: &Shared, progress: &Progress) -> Result<(), Failure> {
@@ -41,11 +41,11 @@ pub(super) fn restore(
     if let Some(file) = &record.file {
         load_version(shared, record, file)?;
     }
-    let budget = shared.budget;
+    let storage = Storage::of(shared);
     let states = record
         .state
         .as_ref()
-        .map(|file| SavedPool::load(file, budget, &Arc::default()))
+        .map(|file| SavedPool::load(file, &storage, &Arc::default()))
         .transpose()?;
     let (answer, told) = channel();
     let own = record.clone();

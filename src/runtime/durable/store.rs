@@ -85,6 +85,11 @@ impl DurablePools {
         lock(&self.known).pools.insert((id.major_, id.minor_), Place { files, number: 0 });
     }
 
+    /// The directory for the states of this instance's pools, if there can be one.
+    pub(crate) fn state_directory(&self) -> Option<PathBuf> {
+        self.root().ok().and_then(Path::parent).map(Path::to_owned)
+    }
+
     fn root(&self) -> Result<&Path, Failure> {
         let nowhere = || Err("this runtime keeps nothing beyond its end".to_owned());
         match self.root.get_or_init(nowhere) {

@@ -18,7 +18,7 @@ use crate::host::{Answer, First, Host, Peer, Phase};
 use crate::module::Module;
 use crate::pool::Pool;
 use crate::scheduler::{Shared, Worker};
-use crate::state::{Meter, SavedPool};
+use crate::state::{Meter, SavedPool, Storage};
 use crate::sys::{open_sealed, write_sealed, Charge, Use};
 
 /// How long tasks that a host's own code has sent may take to end before the states are saved. All others
@@ -95,7 +95,7 @@ fn read(
     let states = states.ok_or_else(|| invalid("has sent no states"))?;
     let states = open_sealed(states).map_err(|_| invalid("has sent something else than states"))?;
     let mut file = BufReader::with_capacity(BUFFER, states);
-    let mut saved = SavedPool::read(&mut file, worker.shared.budget, meter)?;
+    let mut saved = SavedPool::read(&mut file, &Storage::of(&worker.shared), meter)?;
     let module = pool.module();
     if saved.images.len() != pool.count() as usize || saved.version != module.version {
         return Err(invalid("has saved another pool"));

@@ -9,8 +9,8 @@ use chimaera_abi::*;
 
 use super::image::{Image, Reader, CHUNK};
 use super::meter::Meter;
+use super::storage::Storage;
 use crate::failure::Failure;
-use crate::sys::Budget;
 
 /// The tables of a state, which modules are passed.
 #[repr(C)]
@@ -148,10 +148,10 @@ impl Saving {
     pub(crate) fn new(
         purpose: u32,
         version: &str,
-        budget: &'static Budget,
+        storage: &Storage,
         meter: &Arc<Meter>,
     ) -> Saving {
-        let image = Image::new(version, budget, meter);
+        let image = Image::new(version, storage, meter);
         let writer = Writer { image, field: 0, bytes: Vec::new(), begun: false };
         let (read, remaining) = (no_read, nothing_remains);
         Saving(Tables::new(writer, purpose, write, read, remaining, begin_field, no_next_field))

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::image::{Image, CHUNK};
 use super::meter::Meter;
+use super::storage::Storage;
 use crate::failure::Failure;
-use crate::sys::{write_whole, Budget};
+use crate::sys::write_whole;
 use chimaera_abi::{CHI_INVALID, CHI_IO, CHI_MAX_CONTAINERS};
 
 /// How a file begins and ends. The last byte of the first is the version of the format.
@@ -65,7 +66,7 @@ impl SavedPool {
     /// Reads a file. Its bytes are not trusted.
     pub(crate) fn load(
         path: &Path,
-        budget: &'static Budget,
+        storage: &Storage,
         meter: &Arc<Meter>,
     ) -> Result<SavedPool, Failure> {
         let of_file = |failure: Failure| {
@@ -73,13 +74,13 @@ impl SavedPool {
         };
         let opened = open_regular(path).map_err(of_file)?;
         let mut file = BufReader::with_capacity(CHUNK, opened);
-        SavedPool::read(&mut file, budget, meter).map_err(of_file)
+        SavedPool::read(&mut file, storage, meter).map_err(of_file)
     }
 
     /// Reads what `write` wrote, and nothing else.
     pub(crate) fn read(
         from: &mut impl Read,
-        budget: &'static Budget,
+        storage: &Storage,
         meter: &Arc<Meter>,
     ) -> Result<SavedPool, Failure> {
         if array::<8>(from)? != BEGIN {
@@ -110,7 +111,7 @@ impl SavedPool {
         }
         let mut images = Vec::new();
         for number in 0..count {
-            let image = Image::read(from, &version, budget, meter);
+            let image = Image::read(from, &version, storage, meter);
             images.push(image.map_err(|failure| {
                 let message = format!("the state of container {number}: {}", failure.message);
                 Failure::new(failure.status, message)
@@ -169,12 +170,16 @@ pub(super) fn bytes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::MemorySource;
+    use crate::sys::{Budget, MemorySource};
     use chimaera_abi::CHI_NO_SPACE;
+
+    fn endless() -> Storage {
+        Storage::new(Budget::endless(), None)
+    }
 
     /// The bytes of a pool whose only container has this many chunks without bytes.
     fn empty_chunks(count: u64) -> Vec<u8> {
-        let mut image = Image::new("", Budget::endless(), &Arc::default());
+        let mut image = Image::new("", &endless(), &Arc::default());
         (0..count).for_each(|_| image.push(1, Vec::new()).expect("the budget is endless"));
         let saved = SavedPool {
             name: "pool".into(),
@@ -191,10 +196,11 @@ mod tests {
     #[test]
     fn chunks_without_bytes_take_memory_too() {
         let bytes = empty_chunks(100_000);
-        assert!(SavedPool::read(&mut &bytes[..], Budget::endless(), &Arc::default()).is_ok());
+        assert!(SavedPool::read(&mut &bytes[..], &endless(), &Arc::default()).is_ok());
         let small = Budget::new(1 << 20, MemorySource::Configured, 1 << 20);
-        let refused =
-            SavedPool::read(&mut &bytes[..], small, &Arc::default()).map(|_| ()).unwrap_err();
+        let refused = SavedPool::read(&mut &bytes[..], &Storage::new(small, None), &Arc::default())
+            .map(|_| ())
+            .unwrap_err();
         assert_eq!(refused.status, CHI_NO_SPACE, "{}", refused.message);
     }
 
@@ -202,9 +208,8 @@ mod tests {
     fn nothing_follows_the_end() {
         let mut bytes = empty_chunks(1);
         bytes.push(0);
-        let refused = SavedPool::read(&mut &bytes[..], Budget::endless(), &Arc::default())
-            .map(|_| ())
-            .unwrap_err();
+        let refused =
+            SavedPool::read(&mut &bytes[..], &endless(), &Arc::default()).map(|_| ()).unwrap_err();
         assert_eq!(refused.message, "it does not end where it should");
     }
 }

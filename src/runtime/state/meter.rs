@@ -63,7 +63,7 @@ impl Meter {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{Image, SavedPool};
+    use super::super::{Image, SavedPool, Storage};
     use super::*;
     use crate::sys::Budget;
 
@@ -72,7 +72,8 @@ mod tests {
         let meter = Arc::new(Meter::default());
         assert_eq!(meter.read(), ("waiting", 0));
         meter.begin(Stage::Saving);
-        let mut image = Image::new("1", Budget::endless(), &meter);
+        let storage = Storage::new(Budget::endless(), None);
+        let mut image = Image::new("1", &storage, &meter);
         image.push(1, vec![7; 1000]).unwrap();
         image.push(2, vec![8; 24]).unwrap();
         assert_eq!(meter.read(), ("saving", 1024));
@@ -85,7 +86,7 @@ mod tests {
         saved.store(&file).unwrap();
         assert_eq!(meter.read(), ("writing", 1024));
         meter.begin(Stage::Reading);
-        SavedPool::load(&file, Budget::endless(), &meter).unwrap();
+        SavedPool::load(&file, &storage, &meter).unwrap();
         assert_eq!(meter.read(), ("reading", 1024));
     }
 }

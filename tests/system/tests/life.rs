@@ -327,6 +327,41 @@ wherever_it_runs! {
     }
 }
 
+/// States that are larger than the memory budget go over, and leave nothing behind.
+macro_rules! larger_than_the_memory {
+    ($options:expr) => {
+        in_client!($options.config("workers: 2\nlimits: {memory: 48MiB}\n"), |site| {
+            let pool = LifePool::new(connect(), "");
+            pool.add("key", 1);
+            pool.value(life::GROW, 70 << 20, 0).call().unwrap();
+            let before = pool.state();
+            assert!(migrate(site)["state_bytes"].as_u64().unwrap() > 70 << 20);
+            let file = site.path().join("saved");
+            save(site, &file).ok();
+            load(site, &file, "copy").ok();
+            let copy = LifePool { ipc: pool.ipc, id: pool.ipc.find_pool("copy").unwrap() };
+            for after in [pool.state(), copy.state()] {
+                assert_eq!((after.count, &after.blob), (before.count, &before.blob));
+            }
+            let used = site.status()["memory"]["used_bytes"].as_u64().unwrap();
+            assert!(used < 48 << 20, "{used}");
+            let states = site.path().join("states").join(site.name());
+            let left = std::fs::read_dir(states).map_or(0, Iterator::count);
+            assert_eq!(left, 0, "files without names are gone");
+        });
+    };
+}
+
+#[test]
+fn states_in_cpp_may_be_larger_than_the_memory_budget() {
+    larger_than_the_memory!(options());
+}
+
+#[test]
+fn states_in_rust_may_be_larger_than_the_memory_budget() {
+    larger_than_the_memory!(rust_options());
+}
+
 in_both_languages! {
     /// The destructor of a container that has been replaced is in nobody's way.
     fn an_old_container_may_fail_to_be_destroyed(site) {
