@@ -20,6 +20,8 @@ const ENQUEUE_BOUND: Duration = Duration::from_secs(10);
 /// How long `wait` spins before it sleeps: longer than a short task takes, but too short to show up
 /// in a profile.
 const SPIN: Duration = Duration::from_micros(20);
+/// After this time, it lets others have its core in between: the worker that it waits for may need it.
+const YIELD_AFTER: Duration = Duration::from_micros(2);
 /// How long `wait` sleeps at a time. The completion wakes it earlier, and so does the end of the
 /// runtime.
 const SLICE: Duration = Duration::from_secs(1);
@@ -241,6 +243,9 @@ fn wait_longer(session: &Session, offset: u64, timeout_ns: u64) -> Result<Waited
             return Ok(Waited::TimedOut);
         }
         if waited < SPIN {
+            if waited >= YIELD_AFTER {
+                std::thread::yield_now();
+            }
             for _ in 0..32 {
                 std::hint::spin_loop();
             }

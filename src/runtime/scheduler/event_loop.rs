@@ -247,6 +247,8 @@ impl Loop {
             idle_rounds += 1;
             std::hint::spin_loop();
             if idle_rounds % ROUNDS_PER_LOOK == 0 {
+                // Whoever this worker waits for may need its core.
+                std::thread::yield_now();
                 let since = *idle_since.get_or_insert_with(Instant::now);
                 if (since.elapsed() >= worker.shared.config.spin || must_wait_long(worker))
                     && !self.is_due_soon()
