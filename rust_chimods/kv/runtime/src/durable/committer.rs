@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chimaera::abi::CHI_NO_POOL;
 use chimaera::module::Event;
@@ -26,6 +26,11 @@ const MAX_BYTES: usize = 16 << 20;
 /// With `sync=flush` or `none`, what was committed is written at the latest after so many
 /// transactions or bytes: until then, the pages that they have replaced cannot be used again.
 const MAX_UNWRITTEN: (u64, u64) = (256, 64 << 20);
+
+/// How long the thread waits for those to come back whose changes have just ended: this part of the time
+/// that their transaction took, and at most so long. Without that, the first one that is back would have a
+/// transaction of its own, and the others would wait for it.
+const PATIENCE: (u32, Duration) = (8, Duration::from_millis(1));
 
 /// What the thread is asked to do.
 pub(super) enum Change {
@@ -62,6 +67,11 @@ impl Change {
             }
             Change::Flush | Change::Compact | Change::Close => 0,
         }
+    }
+
+    /// Whether others wait for more than the change itself.
+    fn is_urgent(&self) -> bool {
+        !matches!(self, Change::Put { .. } | Change::Delete { .. })
     }
 
     /// Whether the file is changed as a whole, after all that came before.
@@ -106,8 +116,19 @@ struct Request {
 #[derive(Default)]
 struct Queue {
     requests: VecDeque<Request>,
+    /// The thread wants so many; fewer do not wake it, unless one of them is urgent.
+    wanted: usize,
     /// No more requests come.
     over: bool,
+}
+
+/// Who may be back soon after a transaction.
+#[derive(Default)]
+struct Back {
+    /// How many requests there will be then.
+    expected: usize,
+    /// How long to wait for them.
+    patience: Duration,
 }
 
 /// The file, the thread that changes it, and the queue between it and the workers.
@@ -221,7 +242,11 @@ impl Committer {
                 return Err(self.closed());
             }
             queue.over = matches!(change, Change::Close);
+            let is_urgent = change.is_urgent();
             queue.requests.push_back(Request { change, by: by.clone() });
+            if queue.requests.len() < queue.wanted && !is_urgent {
+                return Ok(());
+            }
         }
         self.wake.notify_one();
         Ok(())
@@ -283,12 +308,13 @@ impl Committer {
 
     fn serve(&self, containers: u32) {
         let mut unwritten = (0, 0);
+        let mut back = Back::default();
         loop {
-            let mut batch = self.next();
+            let mut batch = self.next(std::mem::take(&mut back));
             let is_over = batch.is_empty();
             let of_file = batch.pop_if(|request| request.change.is_of_file());
             if !batch.is_empty() {
-                self.serve_batch(batch, containers, &mut unwritten);
+                back = self.serve_batch(batch, containers, &mut unwritten);
             }
             match of_file {
                 Some(Request { change: Change::Compact, by }) => {
@@ -337,13 +363,30 @@ impl Committer {
         status.clone()
     }
 
-    /// Waits for requests, and takes as many as fit into a transaction, and at most one for the file as a
-    /// whole, as the last. None are left when it returns none.
-    fn next(&self) -> Vec<Request> {
+    /// Waits for requests, and for those that are about to come back, and takes as many as fit into a
+    /// transaction, and at most one for the file as a whole, as the last. None are left when it returns none.
+    fn next(&self, mut back: Back) -> Vec<Request> {
         let mut queue = self.queue();
-        while queue.requests.is_empty() && !queue.over {
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        loop {
+            queue.wanted = 1;
+            while queue.requests.is_empty() && !queue.over {
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            let Back { expected, patience } = std::mem::take(&mut back);
+            queue.wanted = expected;
+            let goes_on = |queue: &mut Queue| {
+                queue.requests.len() < queue.wanted
+                    && !queue.over
+                    && !queue.requests.iter().any(|request| request.change.is_urgent())
+            };
+            let waited = self.wake.wait_timeout_while(queue, patience, goes_on);
+            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            // Those that had come may have been withdrawn meanwhile.
+            if !queue.requests.is_empty() || queue.over {
+                break;
+            }
         }
+        queue.wanted = 1;
         let mut bytes = 0;
         let mut n = 0;
         for request in queue.requests.iter().take(MAX_CHANGES) {
@@ -359,11 +402,18 @@ impl Committer {
         queue.requests.drain(..n).collect()
     }
 
-    fn serve_batch(&self, batch: Vec<Request>, containers: u32, unwritten: &mut (u64, u64)) {
+    /// Commits a batch, and ends its requests. Returns who may be back at once.
+    fn serve_batch(
+        &self,
+        batch: Vec<Request>,
+        containers: u32,
+        unwritten: &mut (u64, u64),
+    ) -> Back {
         if let Some(failed) = self.failed.get() {
             batch.iter().for_each(|request| request.by.end(Err(failed.clone())));
-            return;
+            return Back::default();
         }
+        let begin = Instant::now();
         let of_batch: usize = batch.iter().map(|request| request.change.bytes()).sum();
         let after = (unwritten.0 + 1, unwritten.1 + of_batch as u64);
         let immediate = self.sync == Sync::Always
@@ -380,7 +430,11 @@ impl Committer {
         match committed {
             Ok(()) => {
                 *unwritten = if immediate { (0, 0) } else { after };
+                let (part, most) = PATIENCE;
+                let patience = (begin.elapsed() / part).min(most);
+                let expected = (self.queue().requests.len() + batch.len()).min(MAX_CHANGES);
                 batch.iter().zip(outcomes).for_each(|(request, outcome)| request.by.end(outcome));
+                return Back { expected, patience };
             }
             Err(fault) => {
                 let grip = self.known.get().map(|(grip, ..)| grip.clone());
@@ -388,6 +442,7 @@ impl Committer {
                 batch.iter().for_each(|request| request.by.end(Err(status.clone())));
             }
         }
+        Back::default()
     }
 
     /// Commits changes in one transaction. Returns the outcome of each.
