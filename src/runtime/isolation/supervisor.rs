@@ -23,8 +23,9 @@ use crate::config::Beginning;
 use crate::failure::Failure;
 use crate::host::{First, Host, Peer, Phase};
 use crate::scheduler::cancel::cancel_container;
-use crate::scheduler::{loss, Shared};
+use crate::scheduler::{loss, ControlCommand, Shared};
 use crate::session::SessionRef;
+use crate::sys::caught;
 use crate::sys::demangle::demangle;
 
 /// How long a host may take to load its module and create its pool: the program allows a daemon as much.
@@ -39,11 +40,20 @@ const BACKLOG_LOOK: Duration = Duration::from_millis(1);
 const MOST_WORDS: usize = 1024;
 
 /// Starts the process of a host and the thread that looks after it. The host must be in the phase
-/// `Starting`.
+/// `Starting`. If the thread panics, the runtime stops: nobody would look after the host.
 pub(super) fn start(shared: &Arc<Shared>, host: &Arc<Host>) {
     let (own, its) = (shared.clone(), host.clone());
     let name = format!("chi-host-{}", host.id.major_);
-    let spawned = std::thread::Builder::new().name(name).spawn(move || supervise(&own, &its));
+    let body = move || {
+        if let Err(why) = caught(|| supervise(&own, &its)) {
+            let pool = &its.orders.name;
+            own.set_broken(format!(
+                "the thread that looks after the module host of pool '{pool}' panicked: {why}"
+            ));
+            own.command(ControlCommand::Stop);
+        }
+    };
+    let spawned = std::thread::Builder::new().name(name).spawn(body);
     if let Err(error) = spawned {
         let why = Failure::new(CHI_IO, format!("starting a thread for a module host: {error}"));
         wake_all(shared, host.enter(Phase::Failed(why)));
