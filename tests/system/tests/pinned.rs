@@ -82,6 +82,9 @@ fn a_stand_by_worker_serves_while_a_method_blocks_the_only_one() {
         assert_eq!(shown.len(), 2, "{shown:#?}");
         assert_eq!(shown[1]["standby"], "serving", "{shown:#?}");
         assert_eq!(shown[0]["running"]["method"], "kSleep", "{shown:#?}");
+        assert!(shown[0]["running"]["age_ms"].as_u64().is_some_and(|ms| ms > 0), "{shown:#?}");
+        let text = site.cli(&["status"]).ok().stdout;
+        assert!(text.contains(" s with kSleep of pool block0 for session "), "{text}");
         blocked.into_iter().for_each(|task| drop(task.wait().unwrap()));
         process::until("the stand-by worker rests", || {
             (workers(site)[1]["standby"] == "resting").then_some(())

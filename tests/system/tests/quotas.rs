@@ -7,7 +7,9 @@ use chimaera::{NewTask, PoolId, PoolOptions, Status};
 use chimaera_kv_client as kv;
 use chimaera_tests::raw::{dial, Link};
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
-use chimaera_tests::{connect, in_client, process, text_of, Call, Options, Running, Site};
+use chimaera_tests::{
+    connect, in_client, in_client_that_may_end_it, process, text_of, Call, Options, Running, Site,
+};
 use serde_json::Value;
 
 /// The smallest possible segment.
@@ -297,20 +299,27 @@ fn rings_of_a_session_may_be_many() {
 /// Clients have all sessions, and further connections on which they send nothing.
 #[test]
 fn the_program_is_answered_when_clients_have_all_sessions() {
-    in_client!(Options::new().config("limits: {sessions: 2}\n"), |site| {
+    let limits = Options::new().config("limits: {sessions: 2}\n");
+    let daemon = in_client_that_may_end_it!(limits, |site| {
         let _sessions = [Link::open(SMALL).unwrap(), Link::open(SMALL).unwrap()];
         for _ in 0..3 {
             let _silent: Vec<_> = (0..40).map(|_| dial()).collect();
             assert_eq!(sessions(site).len(), 2);
             assert_eq!(site.cli(&["pool", "list"]).code, 0);
+            assert_eq!(site.status()["sessions"], 2);
         }
+        let _silent: Vec<_> = (0..40).map(|_| dial()).collect();
+        site.cli(&["stop"]).ok();
     });
+    if let Some(mut daemon) = daemon {
+        assert_eq!(daemon.end(), 0);
+    }
 }
 
 /// Clients have all descriptors that they can get.
 #[test]
 fn the_program_is_answered_when_clients_have_all_descriptors() {
-    in_client!(Options::new(), |site| {
+    let daemon = in_client_that_may_end_it!(Options::new(), |site| {
         let pid = site.status()["pid"].as_i64().unwrap() as i32;
         let limit = libc::rlimit { rlim_cur: 200, rlim_max: 200 };
         // SAFETY: the limit is valid, and a null pointer means not to return the old one.
@@ -330,8 +339,13 @@ fn the_program_is_answered_when_clients_have_all_descriptors() {
         let _silent: Vec<_> = (0..100).map(|_| dial()).collect();
         assert_eq!(sessions(site).len(), links.len());
         assert_eq!(site.cli(&["pool", "list"]).code, 0);
+        assert_eq!(site.status()["sessions"], links.len());
         assert!(links.iter().all(Link::is_open));
+        site.cli(&["stop"]).ok();
     });
+    if let Some(mut daemon) = daemon {
+        assert_eq!(daemon.end(), 0);
+    }
 }
 
 /// Clients of one user try to have far more tasks in flight than the user may. Each is served; the

@@ -57,6 +57,15 @@ impl Starting {
 }
 
 #[test]
+fn a_runtime_that_is_starting_says_so() {
+    let starting = Starting::stuck();
+    let status = starting.site.cli(&["status"]);
+    assert_eq!(status.code, 3, "{status:?}");
+    assert!((status.stdout.clone() + &status.stderr).contains("starting"), "{status:?}");
+    starting.end(Signal::TERM);
+}
+
+#[test]
 fn a_signal_during_a_static_initialiser_ends_the_process_and_names_the_module() {
     for signal in [Signal::TERM, Signal::INT] {
         let starting = Starting::stuck();

@@ -135,6 +135,12 @@ fn the_program_says_what_a_stop_waits_for_and_forces_it() {
         for text in [&still, &obstacle, "chimaera stop --force"] {
             assert!(waiting.stderr.contains(text), "{text} is not in {}", waiting.stderr);
         }
+        // It says so while it waits, too, with the time.
+        let is_live = |line: &&str| {
+            line.contains("waiting: worker 0 has been busy for ") && line.contains(&obstacle)
+        };
+        let live = waiting.stderr.lines().filter(is_live).count();
+        assert!(seconds == "1" || live > 0, "{}", waiting.stderr);
     }
     let status = daemon.cli(&["status"]).ok().stdout;
     assert!(status.contains("stopping    for ") && status.contains(&obstacle), "{status}");
@@ -144,6 +150,20 @@ fn the_program_says_what_a_stop_waits_for_and_forces_it() {
     assert!(abandoned.contains(&obstacle), "{abandoned}");
     assert_eq!(daemon.end(), 1);
     assert!(daemon.log().contains("asked to stop by force"), "{}", daemon.log());
+}
+
+/// No worker is needed to stop a runtime.
+#[test]
+fn a_runtime_whose_every_worker_is_blocked_is_stopped() {
+    let config = "workers: {low_latency: {count: 1}, standby: 0}\nstop_grace: 1s\n";
+    let mut daemon = Daemon::start(&Options::new().throws().config(config));
+    create(&daemon, "other", "");
+    let client = block(&daemon, "blocked");
+    daemon.cli(&["stop"]).ok();
+    assert_eq!(daemon.end(), 1);
+    let left = "with kSleep of pool 'blocked' for session";
+    assert!(daemon.log().contains(left), "{}", daemon.log());
+    drop(client);
 }
 
 #[test]
