@@ -18,7 +18,7 @@ TEST_ENVIRONMENT := \
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build headers check-headers check-format lint test test-unit test-system \
-	test-cmake test-docs test-tools test-full test-sanitized deny loom fuzz soak soak-short demo bench install clean
+	test-cmake test-docs test-tools test-long test-full test-sanitized deny loom fuzz soak soak-short demo bench install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -72,13 +72,14 @@ UNIT_MATCHES = $(if $(T),$(firstword $(shell \
 UNIT = $(CARGO_TEST) --exclude chimaera-tests $(T)
 SYSTEM = $(CARGO_TEST) $(addprefix --test ,$(FILES)) $(filter-out $(SYSTEM_FILES),$(T))
 CMAKE = $(CTEST) -LE docs $(if $(T),-R $(T))
+SHORT_CMAKE = $(CTEST) -LE '^(docs|long)$$'
 DOCS = $(CTEST) -L docs $(if $(T),-R $(T))
 
 test: build lint test-tools ## Run everything that a change must pass: lint and the four suites below
 	@failed=; \
 	$(UNIT) || failed="$$failed unit"; \
 	$(SYSTEM) || failed="$$failed system"; \
-	$(CMAKE) || failed="$$failed cmake"; \
+	$(SHORT_CMAKE) || failed="$$failed cmake"; \
 	$(DOCS) || failed="$$failed docs"; \
 	for suite in $$failed; do echo "make test: make test-$$suite failed" >&2; done; \
 	[ -z "$$failed" ]
@@ -98,7 +99,10 @@ test-docs: build test-tools ## Build and run the examples of the documents; chec
 test-tools:
 	@tools/setup --tests
 
-test-full: loom test-sanitized deny soak-short ## Run longer tests: loom models, sanitizers, dependencies, a short soak
+test-full: test-long loom test-sanitized deny soak-short ## Run longer tests: package, loom models, sanitizers, dependencies, a short soak
+
+test-long: build test-tools
+	@$(CTEST) -L '^long$$'
 
 deny: ## Check licences, sources and advisories of the dependencies (builds cargo-deny if there is none)
 	@tools/deny
