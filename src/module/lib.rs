@@ -67,6 +67,8 @@
 //! The old container is then dropped without `kDestroy`; or, when something failed,
 //! [`Container::resume`] takes back what it gave up, and it goes on.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 #[cfg(panic = "abort")]
 compile_error!(
     "a ChiMod cannot be built with panic = \"abort\": a panic in a method would take the runtime down"

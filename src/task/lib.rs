@@ -41,6 +41,8 @@
 //! that are written are [`Cell`](core::cell::Cell)s, which have the same layout as the values they
 //! hold.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod api;
 pub mod archive;
 mod ids;

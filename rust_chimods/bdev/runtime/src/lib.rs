@@ -1,5 +1,7 @@
 //! The container of `chimaera:bdev`.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod backing;
 mod bounce;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The container of `chimaera:bench`.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 #[path = "../../autogen/bench_lib_exec.rs"]
 mod lib_exec;
 

@@ -1,5 +1,7 @@
 //! The container of `chimaera:kv`.
 
+#![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod durable;
 #[path = "../../autogen/kv_lib_exec.rs"]
 mod lib_exec;
