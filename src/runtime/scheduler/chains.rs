@@ -15,11 +15,11 @@ use super::questions::Workers;
 use super::shared::Shared;
 use crate::failure::Failure;
 use crate::host::Peer;
-use crate::sync::{reachable, victim, Far, Wait, Waits};
+use crate::sync::{victim, Far, Graph, Wait, Waits};
 
 /// How long a host has to answer.
 const ANSWER_BOUND: Duration = Duration::from_millis(500);
-/// The most chains that are told at once. Those of a circle are told at a later time.
+/// The most chains that are told at once. With more, a circle may be found only when some have ended.
 const MOST: usize = 10_000;
 
 /// A question of the daemon.
@@ -112,9 +112,10 @@ fn answer(shared: &Shared, asked: Asked) -> Told {
 fn chains(waits: &Waits) -> Vec<(Chain, Vec<Wait>)> {
     let mut found = Vec::new();
     let all: Vec<&Wait> = waits.waits.iter().collect();
+    let graph = Graph::new(&all, &waits.held);
     for first in all.iter().filter(|wait| wait.from.is_some()) {
         let Some(came) = first.from else { continue };
-        for path in reachable(first, &all, &waits.held) {
+        for path in graph.ways_out(first) {
             let Some(went) = path.last().and_then(|last| last.what.far()) else { continue };
             let mut hasher = DefaultHasher::new();
             path.iter().for_each(|wait| wait.id.hash(&mut hasher));

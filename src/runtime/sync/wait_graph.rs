@@ -74,14 +74,14 @@ pub(crate) fn victim(waits: &[Wait]) -> Option<&Wait> {
 }
 
 /// Which wait leads to which.
-struct Graph<'w> {
+pub(crate) struct Graph<'w> {
     by_task: HashMap<usize, &'w Wait>,
     by_from: HashMap<Far, usize>,
     holders: HashMap<u64, Vec<usize>>,
 }
 
 impl<'w> Graph<'w> {
-    fn new(waits: &[&'w Wait], held: &[(u64, usize)]) -> Graph<'w> {
+    pub(crate) fn new(waits: &[&'w Wait], held: &[(u64, usize)]) -> Graph<'w> {
         let mut holders: HashMap<u64, Vec<usize>> = HashMap::new();
         for (number, task) in held {
             holders.entry(*number).or_default().push(*task);
@@ -142,6 +142,23 @@ impl<'w> Graph<'w> {
             enter = self.by_task.get(&task).copied().filter(|wait| done.insert(wait.task));
         }
     }
+
+    /// The paths that lead from a wait to those for tasks which have gone to another process.
+    pub(crate) fn ways_out(&self, first: &'w Wait) -> Vec<Vec<&'w Wait>> {
+        let mut found = Vec::new();
+        self.walk(
+            first,
+            &mut HashSet::new(),
+            |_| &[],
+            |path, back| {
+                if back.is_none() && path.last().is_some_and(|wait| wait.what.far().is_some()) {
+                    found.push(path.to_vec());
+                }
+                false
+            },
+        );
+        found
+    }
 }
 
 /// Finds a circle of waits, if there is one. `beyond` tells which tasks come back from the process that one
@@ -164,28 +181,6 @@ pub(crate) fn find_circle<'w, 'b>(
         }
     }
     circle
-}
-
-/// The paths that lead from a wait to those for tasks which have gone to another process.
-pub(crate) fn reachable<'w>(
-    first: &'w Wait,
-    waits: &[&'w Wait],
-    held: &[(u64, usize)],
-) -> Vec<Vec<&'w Wait>> {
-    let graph = Graph::new(waits, held);
-    let mut found = Vec::new();
-    graph.walk(
-        first,
-        &mut HashSet::new(),
-        |_| &[],
-        |path, back| {
-            if back.is_none() && path.last().is_some_and(|wait| wait.what.far().is_some()) {
-                found.push(path.to_vec());
-            }
-            false
-        },
-    );
-    found
 }
 
 #[cfg(test)]
@@ -245,7 +240,7 @@ mod tests {
         let all = [wait(1, Node::Far(far(5))), wait(2, Node::Task(7)), came];
         let waits: Vec<&Wait> = all.iter().collect();
         let ends = |held: &[(u64, usize)]| -> Vec<Vec<usize>> {
-            let paths = reachable(&all[2], &waits, held);
+            let paths = Graph::new(&waits, held).ways_out(&all[2]);
             paths.iter().map(|path| path.iter().map(|wait| wait.task).collect()).collect()
         };
         assert_eq!(ends(&[(8, 1), (8, 2)]), [[3, 1]]);
@@ -265,5 +260,17 @@ mod tests {
     fn many_waits_without_a_circle_take_little() {
         let waits: Vec<Wait> = (0..20_000).map(|task| wait(task, Node::Task(task + 1))).collect();
         assert_eq!(circle(&waits, &[]), None);
+    }
+
+    #[test]
+    fn many_tasks_that_came_and_went_take_little() {
+        let came = |task: usize| Wait {
+            from: Some(far(task as u64)),
+            ..wait(task, Node::Far(far(100_000 + task as u64)))
+        };
+        let all: Vec<Wait> = (0..20_000).map(came).collect();
+        let waits: Vec<&Wait> = all.iter().collect();
+        let graph = Graph::new(&waits, &[]);
+        assert!(waits.iter().all(|first| graph.ways_out(first).len() == 1));
     }
 }
