@@ -49,28 +49,8 @@ pub(crate) enum Command {
             value_parser = number::<u32>(1..=CHI_MAX_CONTAINERS)
         )]
         containers: u32,
-        /// What happens when a method of the pool crashes
-        ///
-        /// A method crashes when it causes a signal such as SIGSEGV, or overflows its stack. With
-        /// `quarantine`, the default, its task ends with CHI_FAULT, and its container takes no more
-        /// tasks until the pool is reset; if code other than the module's may be affected, the
-        /// runtime ends. With `abort`, the runtime ends.
-        #[arg(long, value_name = "POLICY")]
-        on_crash: Option<OnCrashArg>,
-        /// Where the containers of the pool run
-        ///
-        /// With `process`, in a module host: a process of its own, which the runtime starts. If it
-        /// crashes, the runtime and its other pools go on, and another one is started.
-        #[arg(long, value_name = "WHERE")]
-        isolation: Option<IsolationArg>,
-        /// Makes the pool durable: the next runtime of the instance makes it anew
-        ///
-        /// Its definition is kept in state_dir until it is destroyed, also over a crash of the
-        /// runtime or the machine. Its containers get back the states that they had when the runtime
-        /// was stopped, if their module saves them; after a crash they have what the module keeps in
-        /// files.
-        #[arg(long)]
-        durable: bool,
+        #[command(flatten)]
+        policy: PolicyArgs,
         /// Users and groups that may call the pool, for example alice,1001,group:staff
         ///
         /// The user who creates it, the user of the runtime and root may always call it. With an
@@ -123,15 +103,8 @@ pub(crate) enum Command {
         /// Name of the new pool [default: the one of the pool that was saved]
         #[arg(long, value_name = "NAME")]
         pool: Option<String>,
-        /// What happens when a method of the pool crashes, as for `pool create`
-        #[arg(long, value_name = "POLICY")]
-        on_crash: Option<OnCrashArg>,
-        /// Where the containers of the pool run, as for `pool create`
-        #[arg(long, value_name = "WHERE")]
-        isolation: Option<IsolationArg>,
-        /// Makes the pool durable, as for `pool create`
-        #[arg(long)]
-        durable: bool,
+        #[command(flatten)]
+        policy: PolicyArgs,
         /// How long it may take, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
@@ -198,9 +171,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             params,
             params_file,
             containers,
-            on_crash,
-            isolation,
-            durable,
+            policy: PolicyArgs { on_crash, isolation, durable },
             allow_call,
             allow_destroy,
         } => {
@@ -272,7 +243,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             }
             Ok(())
         }
-        Command::Load { file, pool, on_crash, isolation, durable, timeout } => {
+        Command::Load { file, pool, policy, timeout } => {
+            let PolicyArgs { on_crash, isolation, durable } = policy;
             let file = absolute(&file)?;
             let pool = pool.unwrap_or_default();
             let bound = Duration::from_secs(timeout.into());
@@ -307,6 +279,33 @@ fn absolute(file: &Path) -> Result<String, Failed> {
     let not_utf8 =
         |path: PathBuf| Failed::Message(format!("{}: the path is not UTF-8", path.display()));
     path.into_os_string().into_string().map_err(|path| not_utf8(path.into()))
+}
+
+/// What a new pool is created with besides its parameters.
+#[derive(clap::Args)]
+pub(crate) struct PolicyArgs {
+    /// What happens when a method of the pool crashes
+    ///
+    /// A method crashes when it causes a signal such as SIGSEGV, or overflows its stack. With
+    /// `quarantine`, the default, its task ends with CHI_FAULT, and its container takes no more
+    /// tasks until the pool is reset; if code other than the module's may be affected, the
+    /// runtime ends. With `abort`, the runtime ends.
+    #[arg(long, value_name = "POLICY")]
+    on_crash: Option<OnCrashArg>,
+    /// Where the containers of the pool run
+    ///
+    /// With `process`, in a module host: a process of its own, which the runtime starts. If it
+    /// crashes, the runtime and its other pools go on, and another one is started.
+    #[arg(long, value_name = "WHERE")]
+    isolation: Option<IsolationArg>,
+    /// Makes the pool durable: the next runtime of the instance makes it anew
+    ///
+    /// Its definition is kept in state_dir until it is destroyed, also over a crash of the
+    /// runtime or the machine. Its containers get back the states that they had when the runtime
+    /// was stopped, if their module saves them; after a crash they have what the module keeps in
+    /// files.
+    #[arg(long)]
+    durable: bool,
 }
 
 /// A crash policy, as a command-line argument.
