@@ -3,7 +3,7 @@
 use chimaera::{DomainQuery, Done, Ipc, NewTask, Pending, PoolId};
 use chimaera_test_life_client::{self as life, CheckTask, KeyTask, ValueTask};
 
-use crate::Call;
+use crate::{process, Call, Site};
 
 /// A pool of the module.
 #[derive(Clone, Copy)]
@@ -56,9 +56,15 @@ impl LifePool {
         self.value(life::FAIL, fail, 0).call().unwrap();
     }
 
-    /// Submits a task that sleeps.
-    pub fn submit_slow(self, ms: u64) -> Pending<KeyTask> {
-        self.key(life::SLOW, "slow", 1, ms).submit().unwrap()
+    /// Submits a task that sleeps. The pool has it when this returns: what is asked of the runtime on
+    /// another way does not overtake it.
+    #[track_caller]
+    pub fn submit_slow(self, site: &Site, ms: u64) -> Pending<KeyTask> {
+        let slow = self.key(life::SLOW, "slow", 1, ms).submit().unwrap();
+        process::until("the pool has the task", || {
+            (site.pool("life")["tasks"].as_u64()? > 0).then_some(())
+        });
+        slow
     }
 
     /// What `kCheck` of a container says.

@@ -273,7 +273,7 @@ wherever_it_runs! {
         let pool = LifePool::new(connect(), "");
         for _ in 0..rounds(5, 50) {
             // Long enough for a busy machine to see the pool draining.
-            let slow = pool.submit_slow(1000);
+            let slow = pool.submit_slow(site, 1000);
             std::thread::scope(|scope| {
                 let change = scope.spawn(|| migrate(site));
                 until_draining(site);
@@ -293,7 +293,7 @@ wherever_it_runs! {
     fn a_change_is_given_up_when_tasks_do_not_end(site) {
         let pool = LifePool::new(connect(), "");
         let before = pool.state();
-        let slow = pool.submit_slow(3000);
+        let slow = pool.submit_slow(site, 3000);
         let late = pool.key(life::ADD, "late", 1, 0);
         late.base().set_deadline(Duration::from_millis(300));
         let cancelled = pool.key(life::ADD, "cancelled", 1, 0);

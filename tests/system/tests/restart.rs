@@ -187,7 +187,7 @@ in_both_languages! {
     /// or late.
     fn tasks_end_or_wait(site) {
         let pool = LifePool::new(connect(), "");
-        let slow = pool.submit_slow(2000);
+        let slow = pool.submit_slow(site, 2000);
         let restarts = std::thread::scope(|scope| {
             let restarts = scope.spawn(|| restart(site));
             process::until("the pool is draining", || {
@@ -296,7 +296,7 @@ fn a_wrong_program_changes_nothing() {
 fn a_task_that_does_not_end_is_named() {
     with_restarts!(options(), |site| {
         let pool = LifePool::new(connect(), "");
-        let slow = pool.submit_slow(3000);
+        let slow = pool.submit_slow(site, 3000);
         let said = no_restart(site, &["--timeout", "1"]);
         assert!(said.contains("pool 'life'") && said.contains("kSlow"), "{said}");
         assert_eq!(slow.wait().unwrap().result.get(), 1);
@@ -364,7 +364,7 @@ fn an_upgraded_module_keeps_its_version() {
 fn one_restart_at_a_time() {
     with_restarts!(options(), |site| {
         let pool = LifePool::new(connect(), "");
-        let slow = pool.submit_slow(1500);
+        let slow = pool.submit_slow(site, 1500);
         std::thread::scope(|scope| {
             let first = scope.spawn(|| restart_with(site, &[]));
             process::until("the first has begun", || {
