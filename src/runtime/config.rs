@@ -264,9 +264,11 @@ impl Config {
         worker >= self.workers - self.high_latency_workers
     }
 
-    /// The number of workers of all kinds, including stand-by workers that have not been started.
+    /// The number of workers of all kinds, including stand-by workers that have not been started: one more
+    /// of these than may serve, which attends. There is none of that kind if there are as many workers as
+    /// there can be.
     pub(crate) fn all_workers(&self) -> usize {
-        self.workers + self.standby_workers
+        (self.workers + self.standby_workers + 1).min(MAX_WORKERS)
     }
 
     /// The core to which the worker with this index is to be pinned, if any.

@@ -181,6 +181,7 @@ fn budget_in_words(memory: &Value) -> Option<String> {
 fn in_words(worker: &Value) -> String {
     let group = match (worker["standby"].as_str(), worker["group"] == "high_latency") {
         (Some("resting"), _) => "stand-by, resting",
+        (Some("attending"), _) => "stand-by, starts no tasks",
         (Some(_), true) => "stand-by for high latency",
         (Some(_), false) => "stand-by for low latency",
         (None, true) => "high latency",

@@ -239,6 +239,7 @@ fn worker(shared: &Shared, index: u32) -> serde_json::Value {
     let standby = match role {
         _ if !shared.is_standby(index) => None,
         Role::Resting => Some("resting"),
+        Role::Attending => Some("attending"),
         _ => Some("serving"),
     };
     json!({

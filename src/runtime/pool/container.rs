@@ -424,6 +424,15 @@ impl Container {
         near.clone().find(|lane| lane.state.is_empty()).unwrap_or(&lanes[next % lanes.len()])
     }
 
+    /// Calls `f` with each lane in which tasks may be.
+    pub(crate) fn each_lane(&self, mut f: impl FnMut(&ContainerLane)) {
+        let Some(routes) = self.routes.get() else { return };
+        routes.queues.iter().flat_map(|queue| &queue.lanes).for_each(&mut f);
+        if let HighLatency::Lane(lane) = &routes.high_latency {
+            f(lane);
+        }
+    }
+
     /// The number of queues, and the total number of lanes in them.
     pub(crate) fn shape(&self) -> (usize, usize) {
         let queues = self.routes.get().map_or(&[][..], |routes| &routes.queues);

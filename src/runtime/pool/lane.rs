@@ -6,6 +6,7 @@
 //! been suspended, the lane stays with its worker until that task has ended, so that a resumed task
 //! still has the lane's worker to itself.
 
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
@@ -34,6 +35,15 @@ const COUNT: u64 = SUSPENDED_ONE - 1;
 pub(crate) struct LaneState {
     word: AtomicU64,
     notified: AtomicBool,
+}
+
+/// What kept the tasks of a lane from being taken before [`LaneState::keep_still`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Still {
+    /// A task of the lane has started, and has not ended.
+    Started,
+    /// Nothing: now the lane looks as if its owner were serving it.
+    Served,
 }
 
 /// The result of entering a lane.
@@ -117,8 +127,38 @@ impl LaneState {
         })
     }
 
+    /// Keeps others from taking tasks out of the lane of `owner`, until [`let_go`](Self::let_go). The caller
+    /// keeps that worker itself from its run queue meanwhile. `None` if the lane is not that worker's.
+    pub(crate) fn keep_still(&self, owner: u32) -> Option<Still> {
+        let mut still = None;
+        self.change(|state| {
+            let is_its = state & COUNT > 0 && state >> OWNER_SHIFT == u64::from(owner);
+            still = match state & (SERVED | SUSPENDED) {
+                _ if !is_its => None,
+                0 => Some(Still::Served),
+                _ => Some(Still::Started),
+            };
+            (still == Some(Still::Served)).then_some(state | SERVED)
+        });
+        still
+    }
+
+    /// Ends what `keep_still` began, and counts out tasks that were taken out meanwhile.
+    pub(crate) fn let_go(&self, still: Still, taken_out: usize) {
+        for _ in 0..taken_out {
+            // An empty lane belongs to nobody.
+            if !self.leave() {
+                debug_assert_eq!(still, Still::Served, "the task that has started is left");
+                return;
+            }
+        }
+        if still == Still::Served {
+            self.stop_serving();
+        }
+    }
+
     #[inline]
-    fn change(&self, next: impl Fn(u64) -> Option<u64>) -> bool {
+    fn change(&self, mut next: impl FnMut(u64) -> Option<u64>) -> bool {
         let mut state = self.word.load(Ordering::Acquire);
         while let Some(next) = next(state) {
             match self.word.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire)
@@ -191,9 +231,10 @@ unsafe impl Send for LanePtr {}
 pub(crate) struct ContainerLane {
     pub(crate) state: LaneState,
     queue: SegQueue<TaskHandle>,
-    /// A task that was popped and put back, and so is still the next one; null if there is none.
-    first: AtomicPtr<c_void>,
-    /// The session of that task, which already blocks as many workers as it may; 0 for none.
+    /// Tasks that were taken out of the queue and put back, and so are still the next ones; null if there are
+    /// none.
+    front: AtomicPtr<VecDeque<TaskHandle>>,
+    /// The session of the first of them, which already blocks as many workers as it may; 0 for none.
     held_back: AtomicU64,
     /// The lane is for high-latency tasks.
     pub(crate) high_latency: bool,
@@ -206,7 +247,7 @@ impl ContainerLane {
         ContainerLane {
             state: LaneState::new(),
             queue: SegQueue::new(),
-            first: AtomicPtr::new(std::ptr::null_mut()),
+            front: AtomicPtr::new(std::ptr::null_mut()),
             held_back: AtomicU64::new(0),
             high_latency,
             listed: AtomicU32::new(0),
@@ -222,17 +263,47 @@ impl ContainerLane {
     /// Takes the next task. For the worker that serves the lane.
     #[inline]
     pub(crate) fn pop(&self) -> Option<TaskHandle> {
-        if !self.first.load(Ordering::Acquire).is_null() {
-            return self.take_first();
+        if !self.front.load(Ordering::Acquire).is_null() {
+            return self.pop_front();
         }
         self.queue.pop()
     }
 
     #[cold]
-    fn take_first(&self) -> Option<TaskHandle> {
+    fn pop_front(&self) -> Option<TaskHandle> {
+        let mut front = self.take_front();
+        let first = front.pop_front();
+        self.put_front(front);
+        first
+    }
+
+    /// Takes the tasks that were put back. For whoever may pop.
+    fn take_front(&self) -> VecDeque<TaskHandle> {
         self.held_back.store(0, Ordering::Relaxed);
-        let first = self.first.swap(std::ptr::null_mut(), Ordering::AcqRel);
-        NonNull::new(first).map(TaskHandle)
+        let front = self.front.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        if front.is_null() {
+            return VecDeque::new();
+        }
+        // SAFETY: `put_front` made the pointer from a box, and the swap has made this its only owner.
+        *unsafe { Box::from_raw(front) }
+    }
+
+    /// Puts back what is now in front of the queue. For whoever may pop.
+    fn put_front(&self, front: VecDeque<TaskHandle>) {
+        if !front.is_empty() {
+            self.front.store(Box::into_raw(Box::new(front)), Ordering::Release);
+        }
+    }
+
+    /// Takes out the tasks for which `ends` is true; the others keep their order. For whoever may pop.
+    pub(crate) fn take_out(&self, ends: impl FnMut(&TaskHandle) -> bool) -> VecDeque<TaskHandle> {
+        let mut all = self.take_front();
+        while let Some(task) = self.queue.pop() {
+            all.push_back(task);
+        }
+        let (out, rest) = all.into_iter().partition(ends);
+        self.put_front(rest);
+        out
     }
 
     /// Puts back the task that `pop` returned, because its session must not start it on this worker
@@ -241,8 +312,10 @@ impl ContainerLane {
     /// lane.
     #[must_use]
     pub(crate) fn hand_over(&self, to: u32, task: TaskHandle, session: u64) -> bool {
+        let mut front = self.take_front();
+        front.push_front(task);
+        self.put_front(front);
         self.held_back.store(session, Ordering::Relaxed);
-        self.first.store(task.0.as_ptr(), Ordering::Release);
         self.state.stop_serving();
         self.state.take_over(to)
     }
@@ -255,7 +328,7 @@ impl ContainerLane {
     /// True if there is a task to take.
     #[inline]
     pub(crate) fn has_queued(&self) -> bool {
-        !self.queue.is_empty() || !self.first.load(Ordering::Acquire).is_null()
+        !self.queue.is_empty() || !self.front.load(Ordering::Acquire).is_null()
     }
 
     /// Marks the lane as listed by the worker `me`; true if it was not listed by that worker.
@@ -301,6 +374,33 @@ mod tests {
         assert!(lane.hand_over(1, taken, 5));
         assert!(lane.has_queued() && lane.held_back() == 5 && lane.state.serve(1));
         assert!(lane.pop().is_some() && !lane.has_queued() && lane.held_back() == 0);
+    }
+
+    #[test]
+    fn tasks_are_taken_out_of_a_lane() {
+        let lane = ContainerLane::new(false);
+        let mut tasks = [0, 1, 2, 3];
+        let handles = tasks.each_mut().map(|task| NonNull::from(task).cast::<c_void>());
+        assert_eq!(lane.state.enter(2, true), Entered::First);
+        handles[1..].iter().for_each(|_| drop(lane.state.enter(3, false)));
+        handles.iter().for_each(|task| lane.push(TaskHandle(*task)));
+        let first = lane.pop().unwrap();
+        assert_eq!(lane.state.keep_still(1), None, "it is not that worker's");
+        // The first task has started.
+        assert_eq!(lane.state.keep_still(2), Some(Still::Started));
+        let out = lane.take_out(|task| task.0 == handles[2]);
+        assert!(out.len() == 1 && out[0].0 == handles[2]);
+        lane.state.let_go(Still::Started, 1);
+        // It is put back, and nothing has started.
+        assert!(lane.hand_over(5, first, 0));
+        assert_eq!(lane.state.keep_still(5), Some(Still::Served));
+        assert!(!lane.state.take_over(6) && !lane.state.serve(5), "others have to wait");
+        assert_eq!(lane.take_out(|task| task.0 == handles[0]).len(), 1);
+        lane.state.let_go(Still::Served, 1);
+        assert!(lane.has_queued() && lane.state.serve(5));
+        let left = [lane.pop(), lane.pop()].map(|task| task.unwrap().0);
+        assert_eq!(left, [handles[1], handles[3]]);
+        assert!(lane.state.leave() && !lane.state.leave() && lane.pop().is_none());
     }
 
     #[test]
@@ -629,6 +729,53 @@ mod loom_tests {
                 _ => {}
             }
             model.check(&[1, 2]);
+        });
+    }
+
+    /// A task is taken out of a lane whose worker is away, while others add one and steal the lane: what is
+    /// left is found, once, in order.
+    #[test]
+    fn loom_a_task_is_taken_out_of_a_lane_beside_others() {
+        let mut builder = loom::model::Builder::new();
+        // All interleavings of three threads would take too long.
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let model =
+                HeldBack { lane: ContainerLane::new(false), ran: UnsafeCell::new(Vec::new()) };
+            let model = Arc::new(model);
+            // Worker 2 has the lane in its list, and is away.
+            assert_eq!(model.lane.state.enter(2, false), Entered::First);
+            model.lane.push(handle(1));
+            let taker = {
+                let model = model.clone();
+                loom::thread::spawn(move || {
+                    let Some(still) = model.lane.state.keep_still(2) else { return 0 };
+                    let out = model.lane.take_out(|task| task.0.addr().get() == 1);
+                    model.lane.state.let_go(still, out.len());
+                    out.len()
+                })
+            };
+            let stealer = {
+                let model = model.clone();
+                loom::thread::spawn(move || {
+                    if model.lane.state.take_over(4) {
+                        model.tell(4);
+                    }
+                })
+            };
+            let _ = model.lane.state.enter(3, false);
+            model.lane.push(handle(2));
+            let tell = model.lane.state.owner_to_notify(3);
+            let taken_out = taker.join().unwrap();
+            stealer.join().unwrap();
+            match tell {
+                Some(3) => model.serve(3),
+                Some(owner) => model.tell(owner),
+                None => {}
+            }
+            // Worker 2 is back.
+            model.serve(2);
+            model.check(if taken_out == 1 { &[2] } else { &[1, 2] });
         });
     }
 

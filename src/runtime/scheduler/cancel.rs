@@ -1,7 +1,7 @@
 //! Cancellation: how a task learns that it should end.
 //!
-//! The record is marked first. A task that has not started sees the mark before it starts, a
-//! running one at its next wait or when it asks. A session knows where its suspended tasks are;
+//! The record is marked first. A task that has not started sees the mark before it starts, or is ended
+//! without its worker if a method keeps that busy (`queued`), a running one at its next wait or when it asks. A session knows where its suspended tasks are;
 //! when a pool is destroyed or a session ends, every worker searches its coroutines. A wait for a
 //! time, a lock or an event ends early. A wait for a task marks that task in turn and lasts until
 //! it has ended, so a method never leaves a wait while the task it waits for still uses its fields.
@@ -57,6 +57,7 @@ fn cancel_where(worker: &Worker, reason: impl Fn(&Record) -> Option<CancelReason
     if marked {
         worker.shared.cancel_marked();
     }
+    worker.looks.set_due();
     let stopping = worker.run_queue().entries().periodic.to_stop(reason);
     for (number, reason) in stopping {
         stop_periodic(worker, number, reason);
@@ -91,7 +92,8 @@ fn tell(
 /// finds the request in its state word.
 pub(super) fn client_cancels(worker: &Worker, session: &Session, offset: u64) {
     let Some(SuspendedAt { worker: index, as_what }) = session.take_suspended(offset) else {
-        return;
+        // It may be queued.
+        return worker.looks.set_due();
     };
     if index == worker.index {
         cancel_task(worker, as_what, session.number, offset);

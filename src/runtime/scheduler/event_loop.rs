@@ -19,6 +19,7 @@ use super::loot::Loot;
 use super::mailbox::WorkerMessage;
 use super::path::{self, LANE_BATCH};
 use super::placement::{must_wait_long, on_lane_notified};
+use super::queued;
 use super::rings;
 use super::role::Role;
 use super::run_queue::Running;
@@ -352,6 +353,7 @@ impl Loop {
         if rounds >= ROUNDS_PER_BELL || queue.must_look_at_doorbells() {
             self.rounds.set(0);
             queue.wake_rings();
+            queued::end_if_due(&self.worker);
         }
     }
 
@@ -362,6 +364,7 @@ impl Loop {
         let shared = &worker.shared;
         let freed = worker.spare.take_freed();
         shared.freed_records.fetch_add(freed, Ordering::Relaxed);
+        queued::end_if_due(worker);
         let mut must_park = worker.mailbox().park();
         let most = most_in_flight(worker);
         let is_full = |session: &SessionRef| {
@@ -375,7 +378,8 @@ impl Loop {
             let rest = |at: Instant| at.saturating_duration_since(Instant::now());
             // Tasks may end on any worker, and none of them notifies this one.
             let held_back = parked.holds_back.then_some(HELD_BACK_LOOK);
-            let rest = self.next_timer().map(rest).into_iter().chain(held_back).min();
+            let look = worker.looks.next().map(rest);
+            let rest = self.next_timer().map(rest).into_iter().chain(held_back).chain(look).min();
             park::park_on_epoll(worker.run_queue().epoll(), rest);
         }
         worker.mailbox().unpark();

@@ -1,7 +1,7 @@
 //! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
 //! `run_queue` with its `gate` and `role`, `steal`), a worker and what it owns (`worker`,
 //! `timers`), the path of a task (`path`, with `admission`, `placement`, `call`, `broadcast`,
-//! `deliver` below it and `cancel`, `abandon` above), and the loop that drives it (`event_loop`, with `rings` below
+//! `deliver` below it and `cancel`, `queued`, `abandon` above), and the loop that drives it (`event_loop`, with `rings` below
 //! it); beside them, the watchdog, with `worker_time`. This room imports every room below it but
 //! knows nothing of the tables, the admin pool or the acceptor.
 
@@ -21,6 +21,7 @@ mod given_up;
 pub(crate) mod hand_over;
 pub(crate) mod hold;
 pub(crate) mod life;
+mod looks;
 mod loot;
 pub(crate) mod loss;
 mod mailbox;
@@ -28,6 +29,7 @@ mod naming;
 pub(crate) mod path;
 mod placement;
 mod questions;
+mod queued;
 mod rings;
 mod role;
 mod run_queue;

@@ -409,14 +409,20 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
 }
 
 /// A worker that this session already blocks, to run the lane's next task once it is free. `None`
-/// if there is none, or the lane cannot move because some of its tasks are suspended here.
+/// if there is none, or the lane cannot move because some of its tasks are suspended here. For an attendant,
+/// any worker.
 #[cold]
 fn who_may_run(worker: &Worker, lane: &ContainerLane, session: u64) -> Option<u32> {
+    if lane.state.has_suspended() {
+        return None;
+    }
+    if worker.attends() {
+        return worker.shared.least_loaded(lane.high_latency, |_, _| ());
+    }
     let blocks = |(index, queue): &(u32, &RunQueue)| {
         *index != worker.index && queue.running_session() == Some(session)
     };
-    let blocked = (0..).zip(worker.shared.run_queues()).find(blocks);
-    blocked.filter(|_| !lane.state.has_suspended()).map(|(index, _)| index)
+    (0..).zip(worker.shared.run_queues()).find(blocks).map(|(index, _)| index)
 }
 
 /// Stops serving a lane and hands it to a worker that is blocked by the session of its next task.
@@ -546,7 +552,7 @@ pub(super) fn complete(
 /// Completes a task whose method has not been called, or is not called again. Returns the same as
 /// `complete`.
 #[cold]
-fn refuse(worker: &Worker, record: Box<Record>, failure: Failure) -> bool {
+pub(super) fn refuse(worker: &Worker, record: Box<Record>, failure: Failure) -> bool {
     // The module's `Del` runs for this task.
     worker.run_queue().show(record.session, record.node());
     complete(worker, record, failure.status, &failure.message)

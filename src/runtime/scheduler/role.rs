@@ -13,6 +13,9 @@ pub(crate) enum Role {
     LowLatency,
     /// High-latency tasks.
     HighLatency,
+    /// None: all workers of low-latency tasks are blocked, and no further one may be. It reads what clients
+    /// say, and ends what is cancelled.
+    Attending,
     /// None: a stand-by worker that is not needed. Tasks that were suspended on it end there.
     Resting,
 }
@@ -40,13 +43,14 @@ impl RoleWord {
         match self.0.load(Ordering::Acquire) {
             0 => Role::LowLatency,
             1 => Role::HighLatency,
+            2 => Role::Attending,
             _ => Role::Resting,
         }
     }
 
-    /// Makes a resting worker serve a group.
-    pub(super) fn serve(&self, group: Role) {
-        self.0.store(group as u8, Ordering::Release);
+    /// Makes a resting worker serve a group, or attend.
+    pub(super) fn serve(&self, role: Role) {
+        self.0.store(role as u8, Ordering::Release);
     }
 
     /// Puts the worker to rest, and then `tell`s it to give away its work. From then on, it passes

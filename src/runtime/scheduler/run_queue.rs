@@ -372,6 +372,12 @@ impl RunQueue {
         self.busy.store(true, Ordering::Release);
     }
 
+    /// Whether a method keeps the worker busy.
+    #[inline]
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
+    }
+
     /// When a method began to keep the worker busy, as the time since the runtime started. `None`
     /// if none does.
     pub(crate) fn busy_since(&self) -> Option<Duration> {
@@ -384,9 +390,9 @@ impl RunQueue {
         self.role.get()
     }
 
-    /// Makes a resting stand-by worker serve a group.
-    pub(super) fn serve(&self, group: Role) {
-        self.role.serve(group);
+    /// Makes a resting stand-by worker serve a group, or attend.
+    pub(super) fn serve(&self, role: Role) {
+        self.role.serve(role);
     }
 
     /// Puts a stand-by worker to rest, and then `tell`s it to give away its work.
@@ -452,6 +458,12 @@ impl RunQueue {
             let taken = entries.take_all(self.epoll(), stays);
             f(taken, &mut entries);
         });
+    }
+
+    /// Calls `f`, and keeps the worker from its run queue and lanes meanwhile, if it is running module code
+    /// and nobody else is in the way.
+    pub(super) fn while_away(&self, f: impl FnOnce()) {
+        self.gate.steal(f);
     }
 
     /// Counts an unbounded wait of a task of this worker.

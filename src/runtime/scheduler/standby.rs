@@ -1,8 +1,9 @@
 //! Workers' threads: those of the configuration, and stand-by workers, which the watchdog starts
 //! when methods block all workers of a group. A stand-by worker that is no longer needed gives away
-//! whatever can move, and rests. Its thread stays, because no new one might be available when it is
+//! whatever can move, and rests. When there is none left, one more attends. Its thread stays, because no new one might be available when it is
 //! next needed.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use super::event_loop;
 use super::mailbox::WorkerMessage;
 use super::role::Role;
+use super::run_queue::RunQueue;
 use super::shared::Shared;
 use crate::config::{pin, Error};
 use crate::coroutine::stack;
@@ -58,13 +60,10 @@ fn prepare(shared: &Shared, index: u32) -> Result<(), Error> {
 /// Makes a stand-by worker serve a group: a resting one, or a new one. `None` if there is none
 /// left, or no thread can be started.
 pub(super) fn call_up(shared: &Arc<Shared>, group: Role) -> Option<u32> {
-    let queues = (0..).zip(shared.run_queues());
-    let mut resting = queues.filter(|(_, queue)| queue.role() == Role::Resting);
-    let index = match resting.next() {
-        Some((index, _)) => index,
-        None => start(shared)?,
-    };
-    shared.run_queue(index).serve(group);
+    if standby(shared).filter(serves).count() == shared.config.standby_workers {
+        return None;
+    }
+    let index = wake_up(shared, group)?;
     if let Some(left_out) = may_log(shared) {
         let worker = index;
         tracing::info!(
@@ -74,6 +73,53 @@ pub(super) fn call_up(shared: &Arc<Shared>, group: Role) -> Option<u32> {
         );
     }
     Some(index)
+}
+
+/// The stand-by workers that have been started.
+fn standby(shared: &Shared) -> impl Iterator<Item = (u32, &RunQueue)> {
+    (0..).zip(shared.run_queues()).skip(shared.config.workers)
+}
+
+fn serves((_, queue): &(u32, &RunQueue)) -> bool {
+    matches!(queue.role(), Role::LowLatency | Role::HighLatency)
+}
+
+/// Gives a role to a stand-by worker that rests, or to a new one.
+fn wake_up(shared: &Arc<Shared>, role: Role) -> Option<u32> {
+    let rests = |(_, queue): &(u32, &RunQueue)| queue.role() == Role::Resting && !queue.is_busy();
+    // Suspended tasks are resumed on their worker, whatever it serves.
+    let suspended = |(index, _): &(u32, _)| {
+        shared.page().lines[*index as usize].suspended.load(Ordering::Relaxed)
+    };
+    let index = match standby(shared).filter(rests).min_by_key(suspended) {
+        Some((index, _)) => index,
+        None => start(shared)?,
+    };
+    shared.run_queue(index).serve(role);
+    Some(index)
+}
+
+/// The stand-by worker that attends.
+pub(super) fn attendant(shared: &Shared) -> Option<u32> {
+    standby(shared).find(|(_, queue)| queue.role() == Role::Attending).map(|(index, _)| index)
+}
+
+/// Makes a stand-by worker attend, if none does: it starts no tasks, so that it is there when methods
+/// block all others. `None` if no thread can be started.
+pub(super) fn attend(shared: &Arc<Shared>) -> Option<u32> {
+    if let Some(attendant) = attendant(shared) {
+        return Some(attendant);
+    }
+    let worker = wake_up(shared, Role::Attending)?;
+    if let Some(left_out) = may_log(shared) {
+        tracing::warn!(
+            worker,
+            left_out,
+            "methods block all workers, and workers.standby allows no further one: until a worker is back, \
+             tasks are cancelled, but none is started"
+        );
+    }
+    Some(worker)
 }
 
 fn start(shared: &Arc<Shared>) -> Option<u32> {

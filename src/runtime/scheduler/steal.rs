@@ -1,4 +1,5 @@
 //! Stealing: a worker takes over the work of another worker of its group that a method keeps busy.
+//! One that attends takes what needs no task to be started.
 //! A worker also gives work away: half of it to an idle worker, or all of it when it comes to rest.
 
 use std::collections::VecDeque;
@@ -6,6 +7,7 @@ use std::collections::VecDeque;
 use super::doorbells::Doorbells;
 use super::loot::Loot;
 use super::mailbox::{Mailbox, WorkerMessage};
+use super::role::Role;
 use super::run_queue::{Entries, RunQueue, Taken};
 use super::shared::Shared;
 use crate::pool::{ContainerLane, LanePtr};
@@ -16,10 +18,11 @@ use crate::session::Ring;
 /// meanwhile, only some of its unread messages are taken.
 pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
     let (queue, mailbox) = (shared.run_queue(busy), shared.mailbox(busy));
+    let attends = shared.run_queue(me).role() == Role::Attending;
     // A lane whose next task this worker must not start is left alone.
     let is_refused = |lane: &ContainerLane| {
         let session = lane.held_back();
-        session != 0 && shared.is_standby(me) && shared.blocks_its_share(session)
+        attends || session != 0 && shared.is_standby(me) && shared.blocks_its_share(session)
     };
     let (mut loot, mut away) = (Loot::default(), false);
     queue.steal(|taken, entries| {
@@ -39,6 +42,10 @@ pub(super) fn steal(shared: &Shared, me: u32, busy: u32) -> Loot {
         }
     });
     steal_messages(me, mailbox, is_refused, away, &mut loot);
+    if attends {
+        let runs = loot.runs.drain(..).map(|(method, f)| WorkerMessage::Run(method, f));
+        runs.for_each(|run| mailbox.send(run));
+    }
     loot
 }
 

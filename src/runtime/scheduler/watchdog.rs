@@ -158,6 +158,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         for group in [Role::LowLatency, Role::HighLatency] {
             relieve(shared, group, &seen);
         }
+        attend(shared, &seen);
     }
     search.end();
 }
@@ -344,6 +345,33 @@ fn relieve(shared: &Arc<Shared>, group: Role, seen: &[Seen]) {
     let quiet = others.max_by_key(|worker| of(worker).quiet);
     if let Some(&to) = quiet.filter(|worker| of(worker).quiet >= QUIET) {
         standby::rest(shared, spare, to);
+    }
+}
+
+/// Makes a stand-by worker attend while methods block all workers of low-latency tasks, which read what
+/// clients say.
+fn attend(shared: &Arc<Shared>, seen: &[Seen]) {
+    let serves = |worker: &u32| shared.run_queue(*worker).role() == Role::LowLatency;
+    let serving = || (0..seen.len() as u32).filter(serves);
+    let ticks = |worker: u32| seen[worker as usize].ticks;
+    match serving().find(|worker| ticks(*worker) < BLOCKED) {
+        // A round of the watchdog later than the last call for a stand-by worker, which then serves.
+        None if serving().all(|worker| ticks(worker) > BLOCKED) => {
+            // New clients' rings are given to blocked workers, too.
+            if !serving().any(|worker| ticks(worker).is_multiple_of(BLOCKED)) {
+                return;
+            }
+            let Some(attendant) = standby::attend(shared) else { return };
+            for busy in serving() {
+                shared.mailbox(attendant).send(WorkerMessage::StealFrom { busy });
+            }
+        }
+        None => {}
+        Some(to) => {
+            if let Some(attendant) = standby::attendant(shared) {
+                standby::rest(shared, attendant, to);
+            }
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 
+use super::looks::Looks;
 use super::mailbox::Mailbox;
+use super::role::Role;
 use super::run_queue::RunQueue;
 use super::shared::Shared;
 use super::timers::{Timer, Timers};
@@ -44,6 +46,8 @@ pub(crate) struct Worker {
     pub(super) copied: Cell<u64>,
     /// True for a stand-by worker.
     pub(super) is_standby: bool,
+    /// When to look for queued tasks that are to end.
+    pub(super) looks: Looks,
     /// Points to the table in `own_table`.
     table: Cell<*const PoolTable>,
     own_table: RefCell<Arc<PoolTable>>,
@@ -95,6 +99,7 @@ impl Worker {
             samples: Cell::new(0),
             copied: Cell::new(0),
             is_standby,
+            looks: Looks::default(),
             table: Cell::new(ptr::null()),
             own_table: RefCell::default(),
             table_version: Cell::new(0),
@@ -167,10 +172,16 @@ impl Worker {
         *self.own_table.borrow_mut() = table;
     }
 
-    /// True if this is a stand-by worker and the session blocks as many workers as it may.
+    /// True if this is a stand-by worker and the session blocks as many workers as it may, or it starts no
+    /// tasks at all.
     #[inline]
     pub(super) fn refuses(&self, session: u64) -> bool {
-        self.is_standby && self.shared.blocks_its_share(session)
+        self.is_standby && (self.attends() || self.shared.blocks_its_share(session))
+    }
+
+    /// True if this worker starts no tasks, because it has to be there when all others are blocked.
+    pub(super) fn attends(&self) -> bool {
+        self.run_queue().role() == Role::Attending
     }
 
     /// Returns a record to the spare ones.

@@ -155,6 +155,13 @@ impl Ring {
         true
     }
 
+    /// Removes all postponed submissions that their client has cancelled.
+    pub(crate) fn withdraw_all(&mut self) -> Vec<u64> {
+        let mut cancelled = self.postponed.offsets();
+        cancelled.retain(|offset| self.withdraw(*offset));
+        cancelled
+    }
+
     /// True while the first postponed submission must go on waiting for memory.
     #[inline]
     pub(crate) fn waits_for_memory(&self) -> bool {

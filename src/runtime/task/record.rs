@@ -353,6 +353,13 @@ impl Record {
         unsafe { Box::from_raw(handle.0.cast::<Record>().as_ptr()) }
     }
 
+    /// # Safety
+    /// The handle must come from `into_handle`, and nobody else may use the record.
+    pub(crate) unsafe fn of_handle(handle: &TaskHandle) -> &Record {
+        // SAFETY: by the caller's promise; whoever has the handle owns the record.
+        unsafe { handle.0.cast::<Record>().as_ref() }
+    }
+
     /// True if this is the task at offset `at` of the session with this number.
     pub(crate) fn is_of(&self, number: u64, at: u64) -> bool {
         matches!(&self.origin, Origin::Client { session, offset }

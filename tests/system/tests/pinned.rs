@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use chimaera::{NewTask, Pending, Task};
+use chimaera::abi::CHI_CANCELLED;
+use chimaera::{NewTask, Pending, PoolId, Task};
 use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{
-    artefacts, connect, in_client, process, Call, Options, Running, Site, ValuePool,
+    artefacts, connect, in_client, process, text_of, Call, Options, Running, Site, ValuePool,
 };
 
 /// How long a method blocks its worker. Long compared with everything else in these tests.
@@ -220,5 +221,91 @@ fn a_destruction_goes_on_without_who_asked_for_it() {
         assert!(!blocked[0].is_complete(), "the worker was back");
         blocked.into_iter().for_each(|task| drop(task.wait().unwrap()));
         process::until("it is destroyed", || state(site, "doomed").is_none().then_some(()));
+    });
+}
+
+/// More tasks for the pool of a blocking one, in whose lane they wait.
+fn behind(pool: PoolId) -> Vec<Pending<NumberTask>> {
+    let task = || -> NewTask<NumberTask> { connect().task(pool, throws::SLEEP) };
+    (0..10).map(|_| task().submit().unwrap()).collect()
+}
+
+/// Cancels tasks, half of them in another thread, whose ring is another.
+fn cancelled(mut tasks: Vec<Pending<NumberTask>>) {
+    let others = tasks.split_off(tasks.len() / 2);
+    let cancel = |tasks: Vec<Pending<NumberTask>>| {
+        tasks.iter().for_each(|task| task.cancel().unwrap());
+        tasks.into_iter().for_each(|task| assert_eq!(text_of(task.wait()).0, CHI_CANCELLED));
+    };
+    std::thread::spawn(move || cancel(others)).join().unwrap();
+    cancel(tasks);
+}
+
+/// A task that waits behind one that blocks its worker is cancelled without that worker.
+#[test]
+fn a_task_behind_one_that_blocks_its_worker_is_cancelled() {
+    in_client!(Options::new().throws().model().workers(1), |site| {
+        let blocked = block(1);
+        let pool = connect().find_pool("block0").unwrap();
+        let (stays, tasks) = (behind(pool), behind(pool));
+        until_blocked(site, 1);
+        cancelled(tasks);
+        assert!(!blocked[0].is_complete(), "they were cancelled only when the worker was back");
+        assert!(stays.iter().all(|task| !task.is_complete()));
+        blocked.into_iter().for_each(|task| drop(task.wait().unwrap()));
+        stays.into_iter().for_each(|task| drop(task.wait().unwrap()));
+    });
+}
+
+/// With every worker blocked and no stand-by worker left, tasks in lanes and in rings are cancelled, also
+/// those of threads that come later, and none is started until a worker is back.
+fn cancel_while_every_worker_is_blocked(site: &Site, standby: usize) {
+    let values = ValuePool::new(connect(), model::MODULE, "values");
+    // While no task is started, pools are not found.
+    let pool = connect().create_pool(throws::MODULE, "block0", b"").unwrap();
+    let another = blocking("another", BLOCK);
+    let mut blocked = block(1);
+    until_blocked(site, 1);
+    let mut queued = Vec::new();
+    if standby == 1 {
+        // The stand-by worker takes these out of the ring.
+        queued = behind(pool);
+        process::until("they are queued", || (site.pool("block0")["tasks"] == 11).then_some(()));
+        blocked.push(another.submit().unwrap());
+        until_blocked(site, 2);
+    }
+    let attends = || workers(site).iter().any(|worker| worker["standby"] == "attending");
+    process::until("a worker attends", || attends().then_some(()));
+    let text = site.cli(&["status"]).ok().stdout;
+    assert!(text.contains("stand-by, starts no tasks"), "{text}");
+    let tasks = || -> Vec<Pending<ValueTask>> {
+        (0..10).map(|_| values.task(model::SLEEP, 1, 0).submit().unwrap()).collect()
+    };
+    let (stays, other) = (tasks(), tasks());
+    other.iter().for_each(|task| task.cancel().unwrap());
+    other.into_iter().for_each(|task| assert_eq!(text_of(task.wait()).0, CHI_CANCELLED));
+    cancelled(queued);
+    cancelled(behind(pool));
+    assert!(!blocked.iter().any(Pending::is_complete), "a worker was back");
+    assert!(!stays.iter().any(Pending::is_complete), "a task was started");
+    blocked.into_iter().for_each(|task| drop(task.wait().unwrap()));
+    stays.into_iter().for_each(|task| drop(task.wait().unwrap()));
+    process::until("it rests", || (!attends()).then_some(()));
+    values.call(model::SLEEP, 1, 0);
+}
+
+#[test]
+fn tasks_are_cancelled_while_the_only_worker_is_blocked() {
+    let config = "workers: {low_latency: {count: 1}, high_latency: {count: 1}, standby: 0}\n";
+    in_client!(Options::new().throws().model().config(config), |site| {
+        cancel_while_every_worker_is_blocked(site, 0);
+    });
+}
+
+#[test]
+fn tasks_are_cancelled_while_stand_by_workers_are_blocked_too() {
+    let config = "workers: {low_latency: {count: 1}, standby: 1, per_session: 2}\n";
+    in_client!(Options::new().throws().model().config(config), |site| {
+        cancel_while_every_worker_is_blocked(site, 1);
     });
 }
