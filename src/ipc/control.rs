@@ -61,6 +61,9 @@ pub enum Request {
     /// Say how far the changes of pools have come: an array with what their answers will have, as far as it is
     /// known, the stage (`waiting`, `saving`, `writing`, `reading`, `loading`) and its bytes so far.
     Progress = 15,
+    /// Say what the runtime abandons: once its threads have ended, an answer with what it had `abandoned`, and another
+    /// if its process does not end properly after that.
+    AwaitEnd = 16,
 }
 
 impl Request {
@@ -81,6 +84,7 @@ impl Request {
             Request::LoadPool,
             Request::Restart,
             Request::Progress,
+            Request::AwaitEnd,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }
@@ -139,34 +143,77 @@ pub fn ask(
     bound: Duration,
 ) -> Result<String, Error> {
     let until = Instant::now() + bound;
-    let silent = || Error::Silent { name: instance.name().to_owned(), bound };
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::TimedOut => silent(),
-        io::ErrorKind::NotFound
-        | io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe => Error::NotRunning(instance.not_running()),
-        _ => Error::Socket { path: instance.socket().display().to_string(), error },
-    };
-    let socket = connect(instance, until, silent)?;
-    let all: Vec<u64> = std::iter::once(request as u64).chain(words.iter().copied()).collect();
-    let question = Message { text: text.to_owned(), ..Message::new(Kind::Request, &all) };
-    // A runtime that refuses the connection has hung up already; its refusal can still be read.
-    match wire::send(socket.as_fd(), &question, &[]) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(failed(error)),
-        _ => {}
+    Asked::send(instance, request, words, text, until)?.answer(until)
+}
+
+/// A request that was sent to an instance.
+pub struct Asked<'i> {
+    instance: &'i Instance,
+    socket: OwnedFd,
+    at: Instant,
+}
+
+impl<'i> Asked<'i> {
+    /// Sends a request, until `until` at most. `words` follow its number.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn send(
+        instance: &'i Instance,
+        request: Request,
+        words: &[u64],
+        text: &str,
+        until: Instant,
+    ) -> Result<Asked<'i>, Error> {
+        let at = Instant::now();
+        let silent = || Error::Silent {
+            name: instance.name().to_owned(),
+            bound: until.saturating_duration_since(at),
+        };
+        let asked = Asked { instance, socket: connect(instance, until, silent)?, at };
+        let all: Vec<u64> = std::iter::once(request as u64).chain(words.iter().copied()).collect();
+        let question = Message { text: text.to_owned(), ..Message::new(Kind::Request, &all) };
+        // A runtime that refuses the connection has hung up already; its refusal can still be read.
+        match wire::send(asked.socket.as_fd(), &question, &[]) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(asked.failed(error, until))
+            }
+            _ => Ok(asked),
+        }
     }
-    match receive(&socket, until).map_err(failed)? {
-        Received::Message(answer, fds) if answer.kind == Kind::Answer => {
-            read(&answer, fds).map_err(failed)
+
+    /// Waits for the answer, until `until` at most. There may be several, which come one after another.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn answer(&self, until: Instant) -> Result<String, Error> {
+        let failed = |error| self.failed(error, until);
+        match receive(&self.socket, until).map_err(failed)? {
+            Received::Message(answer, fds) if answer.kind == Kind::Answer => {
+                read(&answer, fds).map_err(failed)
+            }
+            Received::Message(answer, _) if answer.kind == Kind::Refused => {
+                Err(Error::Refused { status: answer.status(), text: answer.text })
+            }
+            Received::CutShort(_) => Err(failed(Errno::MFILE.into())),
+            Received::Closed => Err(Error::NotRunning(self.instance.not_running())),
+            Received::Message(..) | Received::Garbage => {
+                Err(Error::Unknown(self.instance.name().to_owned()))
+            }
         }
-        Received::Message(answer, _) if answer.kind == Kind::Refused => {
-            Err(Error::Refused { status: answer.status(), text: answer.text })
-        }
-        Received::CutShort(_) => Err(failed(Errno::MFILE.into())),
-        Received::Closed => Err(Error::NotRunning(instance.not_running())),
-        Received::Message(..) | Received::Garbage => {
-            Err(Error::Unknown(instance.name().to_owned()))
+    }
+
+    fn failed(&self, error: io::Error, until: Instant) -> Error {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Error::Silent {
+                name: self.instance.name().to_owned(),
+                bound: until.saturating_duration_since(self.at),
+            },
+            io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => Error::NotRunning(self.instance.not_running()),
+            _ => Error::Socket { path: self.instance.socket().display().to_string(), error },
         }
     }
 }

@@ -230,6 +230,7 @@ impl Runtime {
                 own.end_workers();
                 left.extend(workers.end());
                 left.extend(own.broken().map(str::to_owned));
+                own.end_with(&left);
                 match own.is_handed_over() {
                     true => tracing::info!("ended: the new process serves"),
                     false => tracing::info!("stopped"),
@@ -291,6 +292,13 @@ impl Runtime {
     pub fn process_ender(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
         move || end_process(&shared, "asked to stop once more")
+    }
+
+    /// Returns a function that tells those who wait for the end of the runtime (`chimaera stop`) what its process
+    /// has abandoned after [`Runtime::wait`] has returned.
+    pub fn end_teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move |abandoned| shared.end_with(&[abandoned.to_owned()])
     }
 
     /// Starts a thread that the runtime depends on, such as one that handles signals. If `work`

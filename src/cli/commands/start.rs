@@ -205,6 +205,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     } else if context.json && args.succeeds.is_none() {
         report(&format!("{:#}\n", started_json(context, std::process::id())?));
     }
+    let tell = runtime.end_teller();
     let abandoned = runtime.wait();
     log.flush();
     if !abandoned.is_empty() {
@@ -218,7 +219,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     }
     std::thread::Builder::new().name("chi-exit".into()).spawn(move || {
         std::thread::sleep(EXIT_BOUND);
-        tracing::error!("a destructor or an exit handler of a module has not returned");
+        let why = "a destructor or an exit handler of a module has not returned";
+        tracing::error!("{why}");
+        tell(why);
         log.flush();
         // SAFETY: as above.
         unsafe { libc::_exit(1) }

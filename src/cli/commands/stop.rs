@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use chimaera_abi::CHI_DESCRIBE_RUNTIME;
-use chimaera_ipc::control::Request;
+use chimaera_abi::{CHI_DESCRIBE_RUNTIME, CHI_UNSUPPORTED};
+use chimaera_ipc::control::{self, Asked, Request};
 use chimaera_ipc::instance::Instance;
 use rustix::io::Errno;
 use rustix::process::{pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
 use serde_json::{json, Value};
 
-use crate::context::{complain, Context, Failed, Outcome};
+use crate::context::{complain, Context, Failed, Outcome, ANSWER_BOUND};
 use crate::number::number;
 
 /// How often to check whether the instance has stopped.
@@ -36,7 +36,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     }
     let mut until = Instant::now() + Duration::from_secs(args.timeout);
     let mut takes_requests = true;
+    let mut end = None;
     let answer = loop {
+        if !args.force && end.is_none() {
+            // Before it is told to stop, or it might have ended by then. If it cannot be asked, it cannot be told
+            // to stop either.
+            end = Asked::send(&instance, Request::AwaitEnd, &[], "", until).ok();
+        }
         match context.ask_within(Request::Stop, &[args.force.into()], until) {
             Err(_) if args.force && kill_silent(&instance)? => {
                 // The kernel may take a while to free the memory of a large process.
@@ -68,7 +74,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         message += "\n`chimaera stop --force` ends it at once";
         return Err(Failed::Message(message));
     }
-    let abandoned = strings(&answer["abandoned"]);
+    let mut abandoned = strings(&answer["abandoned"]);
+    abandoned.extend(end.iter().flat_map(abandoned_at_end));
     let document = json!({
         "name": context.name,
         "stopped": true,
@@ -77,12 +84,43 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     });
     if !context.print_json(&document) {
         let mut text = format!("stopped '{}'\n", context.name);
-        for obstacle in abandoned {
+        for obstacle in &abandoned {
             text += &format!("  abandoned: {obstacle}\n");
         }
         crate::context::print(&text);
     }
-    Ok(())
+    if abandoned.is_empty() || args.force {
+        return Ok(());
+    }
+    complain(&format!("chimaera: instance '{}' did not end in order", context.name));
+    Err(Failed::Told)
+}
+
+/// What an instance whose process has ended has abandoned.
+fn abandoned_at_end(asked: &Asked<'_>) -> Vec<String> {
+    // All that it has said is there by now.
+    let next = || asked.answer(Instant::now() + ANSWER_BOUND);
+    let answers: Result<Vec<_>, _> = std::iter::from_fn(|| match next() {
+        Err(control::Error::NotRunning(_)) => None,
+        answer => Some(answer),
+    })
+    .collect();
+    match answers {
+        // A runtime from before this request; what it abandoned is in its log.
+        Err(control::Error::Refused { status: CHI_UNSUPPORTED, .. }) => Vec::new(),
+        Err(error) => vec![error.to_string()],
+        Ok(answers) if answers.is_empty() => {
+            vec!["what it had left: its process ended without a word; see its log".to_owned()]
+        }
+        Ok(answers) => {
+            let told = answers.iter().map(|answer| serde_json::from_str(answer));
+            let told = told.map(|told: Result<Value, _>| match told {
+                Ok(told) => strings(&told["abandoned"]),
+                Err(error) => vec![error.to_string()],
+            });
+            told.flatten().collect()
+        }
+    }
 }
 
 fn silent(context: &Context, instance: &Instance) -> String {

@@ -63,6 +63,8 @@ pub(crate) struct Acceptor {
     destructions: Destructions,
     replacements: Replacements,
     restart: Option<Restart>,
+    /// The connections that wait for the end of the runtime.
+    await_end: Vec<u64>,
     /// Commands that wait while clients are handed over.
     deferred: Vec<ControlCommand>,
     next: u64,
@@ -104,6 +106,7 @@ impl Acceptor {
             destructions: Destructions::default(),
             replacements: Replacements::default(),
             restart: None,
+            await_end: Vec::new(),
             deferred: Vec::new(),
             next: 1,
             accept_again: None,
@@ -485,6 +488,11 @@ impl Acceptor {
                 client.phase = Phase::Asking;
                 self.replacements.add(number, &client.caller, message)
             }
+            (Phase::Greeting, Kind::Request) if message.words[0] == Request::AwaitEnd as u64 => {
+                client.phase = Phase::Asking;
+                self.await_end.push(number);
+                Ok(())
+            }
             (Phase::Greeting, Kind::Request) if message.words[0] == Request::Progress as u64 => {
                 let document = self.replacements.describe().to_string();
                 control::answer(&client.socket, &document).map_err(cannot_answer)?;
@@ -547,6 +555,7 @@ impl Acceptor {
     /// Ends a client's session, if it has one, and forgets the client.
     fn end(&mut self, number: u64, reason: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
+        self.await_end.retain(|other| *other != number);
         if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
             let pid = client.caller.pid;
             tracing::debug!(session = number, pid, reason, left_out, "session ended");
@@ -616,6 +625,11 @@ fn may_log(shared: &Shared, kind: LineKind) -> Option<LeftOut> {
 
 impl Drop for Acceptor {
     fn drop(&mut self) {
+        for number in std::mem::take(&mut self.await_end) {
+            if let Some(client) = self.clients.remove(&number) {
+                self.shared.tell_at_end(client.socket.into_inner());
+            }
+        }
         let numbers: Vec<u64> = self.clients.keys().copied().collect();
         for number in numbers {
             self.end(number, "the runtime is stopping");

@@ -56,6 +56,7 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         | Request::SavePool
         | Request::LoadPool
         | Request::Restart => None,
+        Request::AwaitEnd => None,
         Request::LogLevel | Request::Describe | Request::Status | Request::Progress => None,
     }
 }
@@ -109,7 +110,8 @@ pub(super) fn answer(
             let ended = serde_json::json!({ "session": argument, "pid": pid, "uid": uid });
             (ended, Then::EndSession(argument))
         }
-        // Requests to destroy or migrate a pool are answered by `destroy` and `replace`, once that is done.
+        // Requests to destroy or migrate a pool are answered by `destroy` and `replace`, once that is done, and the last by
+        // whoever ends the runtime.
         None
         | Some(
             Request::DestroyPool
@@ -118,7 +120,8 @@ pub(super) fn answer(
             | Request::SavePool
             | Request::LoadPool
             | Request::Restart
-            | Request::Progress,
+            | Request::Progress
+            | Request::AwaitEnd,
         ) => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));

@@ -382,7 +382,9 @@ mod tests {
         let mut tasks = [0, 1, 2, 3];
         let handles = tasks.each_mut().map(|task| NonNull::from(task).cast::<c_void>());
         assert_eq!(lane.state.enter(2, true), Entered::First);
-        handles[1..].iter().for_each(|_| drop(lane.state.enter(3, false)));
+        for _ in &handles[1..] {
+            let _ = lane.state.enter(3, false);
+        }
         handles.iter().for_each(|task| lane.push(TaskHandle(*task)));
         let first = lane.pop().unwrap();
         assert_eq!(lane.state.keep_still(1), None, "it is not that worker's");

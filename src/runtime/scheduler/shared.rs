@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::chi_pool_id;
+use chimaera_ipc::control;
 use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
 use rustix::event::{epoll, EventfdFlags};
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     stopping_since: Mutex<Option<Instant>>,
     /// A successor serves the clients.
     handed_over: AtomicBool,
+    /// The sockets of those who are told what was abandoned.
+    told_at_end: Mutex<Vec<OwnedFd>>,
 }
 
 impl Shared {
@@ -156,6 +159,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             stopping_since: Mutex::default(),
             handed_over: AtomicBool::new(false),
+            told_at_end: Mutex::default(),
         })
     }
 
@@ -240,6 +244,24 @@ impl Shared {
         let key =
             |worker, queue: &RunQueue| (queue.busy.load(Ordering::Relaxed), load(worker, queue));
         workers.min_by_key(|(worker, queue)| key(*worker, queue)).map(|(worker, _)| worker)
+    }
+
+    // The end -----------------------------------------------------------------------------------------
+
+    /// Has `end_with` tell whoever is at the other end of this socket.
+    pub(crate) fn tell_at_end(&self, socket: OwnedFd) {
+        lock(&self.told_at_end).push(socket);
+    }
+
+    /// Tells those who wait for the end of the runtime what is abandoned. May be called again, if there is
+    /// more.
+    pub(crate) fn end_with(&self, abandoned: &[String]) {
+        let document = serde_json::json!({ "abandoned": abandoned }).to_string();
+        for socket in &*lock(&self.told_at_end) {
+            // It fails only if they are gone, or if there is no descriptor left: then they see that the
+            // process ends without a word.
+            let _ = control::answer(socket, &document);
+        }
     }
 
     // Page, pools, sessions, commands -----------------------------------------------------------------

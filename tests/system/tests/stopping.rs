@@ -93,6 +93,46 @@ fn a_stop_ends_by_its_bound_whatever_modules_do() {
     drop(client);
 }
 
+/// Whoever has it stopped is told what was abandoned.
+#[test]
+fn the_program_says_what_a_stop_has_abandoned() {
+    let mut daemon = Daemon::start(&options("1s"));
+    create(&daemon, "stuck", "stuck");
+    let client = block(&daemon, "blocked");
+    let stopped = daemon.cli(&["stop", "--json"]);
+    assert_eq!(daemon.end(), 1);
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert!(stopped.stderr.contains("did not end in order"), "{stopped:?}");
+    let document: serde_json::Value = serde_json::from_str(&stopped.stdout).unwrap();
+    assert_eq!(document["stopped"], true);
+    let abandoned = document["abandoned"].to_string();
+    for left in [
+        "with kSleep of pool 'blocked' for session",
+        "pool 'stuck' is still being destroyed, with no task in flight",
+        "the thread chi-worker-0, whose method has not returned",
+    ] {
+        assert!(abandoned.contains(left), "{left} is not in {abandoned}");
+    }
+    drop(client);
+}
+
+/// A process that is killed while it stops has abandoned what it had.
+#[test]
+fn the_program_says_that_a_daemon_was_killed_while_it_stopped() {
+    let mut daemon = Daemon::start(&options("600s"));
+    let client = block(&daemon, "blocked");
+    let mut command = daemon.site().command(artefacts::chimaera());
+    command.args(["--name", daemon.site().name(), "stop", "--timeout", "60"]);
+    let stopping = std::thread::spawn(move || process::run(&mut command));
+    process::until("it is stopping", || daemon.log().contains("stopping").then_some(()));
+    daemon.signal(Signal::KILL);
+    daemon.end();
+    let stopped = stopping.join().unwrap();
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert!(stopped.stdout.contains("its process ended without a word"), "{stopped:?}");
+    drop(client);
+}
+
 /// A method may use all of the grace time: its pool is destroyed once it has returned.
 #[test]
 fn a_method_that_returns_within_the_grace_is_not_abandoned() {
@@ -159,10 +199,11 @@ fn a_runtime_whose_every_worker_is_blocked_is_stopped() {
     let mut daemon = Daemon::start(&Options::new().throws().config(config));
     create(&daemon, "other", "");
     let client = block(&daemon, "blocked");
-    daemon.cli(&["stop"]).ok();
-    assert_eq!(daemon.end(), 1);
+    let stopped = daemon.cli(&["stop"]);
+    assert_eq!((stopped.code, daemon.end()), (1, 1), "{stopped:?}");
     let left = "with kSleep of pool 'blocked' for session";
     assert!(daemon.log().contains(left), "{}", daemon.log());
+    assert!(stopped.stdout.contains(left), "{stopped:?}");
     drop(client);
 }
 
