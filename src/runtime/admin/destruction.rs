@@ -10,7 +10,7 @@ use super::lifecycle::{destroy_task, destruct_all};
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::host::Phase;
-use crate::log::{LineKind, Subject};
+use crate::log::LineKind;
 use crate::pool::{BeingChanged, Pool};
 use crate::scheduler::{cancel, loss, Shared, Worker};
 use crate::sync::Waiter;
@@ -119,7 +119,7 @@ fn finish(
     // While it is known who opened it.
     let loss = loss::loss_of(shared, id, &name, format!("pool '{name}' was destroyed"));
     end_host(worker, begun.pool.id, Instant::now() + HOST_BOUND);
-    if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
+    if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, worker.client_as_subject()) {
         tracing::info!(pool = begun.pool.name(), left_out, "pool destroyed");
     }
     if matches!(why, Why::Wanted) {

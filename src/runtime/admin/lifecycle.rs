@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chimaera_abi::*;
 
 use crate::failure::Failure;
-use crate::log::{shortened, LineKind, Subject};
+use crate::log::{shortened, LineKind};
 use crate::pool::{Container, Pool};
 use crate::scheduler::Worker;
 use crate::state::{Image, Loading, SavedPool};
@@ -69,7 +69,7 @@ pub(super) unsafe fn construct_all(
         let undone = destruct_all(worker, &containers[..number], (&raw mut farewell).cast());
         if let Err(also) = undone {
             let limit = &worker.shared.rate_limit;
-            if let Some(left_out) = limit.pass(LineKind::PoolFailed, Subject::default()) {
+            if let Some(left_out) = limit.pass(LineKind::PoolFailed, worker.client_as_subject()) {
                 let (pool, why) = (pool.name(), &*shortened(&also.message));
                 tracing::warn!(pool, why, left_out, "undoing a failed creation");
             }

@@ -79,7 +79,7 @@ fn tell_all(worker: &Worker, loss: &Loss) {
 }
 
 fn report(worker: &Worker, loss: &Loss, pool: &str, container: u32, failure: &Failure) {
-    let subject = Subject { pool: loss.pool, ..Subject::default() };
+    let subject = Subject::Pool(loss.pool);
     if let Some(left_out) = worker.shared.rate_limit.pass(LineKind::PoolFailed, subject) {
         let (lost, why) = (&*loss.name, &*shortened(&failure.message));
         tracing::warn!(pool, container, lost, why, left_out, "kNodeFailure failed");

@@ -20,7 +20,7 @@ use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::host::First;
 use crate::isolation::{self, isolate, proxy_of};
-use crate::log::{shortened, LineKind, Subject};
+use crate::log::{shortened, LineKind};
 use crate::module::Module;
 use crate::pool::{Claim, Container, Lookup, Pool};
 use crate::scheduler::{loss, Shared, Worker};
@@ -207,7 +207,9 @@ pub(super) unsafe fn create(
             shared.set_pool(id.major_, Some(pool.clone()));
             let containers = pool.count();
             let module = wanted.module;
-            if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, Subject::default()) {
+            if let Some(left_out) =
+                shared.rate_limit.pass(LineKind::Pool, worker.client_as_subject())
+            {
                 tracing::info!(pool = name, module, containers, left_out, "pool created");
             }
             (Ok((id, false)), shared.pools.complete(pool))
@@ -217,7 +219,7 @@ pub(super) unsafe fn create(
             if restored.is_none() {
                 shared.durable.abandon(id);
             }
-            let pass = shared.rate_limit.pass(LineKind::PoolFailed, Subject::default());
+            let pass = shared.rate_limit.pass(LineKind::PoolFailed, worker.client_as_subject());
             if let Some(left_out) = pass {
                 let (module, why) = (wanted.module, &*shortened(&failure.message));
                 tracing::warn!(pool = name, module, why, left_out, "pool not created");
@@ -344,7 +346,7 @@ unsafe fn reset_containers(
         // in it.
         unsafe { construct_again(worker, container, task)? };
         let limit = &worker.shared.rate_limit;
-        if let Some(left_out) = limit.pass(LineKind::Pool, Subject::default()) {
+        if let Some(left_out) = limit.pass(LineKind::Pool, worker.client_as_subject()) {
             let (pool, container) = (pool.name(), container.number);
             tracing::info!(pool, container, left_out, "container reset");
         }

@@ -332,7 +332,10 @@ pub(crate) fn replace(
             if abandon(progress) {
                 undo(worker, hold, progress, "failed");
             }
-            let pass = worker.shared.rate_limit.pass(LineKind::PoolFailed, Subject::default());
+            let pass = worker
+                .shared
+                .rate_limit
+                .pass(LineKind::PoolFailed, Subject::Pool(hold.pools[0].id));
             if let Some(left_out) = pass {
                 let (pool, why) = (hold.pools[0].name(), &*shortened(&failure.message));
                 tracing::warn!(pool, why, left_out, "containers not replaced");

@@ -306,7 +306,7 @@ impl Acceptor {
         let data = epoll::EventData::new_u64(LISTENER);
         if let Err(error) = epoll::modify(&self.epoll, &self.listener, data, flags) {
             self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
-            if let Some(left_out) = may_log(&self.shared, LineKind::Refused) {
+            if let Some(left_out) = may_log(&self.shared, LineKind::Refused, Subject::Runtime) {
                 tracing::error!(%error, left_out, "cannot watch the listening socket");
             }
         }
@@ -323,19 +323,22 @@ impl Acceptor {
                 let caller = match self.admit(&socket) {
                     Ok(caller) => caller,
                     Err(failure) => {
-                        self.report_refusal(&failure.message);
+                        let caller = Caller::of(socket.as_fd());
+                        let caller = caller.map_or(Subject::Runtime, |caller| caller.as_subject());
+                        self.report_refusal(caller, &failure.message);
                         let refusal = Message::refused(failure.status, failure.message);
                         // Sending fails only if the client is already gone.
                         let _ = wire::send(socket.as_fd(), &refusal, &[]);
                         return self.closer.close(socket);
                     }
                 };
+                let subject = caller.as_subject();
                 if let Err(error) = self.welcome(socket, caller) {
-                    self.report_refusal(&error.to_string());
+                    self.report_refusal(subject, &error.to_string());
                 }
             }
             Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
-                self.report_refusal("out of descriptors or memory");
+                self.report_refusal(Subject::Runtime, "out of descriptors or memory");
                 self.pause_accepting();
             }
             // The client is already gone.
@@ -343,7 +346,7 @@ impl Acceptor {
                 rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED,
             ) => {}
             Err(error) => {
-                self.report_refusal(&format!("cannot accept: {error}"));
+                self.report_refusal(Subject::Runtime, &format!("cannot accept: {error}"));
                 self.pause_accepting();
             }
         }
@@ -351,8 +354,8 @@ impl Acceptor {
 
     /// Logs that a client was refused. Clients may retry as often as they like, hence the rate
     /// limit.
-    fn report_refusal(&self, why: &str) {
-        if let Some(left_out) = may_log(&self.shared, LineKind::Refused) {
+    fn report_refusal(&self, client: Subject, why: &str) {
+        if let Some(left_out) = may_log(&self.shared, LineKind::Refused, client) {
             tracing::warn!(why, left_out, "client refused");
         }
     }
@@ -509,9 +512,9 @@ impl Acceptor {
             }
             (Phase::Mapping(_), Kind::Mapped) => {
                 let session = client.open(number, message.words[0], &self.shared);
-                let pid = client.caller.pid;
+                let (pid, subject) = (client.caller.pid, client.caller.as_subject());
                 self.shared.add_session(session.expect("its segment was mapped"));
-                if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
+                if let Some(left_out) = may_log(&self.shared, LineKind::Session, subject) {
                     tracing::debug!(session = number, pid, left_out, "session opened");
                 }
                 Ok(())
@@ -556,7 +559,8 @@ impl Acceptor {
     fn end(&mut self, number: u64, reason: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
         self.await_end.retain(|other| *other != number);
-        if let Some(left_out) = may_log(&self.shared, LineKind::Session) {
+        let subject = client.caller.as_subject();
+        if let Some(left_out) = may_log(&self.shared, LineKind::Session, subject) {
             let pid = client.caller.pid;
             tracing::debug!(session = number, pid, reason, left_out, "session ended");
         }
@@ -603,7 +607,8 @@ impl Acceptor {
         for session in self.shared.sessions() {
             if session.has_faulted() {
                 let why = "no memory for a page of the segment";
-                if let Some(left_out) = may_log(&self.shared, LineKind::Faulted) {
+                let subject = session.caller.as_subject();
+                if let Some(left_out) = may_log(&self.shared, LineKind::Faulted, subject) {
                     tracing::warn!(session = session.number, left_out, "{why}");
                 }
                 end_session_of_host(&self.shared, session.number, why);
@@ -619,8 +624,8 @@ fn refusal(failure: Failure) -> Message {
 }
 
 /// Whether one more line of this kind may be logged; if so, how many were left out.
-fn may_log(shared: &Shared, kind: LineKind) -> Option<LeftOut> {
-    shared.rate_limit.pass(kind, Subject::default())
+fn may_log(shared: &Shared, kind: LineKind, subject: Subject) -> Option<LeftOut> {
+    shared.rate_limit.pass(kind, subject)
 }
 
 impl Drop for Acceptor {

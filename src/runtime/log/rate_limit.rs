@@ -16,6 +16,9 @@ const USUAL_LINES: u32 = 1000;
 const SPAN: Duration = Duration::from_secs(10);
 /// How many pairs of kind and method are counted at a time. Lines of further pairs are left out.
 const METHODS: usize = 1024;
+/// How many pairs of kind and process are counted at a time. Those of further processes are counted together for
+/// each user.
+const PROCESSES: usize = 1024;
 
 /// How many lines were left out before one that passes, if any.
 pub(crate) type LeftOut = Option<NonZeroU64>;
@@ -65,17 +68,24 @@ impl LineKind {
     }
 }
 
-/// The method and pool that a line is about; the default is for lines that are about none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Subject {
-    pub(crate) pool: chi_pool_id,
-    pub(crate) method: u32,
-}
-
-impl Default for Subject {
-    fn default() -> Subject {
-        Subject { pool: chi_pool_id { major_: 0, minor_: 0 }, method: u32::MAX }
-    }
+/// What a line is about, and so whose flood may hide it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    /// The runtime itself.
+    #[default]
+    Runtime,
+    Pool(chi_pool_id),
+    Method {
+        pool: chi_pool_id,
+        method: u32,
+    },
+    /// What a client has done.
+    Process {
+        pid: i32,
+        uid: u32,
+    },
+    /// What too many processes of a user have done.
+    User(u32),
 }
 
 /// The lines of one kind and subject that have passed in the current span.
@@ -89,6 +99,8 @@ struct Passed {
 #[derive(Default)]
 pub(crate) struct RateLimit {
     passed: Mutex<HashMap<(LineKind, Subject), Passed>>,
+    /// Those about processes, so that however many there are, they hide nothing else.
+    of_processes: Mutex<HashMap<(LineKind, Subject), Passed>>,
 }
 
 impl RateLimit {
@@ -100,11 +112,18 @@ impl RateLimit {
     }
 
     fn pass_at(&self, now: Instant, key: (LineKind, Subject)) -> Option<LeftOut> {
-        let mut passed = lock(&self.passed);
-        if passed.len() >= METHODS && !passed.contains_key(&key) {
+        let (passed, most, or) = match key.1 {
+            Subject::Process { uid, .. } => {
+                (&self.of_processes, PROCESSES, Some((key.0, Subject::User(uid))))
+            }
+            _ => (&self.passed, METHODS, None),
+        };
+        let mut passed = lock(passed);
+        if passed.len() >= most && !passed.contains_key(&key) {
             passed.retain(|_, passed| now.saturating_duration_since(passed.since) < SPAN);
-            if passed.len() >= METHODS {
-                return None;
+            if passed.len() >= most {
+                drop(passed);
+                return self.pass_at(now, or?);
             }
         }
         let passed = passed.entry(key).or_insert(Passed { since: now, lines: 0, left_out: 0 });
@@ -125,7 +144,7 @@ mod tests {
     use super::*;
 
     fn subject(major_: u32, method: u32) -> Subject {
-        Subject { pool: chi_pool_id { major_, minor_: 0 }, method }
+        Subject::Method { pool: chi_pool_id { major_, minor_: 0 }, method }
     }
 
     #[test]
@@ -156,6 +175,24 @@ mod tests {
             let passed = (0..5000).filter(|_| limit.pass_at(start, key).is_some()).count();
             assert_eq!(passed, USUAL_LINES as usize);
         }
+    }
+
+    /// One client hides no other's lines, nor does one that comes back in new processes hide another user's.
+    #[test]
+    fn a_flood_of_one_client_hides_no_other() {
+        let limit = RateLimit::default();
+        let start = Instant::now();
+        let key = |pid, uid| (LineKind::Refused, Subject::Process { pid, uid });
+        let passes = |pid, uid| limit.pass_at(start, key(pid, uid)).is_some();
+        let passed = |count: i32| (0..count).filter(|_| passes(1, 1000)).count();
+        assert_eq!(passed(1000), LINES as usize);
+        assert!(passes(2, 1000));
+        let more = (3..10_000).filter(|pid| passes(*pid, 1000)).count();
+        assert_eq!(more, PROCESSES - 2 + LINES as usize);
+        assert!(passes(10_001, 1001), "another user");
+        assert_eq!(limit.pass_at(start, (LineKind::Refused, Subject::default())), Some(None));
+        assert!(limit.pass_at(start, (LineKind::Forgotten, subject(1, 7))).is_some());
+        assert_eq!(limit.pass_at(start + SPAN, key(20_000, 1000)), Some(None));
     }
 
     #[test]

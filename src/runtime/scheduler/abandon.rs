@@ -65,7 +65,7 @@ fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
     let (removed, waiters) = worker.shared.pools.give_up(by);
     for RemovedPool { name, was, dependants } in removed {
         let limit = &worker.shared.rate_limit;
-        if let Some(left_out) = limit.pass(LineKind::PoolFailed, Subject::default()) {
+        if let Some(left_out) = limit.pass(LineKind::PoolFailed, record.client_as_subject()) {
             tracing::error!(
                 pool = &*name,
                 left_out,
@@ -92,7 +92,7 @@ fn quarantine(worker: &Worker, container: Option<&Container>, why: String) -> St
     };
     let (pool, number, name) = (container.id, container.number, container.name());
     let reset = loss::quarantine(&worker.shared, container, &why);
-    let subject = Subject { pool, ..Subject::default() };
+    let subject = Subject::Pool(pool);
     if let Some(left_out) = worker.shared.rate_limit.pass(LineKind::PoolFailed, subject) {
         tracing::error!(pool = name, container = number, why, left_out, "in quarantine; {reset}");
     }
@@ -187,7 +187,8 @@ fn end_dropping(worker: &Worker, record: Box<Record>, cause: &str) {
 
 fn end_polling(worker: &Worker, poller: &Poller, cause: &str) {
     let limit = &worker.shared.rate_limit;
-    if let Some(left_out) = limit.pass(LineKind::PollerLost, Subject::default()) {
+    let subject = poller.owner.as_ref().map_or(Subject::Runtime, |owner| Subject::Pool(owner.pool));
+    if let Some(left_out) = limit.pass(LineKind::PollerLost, subject) {
         tracing::error!(left_out, "a poller {cause}, and will not be called again");
     }
     let Some(owner) = &poller.owner else { return };

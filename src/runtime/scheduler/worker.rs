@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::timers::{Timer, Timers};
 use crate::coroutine::{current_task, Context, Coroutines, Pause, Pollers, WaitsFor};
 use crate::failure::Failure;
-use crate::log::{log_task, LineKind};
+use crate::log::{log_task, LineKind, Subject};
 use crate::pool::{Container, ContainerLane, PoolTable};
 use crate::session::{SuspendedAs, SuspendedAt};
 use crate::sync::{Held, Mode, Parking, Waiter};
@@ -136,6 +136,11 @@ impl Worker {
     #[inline]
     pub(crate) fn running(&self) -> Option<&Record> {
         self.context().task()
+    }
+
+    /// The client whose task is running, as the subject of log lines about what it asks for.
+    pub(crate) fn client_as_subject(&self) -> Subject {
+        self.running().map_or(Subject::Runtime, Record::client_as_subject)
     }
 
     /// The container whose code is running, if any.

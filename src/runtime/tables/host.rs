@@ -115,11 +115,14 @@ fn write_line(level: Level, context: TaskContext<'_>, left_out: LeftOut, text: &
 static OTHER_THREADS: LazyLock<RateLimit> = LazyLock::new(RateLimit::default);
 
 /// What a log line of module code on this worker is counted against.
-fn speaks_for(worker: &Worker) -> Subject {
+pub(super) fn speaks_for(worker: &Worker) -> Subject {
     let task = current_task(worker.context()).map(|task| task.log_subject()).unwrap_or_default();
-    match building(worker) {
-        Some(container) => Subject { pool: container.id, ..task },
-        None => task,
+    match (building(worker), task) {
+        (Some(container), Subject::Method { method, .. }) => {
+            Subject::Method { pool: container.id, method }
+        }
+        (Some(container), _) => Subject::Pool(container.id),
+        (None, task) => task,
     }
 }
 

@@ -8,7 +8,7 @@ use chimaera_abi::*;
 
 use super::host;
 use crate::coroutine::WaitsFor;
-use crate::log::{log_anyway, LineKind, Subject};
+use crate::log::{log_anyway, LineKind};
 use crate::scheduler::{with_current, Worker};
 use crate::sync::{Entry, Lock, Mode, Standing};
 use crate::task::Record;
@@ -144,7 +144,7 @@ pub(super) unsafe extern "C" fn lock_free(_: *const chi_host, lock: *mut chi_loc
         let (pool, lock) = (lock.pool().to_owned(), lock.number());
         let pass = with_current(|worker| {
             worker.map_or(Some(None), |worker| {
-                worker.shared.rate_limit.pass(LineKind::LockFreed, Subject::default())
+                worker.shared.rate_limit.pass(LineKind::LockFreed, host::speaks_for(worker))
             })
         });
         if let Some(left_out) = pass {

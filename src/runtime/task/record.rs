@@ -332,10 +332,18 @@ impl Record {
     pub(crate) fn log_subject(&self) -> Subject {
         // SAFETY: as above.
         let (container, method) = unsafe { (self.container.as_ref(), self.method.as_ref()) };
-        let none = Subject::default();
-        Subject {
-            pool: container.map_or(none.pool, |container| container.id),
-            method: method.map_or(none.method, |method| method.number),
+        match (container.map(|container| container.id), method) {
+            (Some(pool), Some(method)) => Subject::Method { pool, method: method.number },
+            (Some(pool), None) => Subject::Pool(pool),
+            (None, _) => Subject::Runtime,
+        }
+    }
+
+    /// The client that submitted the task, as the subject of lines about what it asks for.
+    pub(crate) fn client_as_subject(&self) -> Subject {
+        match &self.origin {
+            Origin::Client { session, .. } => session.caller.as_subject(),
+            Origin::Internal => Subject::Runtime,
         }
     }
 

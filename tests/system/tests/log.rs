@@ -385,6 +385,28 @@ fn a_log_is_divided_into_files_of_which_few_are_kept() {
     });
 }
 
+/// A client that asks for what cannot be, again and again, does not hide what another asks for.
+#[test]
+fn a_flood_of_one_client_hides_no_line_about_another() {
+    in_client!(Options::new().rust_faults().config(logging("")), |site| {
+        for _ in 0..200 {
+            let made = connect().create_pool(faults::MODULE, "flood", faults::PARAMS_FAIL);
+            assert!(made.is_err());
+        }
+        let fail = std::str::from_utf8(faults::PARAMS_FAIL).unwrap();
+        let create = ["pool", "create", "other", "--module", faults::MODULE, "--params", fail];
+        assert_eq!(site.cli(&create).code, 1);
+        let lines = |pool: &str| {
+            let about = format!("pool not created pool=\"{pool}\"");
+            text(site).matches(&about).count()
+        };
+        process::until("there is a line about the other client", || {
+            (lines("other") == 1).then_some(())
+        });
+        assert!((1..100).contains(&lines("flood")), "{}", lines("flood"));
+    });
+}
+
 #[test]
 fn what_modules_say_is_bounded() {
     let options = Options::new().rust_faults().config(logging(""));
