@@ -7,7 +7,7 @@
 use chimaera_abi::*;
 
 use super::call::{call_back, call_method, module_failure};
-use super::run_queue::Running;
+use super::running::Running;
 use super::worker::Worker;
 use crate::coroutine::CallbackKind;
 use crate::failure::Failure;

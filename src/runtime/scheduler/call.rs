@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use chimaera_abi::*;
 
-use super::run_queue::Running;
+use super::running::Running;
 use super::worker::Worker;
 use crate::coroutine::{run_callback, CallbackKind};
 use crate::failure::Failure;

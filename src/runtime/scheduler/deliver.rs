@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chimaera_abi::*;
 
 use super::call::call_back;
-use super::run_queue::Running;
+use super::running::Running;
 use super::worker::Worker;
 use crate::coroutine::CallbackKind;
 use crate::log::{log_task, shortened, LineKind};

@@ -22,7 +22,7 @@ use super::placement::{must_wait_long, on_lane_notified};
 use super::queued;
 use super::rings;
 use super::role::Role;
-use super::run_queue::Running;
+use super::running::Running;
 use super::shared::Shared;
 use super::steal;
 use super::timers::Timer;

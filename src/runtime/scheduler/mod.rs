@@ -1,5 +1,5 @@
 //! Workers and the path of a task through them. Bottom up: what workers share (`shared`, `mailbox`,
-//! `run_queue` with its `gate` and `role`, `steal`), a worker and what it owns (`worker`,
+//! `run_queue` with its `entries`, `gate` and `role`, `running`, `steal`), a worker and what it owns (`worker`,
 //! `timers`), the path of a task (`path`, with `admission`, `placement`, `call`, `broadcast`,
 //! `deliver` below it and `cancel`, `queued`, `abandon` above), and the loop that drives it (`event_loop`, with `rings` below
 //! it); beside them, the watchdog, with `worker_time`. This room imports every room below it but
@@ -15,6 +15,7 @@ mod crash;
 mod deadlock;
 mod deliver;
 mod doorbells;
+mod entries;
 pub(crate) mod event_loop;
 mod gate;
 mod given_up;
@@ -33,6 +34,7 @@ mod queued;
 mod rings;
 mod role;
 mod run_queue;
+mod running;
 mod shared;
 pub(crate) mod standby;
 pub mod state_calls;

@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 
 use super::doorbells::Doorbells;
+use super::entries::{Entries, Taken};
 use super::loot::Loot;
 use super::mailbox::{Mailbox, WorkerMessage};
 use super::role::Role;
-use super::run_queue::{Entries, RunQueue, Taken};
+use super::run_queue::RunQueue;
 use super::shared::Shared;
 use crate::pool::{ContainerLane, LanePtr};
 use crate::session::Ring;

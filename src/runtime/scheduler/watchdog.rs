@@ -15,7 +15,8 @@ use chimaera_abi::{
 use super::deadlock::Search;
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
 use super::role::Role;
-use super::run_queue::{RunQueue, Running};
+use super::run_queue::RunQueue;
+use super::running::Running;
 use super::shared::Shared;
 use super::standby;
 use crate::log::{log_task, TaskContext};

@@ -1,0 +1,67 @@
+//! What a worker is running.
+
+use crate::pool::Pool;
+
+/// What a worker is running, in one word: 0 for the runtime's own code, otherwise a pool and a
+/// method or poller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Running(pub(super) u32);
+
+impl Running {
+    const MODULE: u32 = 1 << 31;
+    pub(super) const RUNTIME: Running = Running(0);
+    const POLLER: u32 = 1 << 30;
+    /// A monitor that places a task of a client.
+    const PLACING: u32 = 1 << 29;
+
+    /// A method, whose number is below 4096, of the pool in a slot, which is at most 65536.
+    #[inline]
+    pub(super) fn method(slot: u32, method: u32) -> Running {
+        Running(Running::MODULE | slot << 12 | method)
+    }
+
+    /// The monitor of a method, which places a task of a client.
+    pub(super) fn placing(self) -> Running {
+        Running(self.0 | Running::PLACING)
+    }
+
+    pub(super) fn is_placing(self) -> bool {
+        self.0 & Running::PLACING != 0
+    }
+
+    /// A poller of the pool in a slot.
+    pub(super) fn poller(slot: u32) -> Running {
+        Running(Running::MODULE | Running::POLLER | slot << 12)
+    }
+
+    /// The name of what a pool's module is running.
+    pub(crate) fn name(self, pool: &Pool) -> Option<&str> {
+        if self.0 & Running::POLLER != 0 {
+            return Some("a poller");
+        }
+        let (_, number) = self.parts()?;
+        pool.module().methods.get(number).map(|method| method.name.as_str())
+    }
+
+    /// The pool's slot and the method's number, which is 0 for pollers.
+    pub(crate) fn parts(self) -> Option<(u32, u32)> {
+        let flags = Running::MODULE | Running::POLLER | Running::PLACING;
+        (self.0 != 0).then_some(((self.0 & !flags) >> 12, self.0 & 0xfff))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_method_fits_a_word() {
+        let running = Running::method(65536, 4095);
+        assert_eq!(running.parts(), Some((65536, 4095)));
+        assert_eq!(Running::method(1, 0).parts(), Some((1, 0)));
+        assert_eq!(Running::poller(65536).parts(), Some((65536, 0)));
+        let placing = Running::method(65536, 4095).placing();
+        assert!(placing.parts() == Some((65536, 4095)) && placing.is_placing());
+        assert_eq!(Running::RUNTIME.parts(), None);
+    }
+}
