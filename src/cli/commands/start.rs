@@ -15,7 +15,6 @@ use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use chimaera_runtime::log::{LogControl, LogFile};
 use chimaera_runtime::{state_calls, Config, Error, Program, Runtime};
-use rustix::process::{getrlimit, Resource};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -110,7 +109,11 @@ fn bound_what_the_allocator_takes() {
         }
         // Each thread that allocates reserves up to 128 MiB of addresses for an arena of its own; with
         // `ulimit -v`, an eighth of them may be taken so.
-        if let Some(addresses) = getrlimit(Resource::As).current {
+        let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: 0 };
+        // SAFETY: the call only writes the limit; if a sandbox refuses it, there is none.
+        unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
+        if limit.rlim_cur != libc::RLIM_INFINITY {
+            let addresses = limit.rlim_cur;
             let arenas = (addresses / 8 / (128 << 20)).clamp(1, 1024);
             // SAFETY: as above.
             unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas as i32) };

@@ -4,12 +4,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use chimaera_abi::CHI_NO_SPACE;
 use chimaera_ipc::layout::Layout;
-use rustix::process::Resource;
 
 use crate::config::{Config, UserLimits};
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::sys::{has_addresses_for, Budget, Charge};
+use crate::sys::{has_addresses_for, limit_of, Budget, Charge};
 
 /// How many descriptors sessions must leave free for connections.
 pub(super) const KEPT_FROM_SESSIONS: u64 = 48;
@@ -91,7 +90,7 @@ pub(super) fn charge(budget: &'static Budget, layout: &Layout) -> Result<Charge,
 
 /// Fails if fewer than `kept` descriptors are left after `fd`, which is the newest.
 pub(super) fn check_descriptors(fd: &OwnedFd, kept: u64) -> Result<(), Failure> {
-    match rustix::process::getrlimit(Resource::Nofile).current {
+    match limit_of(libc::RLIMIT_NOFILE) {
         Some(most) if fd.as_raw_fd() as u64 + kept >= most => {
             let message = format!(
                 "the runtime has almost no descriptors left: raise its limit of {most} (`ulimit -n`)"

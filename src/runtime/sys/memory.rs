@@ -3,8 +3,6 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use rustix::process::Resource;
-
 /// What limits a process's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemorySource {
@@ -48,7 +46,16 @@ fn of_machine() -> u64 {
 
 /// The limit on this process's address space, in bytes.
 fn address_limit() -> Option<u64> {
-    rustix::process::getrlimit(Resource::As).current
+    limit_of(libc::RLIMIT_AS)
+}
+
+/// A limit of this process, such as `RLIMIT_AS`. `None` if there is none, and if a sandbox does not
+/// let it be asked. `[any thread]`
+pub(crate) fn limit_of(resource: libc::__rlimit_resource_t) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call only writes the limit.
+    let is_known = unsafe { libc::getrlimit(resource, &mut limit) } == 0;
+    (is_known && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
 /// Address space left for allocations that cannot report failure.

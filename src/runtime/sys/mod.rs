@@ -36,7 +36,7 @@ pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::file_stamp::FileStamp;
 pub(crate) use self::floating_point::FloatingPoint;
 pub(crate) use self::frozen::Frozen;
-pub(crate) use self::memory::{available, has_addresses_for, own_memory, MemorySource};
+pub(crate) use self::memory::{available, has_addresses_for, limit_of, own_memory, MemorySource};
 pub(crate) use self::mutex::lock;
 pub(crate) use self::sealed::{open_sealed, write_sealed};
 pub(crate) use self::segment_fault::Guard;

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -42,6 +41,12 @@ const FILES: &[Fallible] = fallible! {
     SYS_read: EIO EINTR ENOMEM;
     SYS_write: ENOSPC EIO EINTR EPERM;
     SYS_pread64: EIO EINTR;
+    SYS_pwrite64: ENOSPC EIO EINTR;
+    SYS_fsync: ENOSPC EIO EINTR;
+    SYS_fdatasync: ENOSPC EIO EINTR;
+    SYS_renameat: ENOSPC EIO EPERM;
+    SYS_renameat2: ENOSPC EIO EINVAL;
+    SYS_lseek: EIO;
     SYS_fstat: EIO ENOMEM;
     SYS_newfstatat: EIO ENOMEM;
     SYS_statx: EIO ENOMEM;
@@ -64,6 +69,9 @@ const OLD: &[Fallible] = fallible! {
     SYS_poll: EINTR ENOMEM;
     SYS_dup2: EMFILE EINTR;
     SYS_chmod: EIO EPERM;
+    SYS_open: EMFILE ENOMEM EIO EINTR EPERM;
+    SYS_rename: ENOSPC EIO EPERM;
+    SYS_symlink: ENOSPC EIO;
     SYS_unlink: EIO EPERM;
     SYS_mkdir: ENOSPC EIO;
     SYS_readlink: EIO ENOMEM;
@@ -82,6 +90,13 @@ const EVENTS: &[Fallible] = fallible! {
     SYS_futex: EINTR;
     SYS_clock_nanosleep: EINTR;
     SYS_pidfd_open: EMFILE ENOMEM EPERM ENOSYS;
+};
+
+const PROCESS: &[Fallible] = fallible! {
+    SYS_prlimit64: EPERM;
+    SYS_prctl: EPERM;
+    SYS_sched_getaffinity: EPERM;
+    SYS_sched_setaffinity: EINVAL EPERM;
 };
 
 const SOCKETS: &[Fallible] = fallible! {
@@ -135,9 +150,8 @@ impl Life {
     /// Runs the daemon. Returns how many calls there were, or what went wrong.
     fn live(self) -> Result<u64, String> {
         let site = Site::new();
-        let log = site.path().join("stderr");
-        let mut command = Options::new().kv().mod_name().throws().command(&site);
-        command.stderr(File::create(&log).expect("the site is ours"));
+        let mut command = options(&site).command(&site);
+        command.stderr(File::create(site.path().join("stderr")).expect("the site is ours"));
         let which = match self.which {
             Which::None => 0..0,
             Which::Only(number) => number..number + 1,
@@ -148,17 +162,19 @@ impl Life {
         let mut daemon = Running::start(&mut command);
         let mut said = String::new();
         let ready = is_ready(&site, &mut daemon, &mut said);
-        let used = if ready { self.use_it(&site, &log, &mut daemon) } else { Ok(()) };
+        let used = if ready { self.use_it(&site, &mut daemon) } else { Ok(()) };
         let asked = daemon.ended().is_none() && ready;
         if asked {
             daemon.signal(Signal::TERM);
         }
         let code = daemon.end();
-        let log = read(&log);
+        let log = read(&site);
         said += &log;
         let why = match code {
             0 if !asked => "it ended by itself, as if nothing had happened",
-            1.. if log.is_empty() && !said.contains("error") => "it ended without a word",
+            1.. if log.is_empty() && !said.contains("error") && !self.is_mute() => {
+                "it ended without a word"
+            }
             0.. => "",
             // An allocation of the daemon has failed, or one of the Rust library: for a thread, or
             // for the signal stack that it creates before `main`.
@@ -171,19 +187,28 @@ impl Life {
             .map_err(|why| format!("{self}: {why} ({code}):\n{said}"))
     }
 
+    /// Whether the daemon cannot write anything.
+    fn is_mute(&self) -> bool {
+        self.call == libc::SYS_write && matches!(self.which, Which::From(_))
+    }
+
     fn is_about_memory(self) -> bool {
         [libc::SYS_mmap, libc::SYS_mremap, libc::SYS_mprotect].contains(&self.call)
     }
 
     /// Makes clients use the daemon: while it is alive, it serves them sooner or later, unless the
-    /// calls go on failing. If a module could not be loaded, the log says so.
-    fn use_it(self, site: &Site, log: &Path, daemon: &mut Running) -> Result<(), String> {
+    /// calls go on failing. If a module could not be loaded, or a store not be written, the log says
+    /// so.
+    fn use_it(self, site: &Site, daemon: &mut Running) -> Result<(), String> {
         let until = Instant::now() + process::BOUND;
         loop {
             let found = work(site);
-            let is_missing = || read(log).contains("module refused");
+            let is_said = || {
+                let log = read(site);
+                ["module refused", "takes no more changes"].iter().any(|words| log.contains(words))
+            };
             let served = found.code == 0
-                && (found.lines().iter().all(|line| line["status"] == 0) || is_missing());
+                && (found.lines().iter().all(|line| line["status"] == 0) || is_said());
             if served || matches!(self.which, Which::From(_)) || daemon.ended().is_some() {
                 return Ok(());
             }
@@ -220,8 +245,41 @@ fn is_ready(site: &Site, daemon: &mut Running, said: &mut String) -> bool {
     }
 }
 
-fn read(log: &Path) -> String {
-    std::fs::read_to_string(log).expect("the site is the test's own")
+/// A daemon that uses most of the system: it rotates its log, keeps a pool and its data in files,
+/// and pins its workers.
+fn options(site: &Site) -> Options {
+    let at = |name| site.path().join(name);
+    // The first line has no room there.
+    std::fs::write(at("own.log"), vec![b'\n'; 64 << 10]).expect("the site is ours");
+    std::fs::write(at("own.log.1"), "older\n").expect("the site is ours");
+    let config = format!(
+        "workers: {{low_latency: {{count: 2, cores: [{}]}}}}\n\
+         log: {{file: own.log, max_size: 64KiB, keep: 2}}\n\
+         pools:\n  - {{name: test_kv, module: chimaera:kv, durable: true, params: {{path: {}}}}}\n",
+        a_core(),
+        at("store").display()
+    );
+    Options::new().kv().mod_name().throws().config(config)
+}
+
+/// A core that this process may use.
+fn a_core() -> usize {
+    // SAFETY: all zero is an empty set, which the call fills, and the numbers are below its size.
+    unsafe {
+        let mut cores: libc::cpu_set_t = std::mem::zeroed();
+        let failed = libc::sched_getaffinity(0, size_of_val(&cores), &mut cores);
+        assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+        let mut all = 0..libc::CPU_SETSIZE as usize;
+        all.find(|core| libc::CPU_ISSET(*core, &cores)).expect("this thread runs somewhere")
+    }
+}
+
+/// What the daemon has written to its log and to its standard error.
+fn read(site: &Site) -> String {
+    let files = ["stderr", "own.log.1", "own.log"].map(|name| site.path().join(name));
+    // A log that could not be opened, or was not rotated, does not exist.
+    let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    texts.concat().trim_start().to_owned()
 }
 
 fn work(site: &Site) -> Output {
@@ -276,6 +334,7 @@ fn files_may_fail() {
 #[test]
 fn events_may_fail() {
     walk(EVENTS, 2);
+    walk(PROCESS, 2);
 }
 
 #[test]

@@ -10,7 +10,7 @@
 
 use std::process::ExitCode;
 
-use chimaera::abi::{status_name, CHI_OK};
+use chimaera::abi::{status_name, CHI_EXISTS, CHI_OK};
 use chimaera::{DomainQuery, PoolId, Result, Status};
 use chimaera_kv_client as kv;
 use chimaera_test_rust_faults_client::{self as faults, SubcallTask};
@@ -45,8 +45,12 @@ fn compressor() -> Result<PoolId> {
     chimaera::ipc()?.create_pool(mod_name::MODULE, "test_compress", b"")
 }
 
+/// The store. A configuration may have created it, with other parameters.
 fn store() -> Result<kv::Client> {
-    kv::Client::create("test_kv", kv::Params::default())
+    match kv::Client::create("test_kv", kv::Params::default()) {
+        Err(status) if status.code() == CHI_EXISTS => kv::Client::find("test_kv"),
+        created => created,
+    }
 }
 
 fn decompress(pool: PoolId, frame: &[u8], max_size: usize) -> Result<Vec<u8>> {
