@@ -66,6 +66,9 @@ pub mod crash {
     pub const RECURSE: u32 = 16;
     /// Method: a thread of the module's own makes the mistake.
     pub const THREAD: u32 = 17;
+    /// Method: suspends itself for `mistake` nanoseconds, and returns an address on its stack, or if
+    /// `depth` is not 0, the one where the last `RECURSE` began.
+    pub const STACK: u32 = 18;
 
     /// Mistakes that cause hardware exceptions, with the signal of each.
     pub const FAULTS: [(u64, &str); 7] = [
@@ -97,6 +100,10 @@ pub mod crash {
     pub const STUCK_AT_EXIT: u64 = 42;
     /// Ignores the signals that stop a process, and then restores their default actions.
     pub const SIGNALS: u64 = 43;
+    /// Starts a thread of the module's own that never ends.
+    pub const STUCK_THREAD: u64 = 44;
+    /// Makes a static object whose destructor does not return.
+    pub const STUCK_STATIC: u64 = 45;
 
     /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
     /// level; in a library with frames of 340 KiB; through the C library's `qsort`.
@@ -160,6 +167,12 @@ pub mod throws {
     /// Method: `EchoTask`; without bytes, returns the number of the client that sent it. Of the client whose
     /// number the bytes are, says whether it is there (1), gone (2) or neither (0).
     pub const SENDER: u32 = 16;
+
+    /// Method: `EchoTask`; returns how many `YIELD` have begun, and how many have ended in whatever
+    /// way.
+    pub const RUNS: u32 = 17;
+    /// Method: `NumberTask`; calls `SLEEP` of the pool that its own pool's parameters name.
+    pub const FLUSH: u32 = 18;
 
     /// A task without fields.
     #[chimaera::task]

@@ -142,10 +142,72 @@ fn tasks_end_once() {
     });
 }
 
-/// Clients are killed with their tasks in flight. Another client's tasks end exactly once; theirs
-/// at most once.
+/// How many tasks of the module have begun, and how many have ended.
+fn runs(ipc: Ipc, pool: PoolId) -> (u64, u64) {
+    let done = ipc.task::<EchoTask>(pool, throws::RUNS).call().expect("it cannot fail");
+    let bytes = done.output.copy_to_vec().expect("it is valid");
+    let number = |at| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("two numbers"));
+    (number(0), number(8))
+}
+
+/// Starts a client, which prints "ready" once it has submitted its tasks.
+fn client(site: &Site, command: &str, tasks: u64) -> Running {
+    let mut program = site.command(env!("CARGO_BIN_EXE_chi-test-mortal"));
+    let mut client = Running::start(program.args([command, &tasks.to_string()]));
+    assert_eq!(client.line().as_deref(), Some("ready"));
+    client
+}
+
+fn kill(mut client: Running) {
+    client.signal(rustix::process::Signal::KILL);
+    assert_eq!(client.end(), -libc::SIGKILL);
+}
+
+/// Waits until this process has the only session, and no task is under way.
+fn until_quiet(site: &Site) {
+    process::until("their tasks are gone", || {
+        let status = site.status();
+        (status["sessions"] == 1 && status["tasks_suspended"] == 0).then_some(())
+    });
+}
+
+/// Clients are killed when all their tasks have been accepted, and some have ended.
 #[test]
-fn tasks_of_killed_clients_end_at_most_once() {
+fn accepted_tasks_of_killed_clients_end_exactly_once() {
+    const TASKS: u64 = 50;
+    in_client!(options(), |site| {
+        let ipc = connect();
+        let mut random = Random::new(seed());
+        let pool = ipc.create_pool(throws::MODULE, "sound", b"").expect("the module is loaded");
+        let before = counted(site);
+        let mut ledger = Ledger::default();
+        let times = rounds(5, 300) as u64;
+        for _ in 0..times {
+            let client = client(site, "ended", TASKS);
+            process::until("all tasks have been accepted", || {
+                let sessions = site.cli(&["sessions", "--json"]).ok().json();
+                let sessions = sessions.as_array().expect("a list");
+                let its = sessions.iter().find(|session| session["pid"] == client.pid())?;
+                (its["tasks_in_flight"] == TASKS).then_some(())
+            });
+            mix(&mut ledger, ipc, pool, &mut random);
+            kill(client);
+        }
+        until_quiet(site);
+        assert_eq!(ledger.all(), ledger.submitted);
+        // Each client has also found or created the pool, with a task.
+        let accepted = ledger.submitted + times * (2 * TASKS + 1);
+        assert_eq!(counted(site) - before, accepted);
+        let (begun, ended) = runs(ipc, pool);
+        assert_eq!(begun, ended);
+        tally("tasks counted", accepted);
+    });
+}
+
+/// Clients are killed while their tasks are being accepted. Another client's tasks end exactly once,
+/// and so do those of theirs that have begun.
+#[test]
+fn tasks_of_killed_clients_end_once_if_they_have_begun() {
     const FLIGHT: u64 = 50;
     in_client!(options(), |site| {
         let ipc = connect();
@@ -155,20 +217,15 @@ fn tasks_of_killed_clients_end_at_most_once() {
         let mut ledger = Ledger::default();
         let times = rounds(5, 300);
         for _ in 0..times {
-            let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-mortal"));
-            let mut client = Running::start(command.args(["flight", &FLIGHT.to_string()]));
-            assert_eq!(client.line().as_deref(), Some("ready"));
+            let client = client(site, "flight", FLIGHT);
             mix(&mut ledger, ipc, pool, &mut random);
-            client.signal(rustix::process::Signal::KILL);
-            assert_eq!(client.end(), -libc::SIGKILL);
+            kill(client);
         }
-        let quiet = || {
-            let status = site.status();
-            status["sessions"] == 1 && status["tasks_suspended"] == 0
-        };
-        process::until("their tasks are gone", || quiet().then_some(()));
+        until_quiet(site);
         assert_eq!(ledger.all(), ledger.submitted);
         let ended = counted(site) - before;
+        let (begun, over) = runs(ipc, pool);
+        assert_eq!(begun, over);
         // Each client has also found or created the pool, with a task.
         let most = ledger.submitted + times as u64 * (FLIGHT + 1);
         assert!((ledger.submitted..=most).contains(&ended), "{ended} of {}", ledger.submitted);

@@ -188,7 +188,7 @@ fn an_unknown_method() {
     in_client!(Options::new().throws().kv(), |_| {
         let ipc = connect();
         let pool = throws_pool(ipc);
-        for method in [throws::SENDER + 1, 999, 4095, 4096, u32::MAX] {
+        for method in [throws::FLUSH + 1, 999, 4095, 4096, u32::MAX] {
             let (code, message) = fails(ipc, pool, method);
             assert_eq!(code, CHI_NO_METHOD);
             assert_eq!(message, format!("the module test:throws_method has no method {method}"));

@@ -5,6 +5,10 @@
 //! chi-test-mortal waiting          waits for a long task
 //! chi-test-mortal submitting       submits from four threads until it is killed
 //! chi-test-mortal flight N         leaves N tasks in flight
+//! chi-test-mortal ended N          leaves N endless tasks in flight after as many others have ended
+//! chi-test-mortal closing          has a method close the socket at which the runtime listens
+//! chi-test-mortal written SEED N   leaves N random bytes in its segment, and nowhere else in its memory
+//! chi-test-mortal suspended N      leaves N tasks in flight that sleep, in pools of its own
 //! chi-test-mortal crowd N          tries to leave N endless tasks in flight, from many threads
 //! chi-test-mortal sleeping N       makes workers sleep N times, and prints how often they did
 //! chi-test-mortal counting         counts the keys of a store for each line of standard input
@@ -34,8 +38,9 @@ use chimaera_tests::raw::Random;
 use chimaera_tests::tasks::events;
 use chimaera_tests::tasks::mod_name::{self, CompressTask, DecompressTask};
 use chimaera_tests::tasks::model::{self, ValueTask};
+use chimaera_tests::tasks::state::{self, StateTask};
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
-use chimaera_tests::{connect, Call};
+use chimaera_tests::{connect, connect_with, Call};
 use serde_json::json;
 
 const POOL: &str = "test_throws";
@@ -122,6 +127,56 @@ fn flight(n: usize) {
         .collect();
     ready();
     std::mem::forget(tasks);
+    stay();
+}
+
+fn ended(n: usize) {
+    let ipc = connect();
+    let pool = pool(ipc);
+    let others: Vec<_> = (0..n).map(|_| yields(ipc, pool, 0)).collect();
+    let endless: Vec<_> = (0..n).map(|_| yields(ipc, pool, u64::MAX)).collect();
+    for task in others {
+        task.wait().expect("it ends by itself");
+    }
+    ready();
+    std::mem::forget(endless);
+    stay();
+}
+
+fn closing() {
+    let ipc = connect();
+    let pool = ipc.create_pool(state::MODULE, "closing", b"").expect("the module is loaded");
+    let task: NewTask<StateTask> = ipc.task(pool, state::CLOSE);
+    // The runtime may end first.
+    let _ = task.call();
+    stay();
+}
+
+/// Writes the bytes one by one, so that no other memory has them all.
+fn written(seed: u64, len: usize) {
+    let ipc = connect_with(4 << 20);
+    let buffer = ipc.alloc(len).expect("there is room");
+    let mut random = Random::new(seed);
+    for at in 0..len {
+        buffer.write_at(at, random.bytes(1)).expect("it is inside");
+    }
+    ready();
+    std::mem::forget(buffer);
+    stay();
+}
+
+fn suspended(n: usize) {
+    let ipc = connect();
+    let pools = [1, 2, 3, 4].map(|number| {
+        let name = format!("suspended{number}");
+        ipc.create_pool(model::MODULE, &name, b"").expect("the module is loaded")
+    });
+    for pool in pools.into_iter().cycle().take(n) {
+        let task: NewTask<ValueTask> = ipc.task(pool, model::SLEEP);
+        task.value.set(3_600_000_000_000);
+        std::mem::forget(task.submit().expect("the ring has room"));
+    }
+    ready();
     stay();
 }
 
@@ -363,6 +418,12 @@ fn main() -> ExitCode {
         ["waiting"] => waiting(),
         ["submitting"] => submitting(),
         ["flight", n] => flight(n.parse().expect("a number")),
+        ["closing"] => closing(),
+        ["written", seed, n] => {
+            written(seed.parse().expect("a number"), n.parse().expect("a number"))
+        }
+        ["ended", n] => ended(n.parse().expect("a number")),
+        ["suspended", n] => suspended(n.parse().expect("a number")),
         ["crowd", n] => crowd(n.parse().expect("a number")),
         ["sleeping", n] => println!("{}", sleeping(n.parse().expect("a number"))),
         ["counting"] => counting(),
