@@ -107,6 +107,39 @@ fn a_library_s_large_frame_does_not_jump_the_guard() {
     });
 }
 
+/// Where the stacks are of this many tasks that are suspended at the same time.
+fn stacks(ipc: Ipc, pool: PoolId, count: usize) -> Vec<u64> {
+    let ask = |_| task(ipc, pool, crash::STACK, 100_000_000, 0).submit().unwrap();
+    let tasks: Vec<_> = (0..count).map(ask).collect();
+    tasks.into_iter().map(|task| task.wait().unwrap().result.get()).collect()
+}
+
+/// A stack on which a task of this depth has run, and whether any of many later tasks used it.
+fn is_used_again(ipc: Ipc, way: u64, depth: u64, status: i32) -> bool {
+    let pool = ipc.create_pool(crash::MODULE, "later", b"").unwrap();
+    assert_eq!(recurse(ipc, way, depth), status, "way {way}");
+    let stack = task(ipc, pool, crash::STACK, 0, 1).call().unwrap().result.get();
+    assert_ne!(stack, 0);
+    // All tasks look at almost the same place of their stacks, and stacks are larger than this.
+    let is_it = |address: u64| address.abs_diff(stack) < 100_000;
+    let reused = (0..5).any(|_| stacks(ipc, pool, 300).into_iter().any(is_it));
+    ipc.destroy_pool(pool).unwrap();
+    reused
+}
+
+#[test]
+fn a_stack_whose_guard_was_touched_is_not_used_again() {
+    in_client!(Options::new().crash().workers(1), |_| {
+        let ipc = connect();
+        for way in WAYS {
+            if way != crash::LIBRARY {
+                assert!(is_used_again(ipc, way, 3, CHI_OK), "way {way}: stacks are pooled");
+            }
+            assert!(!is_used_again(ipc, way, ENDLESS, CHI_FAULT), "way {way}");
+        }
+    });
+}
+
 /// A suspended task takes two mappings.
 #[test]
 fn a_stack_takes_two_mappings() {
