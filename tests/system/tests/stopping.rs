@@ -1,11 +1,16 @@
 //! How a runtime stops: in order, within its bound, whatever modules do, and reporting what it
 //! waits for.
 
-use chimaera::NewTask;
+use std::time::Duration;
+
+use chimaera::abi::{CHI_CANCELLED, CHI_NO_SPACE, CHI_UNAVAILABLE};
+use chimaera::{NewTask, Pending};
 use chimaera_tests::tasks::crash::{self, CrashTask};
-use chimaera_tests::tasks::throws;
+use chimaera_tests::tasks::model::{self, ValueTask};
+use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{
-    artefacts, connect, in_client_that_may_end_it, process, Call, Daemon, Options, Running,
+    artefacts, connect, in_client_that_may_end_it, process, text_of, Call, Daemon, Options,
+    Running, ValuePool,
 };
 use rustix::process::Signal;
 
@@ -267,6 +272,92 @@ fn a_destructor_of_a_thread_local_object_does_not_prevent_the_end() {
     assert_eq!(daemon.end(), 1);
     let why = "a destructor of a module's thread-local object has not returned";
     assert!(daemon.log().contains(why), "{}", daemon.log());
+}
+
+#[test]
+fn a_destructor_of_a_static_object_does_not_prevent_the_end() {
+    let mut daemon = after!(crash::STUCK_STATIC, 0);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), 1);
+    let log = daemon.log();
+    let why = "a destructor or an exit handler of a module has not returned";
+    assert_order(&log, &[" stopped", why]);
+}
+
+/// It runs none of the runtime's code, and ends with the process.
+#[test]
+fn a_thread_of_a_module_that_never_ends_does_not_prevent_the_end() {
+    let mut daemon = after!(crash::STUCK_THREAD, 0);
+    daemon.stop();
+    assert!(daemon.log().contains(" stopped"), "{}", daemon.log());
+}
+
+/// A subtask that has begun runs to its end, and the task that waits for it goes on.
+#[test]
+fn a_subtask_that_runs_at_the_stop_is_finished() {
+    let daemon = in_client_that_may_end_it!(options("10s"), |site| {
+        let ipc = connect();
+        ipc.create_pool(throws::MODULE, "bottom", b"").unwrap();
+        let pool = ipc.create_pool(throws::MODULE, "top", b"flush bottom").unwrap();
+        let task: NewTask<NumberTask> = ipc.task(pool, throws::FLUSH);
+        task.value.set(2_000_000_000);
+        let task = task.submit().unwrap();
+        process::until("it runs", || {
+            let status = site.status();
+            let workers = status["each_worker"].as_array().unwrap();
+            workers.iter().any(|worker| worker["running"]["pool"] == "bottom").then_some(())
+        });
+        let stopping = Running::start(site.command(artefacts::chimaera()).arg("stop"));
+        process::until("it is stopping", || {
+            let status = site.cli(&["status", "--json"]);
+            (status.code == 0 && status.json()["stopping"].is_object()).then_some(())
+        });
+        assert!(!task.is_complete(), "it was over before the stop");
+        // Its method has returned, but its client had it cancelled, by the stop.
+        let ended = task.wait().map(drop);
+        assert!(ended.is_ok() || text_of(ended).0 == CHI_CANCELLED);
+        drop(stopping);
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), 0, "{}", daemon.log());
+    let log = daemon.log();
+    // By the task, and then by its pool's kDestroy.
+    assert_eq!(log.matches("flushed into bottom").count(), 2, "{log}");
+    assert_order(&log, &[" stopping", "flushed into bottom", "pool destroyed pool=\"top\""]);
+}
+
+/// All addresses are taken by the stacks of suspended tasks, and others wait for a stack.
+#[test]
+fn a_worker_without_memory_for_stacks_stops() {
+    let config = "workers: 1\nstack_size: 64MiB\n";
+    let options = Options::new().model().config(config).addresses(8 << 30);
+    let daemon = in_client_that_may_end_it!(options, |site| {
+        let pool = ValuePool::new(connect(), model::MODULE, "full");
+        let mut tasks = Vec::new();
+        // The first that find no stack end at once; later ones wait for one.
+        for _ in 0..3 {
+            tasks.extend((0..300).map(|_| pool.submit(model::SLEEP, 3_600_000_000_000)));
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let is_over = |task: &Pending<ValueTask>| task.is_complete();
+        let (over, left): (Vec<_>, Vec<_>) = tasks.into_iter().partition(is_over);
+        for task in over {
+            let (status, message) = text_of(task.wait());
+            assert_eq!(status, CHI_NO_SPACE, "{message}");
+            assert!(message.contains("no memory for another task's stack"), "{message}");
+        }
+        let suspended = site.status()["tasks_suspended"].as_u64().unwrap() as usize;
+        assert!((1..left.len()).contains(&suspended), "{suspended} of {}", left.len());
+        site.cli(&["stop"]).ok();
+        for task in left {
+            let (status, message) = text_of(task.wait());
+            let ways = [CHI_CANCELLED, CHI_UNAVAILABLE, CHI_NO_SPACE];
+            assert!(ways.contains(&status), "{message}");
+        }
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), 0, "{}", daemon.log());
+    assert!(!daemon.log().contains("abandoned"), "{}", daemon.log());
 }
 
 #[test]
