@@ -52,8 +52,13 @@ pub struct Link {
 impl Link {
     /// Opens a session with a segment of this many bytes.
     pub fn open(segment: u64) -> io::Result<Link> {
+        Link::open_as(CHI_ABI_MINOR, segment)
+    }
+
+    /// Opens a session as a client of this minor version of the ABI.
+    pub fn open_as(minor: u32, segment: u64) -> io::Result<Link> {
         let socket = dial()?;
-        let hello = [WIRE_VERSION, CHI_ABI_MAJOR.into(), CHI_ABI_MINOR.into(), segment];
+        let hello = [WIRE_VERSION, CHI_ABI_MAJOR.into(), minor.into(), segment];
         wire::send(socket.as_fd(), &Message::new(Kind::Hello, &hello), &[])?;
         let (welcome, mut fds) = match wire::receive(socket.as_fd())? {
             Received::Message(message, fds) if message.kind == Kind::Welcome => (message, fds),
