@@ -6,7 +6,7 @@
 //! chi-test-mortal submitting       submits from four threads until it is killed
 //! chi-test-mortal flight N         leaves N tasks in flight
 //! chi-test-mortal ended N          leaves N endless tasks in flight after as many others have ended
-//! chi-test-mortal closing          has a method close the socket at which the runtime listens
+//! chi-test-mortal closing          on a line of standard input, has a method close the runtime's socket
 //! chi-test-mortal written SEED N   leaves N random bytes in its segment, and nowhere else in its memory
 //! chi-test-mortal suspended N      leaves N tasks in flight that sleep, in pools of its own
 //! chi-test-mortal crowd N          tries to leave N endless tasks in flight, from many threads
@@ -147,6 +147,8 @@ fn closing() {
     let ipc = connect();
     let pool = ipc.create_pool(state::MODULE, "closing", b"").expect("the module is loaded");
     let task: NewTask<StateTask> = ipc.task(pool, state::CLOSE);
+    ready();
+    std::io::stdin().read_line(&mut String::new()).expect("text");
     // The runtime may end first.
     let _ = task.call();
     stay();
