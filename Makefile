@@ -75,7 +75,7 @@ CMAKE = $(CTEST) -LE docs $(if $(T),-R $(T))
 SHORT_CMAKE = $(CTEST) -LE '^(docs|long)$$'
 DOCS = $(CTEST) -L docs $(if $(T),-R $(T))
 
-test: build lint test-tools ## Run everything that a change must pass: lint and the four suites below
+test: test-tools build lint ## Run everything that a change must pass: lint and the four suites below
 	@failed=; \
 	$(UNIT) || failed="$$failed unit"; \
 	$(SYSTEM) || failed="$$failed system"; \
@@ -87,7 +87,7 @@ test: build lint test-tools ## Run everything that a change must pass: lint and 
 test-unit: build ## Run the tests of the Rust crates (T=name: those alone)
 	@$(if $(UNIT_MATCHES),$(UNIT),echo "no test of the Rust crates matches '$(T)'" >&2; exit 1)
 
-test-system: build ## Run the tests with real daemons and clients (T=name or T=file: those alone)
+test-system: test-tools build ## Run the tests with real daemons and clients (T=name or T=file: those alone)
 	@$(if $(FILES),$(SYSTEM),echo "no test in tests/system/tests matches '$(T)'" >&2; exit 1)
 
 test-cmake: build test-tools ## Run the tests of C and C++, of the package and of new modules (T=name: those alone)

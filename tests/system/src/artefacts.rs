@@ -89,6 +89,12 @@ pub fn test_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so")))
 }
 
+/// Such a library if this machine has what it needs; the build says so if not.
+pub fn optional_test_module(name: &str) -> Option<PathBuf> {
+    let path = variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so"));
+    path.is_file().then_some(path)
+}
+
 /// A program built from tests/cpp, such as `"cpp_client"`.
 pub fn program(name: &str) -> PathBuf {
     file(variable("CHI_TEST_PROGRAMS").join(name))

@@ -109,11 +109,15 @@ impl Options {
         self.file(artefacts::test_module("crash"))
     }
 
-    /// Adds `test:state` (C++), which changes the state of its thread and leaves it changed, and
-    /// `test:state_own`, the same with its own C++ runtime library.
+    /// Adds `test:state` (C++), which changes the state of its thread and leaves it changed,
+    /// `test:state_own`, the same with its own C++ runtime library, and, if this machine has libc++,
+    /// `test:state_libcxx`, the same with that.
     #[must_use]
     pub fn state(self) -> Options {
-        self.file(artefacts::test_module("state")).file(artefacts::test_module("state_own"))
+        let options =
+            self.file(artefacts::test_module("state")).file(artefacts::test_module("state_own"));
+        let libcxx = artefacts::optional_test_module("state_libcxx");
+        libcxx.into_iter().fold(options, Options::file)
     }
 
     /// Adds a directory to `CHI_REPO_PATH`.

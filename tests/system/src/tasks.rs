@@ -195,7 +195,8 @@ pub mod throws {
     }
 }
 
-/// `test:state`, and `test:state_own`, the same with its own C++ runtime library.
+/// `test:state`, `test:state_own`, the same with its own C++ runtime library, and
+/// `test:state_libcxx`, with libc++.
 pub mod state {
     use std::cell::Cell;
 
@@ -203,6 +204,8 @@ pub mod state {
     pub const MODULE: &str = "test:state";
     /// The name of the module with its own C++ runtime library.
     pub const OWN: &str = "test:state_own";
+    /// The name of the module with libc++.
+    pub const LIBCXX: &str = "test:state_libcxx";
 
     /// Method: sets `what` and leaves it set; the result says whether it is set.
     pub const SET: u32 = 10;

@@ -41,6 +41,20 @@ impl Pool {
     }
 }
 
+/// The names of the modules, libc++ beside libstdc++ if this machine has it.
+fn modules() -> impl Iterator<Item = &'static str> {
+    let libcxx = artefacts::optional_test_module("state_libcxx");
+    if libcxx.is_none() {
+        eprintln!("skipped: the module with libc++ was not built");
+    }
+    [state::MODULE].into_iter().chain(libcxx.map(|_| state::LIBCXX))
+}
+
+/// A pool of each of these modules.
+fn pools() -> Vec<Pool> {
+    modules().map(|module| Pool::of(module, module)).collect()
+}
+
 /// One worker, so that all tasks share its thread.
 fn options() -> Options {
     Options::new().state().workers(1)
@@ -78,13 +92,14 @@ fn check_waits_without(pool: Pool, what: u64, nothing: u64) {
 #[test]
 fn floating_point_control_is_a_task_s_own() {
     in_client!(options(), |_| {
-        let pool = Pool::new();
-        for what in state::FLOATING_POINT {
-            check_is_its_own(pool, what);
-            check_waits_without(pool, what, state::UNCAUGHT);
-            // A monitor runs in the middle of the method.
-            assert_eq!(pool.call(state::ASK, what), 1, "{what} after a monitor that was asked");
-            assert_eq!(pool.call(state::LOOK, what), 0, "{what} after a monitor that set it");
+        for pool in pools() {
+            for what in state::FLOATING_POINT {
+                check_is_its_own(pool, what);
+                check_waits_without(pool, what, state::UNCAUGHT);
+                // A monitor runs in the middle of the method.
+                assert_eq!(pool.call(state::ASK, what), 1, "{what} after a monitor that was asked");
+                assert_eq!(pool.call(state::LOOK, what), 0, "{what} after a monitor that set it");
+            }
         }
     });
 }
@@ -92,27 +107,29 @@ fn floating_point_control_is_a_task_s_own() {
 #[test]
 fn blocked_signals_and_the_thread_s_locale_are_a_task_s_own() {
     in_client!(options(), |_| {
-        let pool = Pool::new();
-        for what in [state::SIGNALS, state::THREAD_LOCALE] {
-            check_is_its_own(pool, what);
-            check_waits_without(pool, what, state::UNCAUGHT);
-            assert_eq!(pool.call(state::ASK, what), 1, "{what} after a monitor that was asked");
-            assert_eq!(pool.call(state::LOOK, what), 0, "{what} after a monitor that set it");
+        for pool in pools() {
+            for what in [state::SIGNALS, state::THREAD_LOCALE] {
+                check_is_its_own(pool, what);
+                check_waits_without(pool, what, state::UNCAUGHT);
+                assert_eq!(pool.call(state::ASK, what), 1, "{what} after a monitor that was asked");
+                assert_eq!(pool.call(state::LOOK, what), 0, "{what} after a monitor that set it");
+            }
+            let waiting = pool.task(state::MASK, 0).submit().unwrap();
+            assert_eq!(pool.call(state::LOOK, state::SIGNALS), 0);
+            assert_eq!(waiting.wait().unwrap().result.get(), 0, "it has unblocked its own");
         }
-        let waiting = pool.task(state::MASK, 0).submit().unwrap();
-        assert_eq!(pool.call(state::LOOK, state::SIGNALS), 0);
-        assert_eq!(waiting.wait().unwrap().result.get(), 0, "it has unblocked what it had blocked");
     });
 }
 
 #[test]
 fn errno_is_a_task_s_own_while_it_waits() {
     in_client!(options(), |_| {
-        let pool = Pool::new();
-        let waiting = pool.task(state::KEEP, state::ERRNO).submit().unwrap();
-        assert_eq!(text_of(pool.task(state::SET, state::DIRECTORY).call()).0, CHI_FAILED);
-        assert_eq!(pool.call(state::LOOK, state::ERRNO), 0, "the last call has set another");
-        assert_eq!(waiting.wait().unwrap().result.get(), 1);
+        for pool in pools() {
+            let waiting = pool.task(state::KEEP, state::ERRNO).submit().unwrap();
+            assert_eq!(text_of(pool.task(state::SET, state::DIRECTORY).call()).0, CHI_FAILED);
+            assert_eq!(pool.call(state::LOOK, state::ERRNO), 0, "the last call has set another");
+            assert_eq!(waiting.wait().unwrap().result.get(), 1);
+        }
     });
 }
 
@@ -148,10 +165,12 @@ fn what_a_crashed_method_has_set_is_gone() {
             state::UNCAUGHT,
         ]);
         for what in all {
-            let fragile = Pool::of(state::MODULE, &format!("fragile {what}"));
-            let (status, message) = text_of(fragile.task(state::CRASH, what).call());
-            assert_eq!(status, CHI_FAULT, "{message}");
-            assert_eq!(pool.call(state::LOOK, what), 0, "{what}");
+            for module in modules() {
+                let fragile = Pool::of(module, &format!("fragile {module} {what}"));
+                let (status, message) = text_of(fragile.task(state::CRASH, what).call());
+                assert_eq!(status, CHI_FAULT, "{message}");
+                assert_eq!(pool.call(state::LOOK, what), 0, "{what}");
+            }
         }
     });
 }
@@ -159,11 +178,13 @@ fn what_a_crashed_method_has_set_is_gone() {
 #[test]
 fn exceptions_that_are_caught_are_a_task_s_own() {
     in_client!(options(), |_| {
-        let pools = [Pool::new(), Pool::of(state::OWN, "own")];
-        for pool in pools {
+        let pools = [pools(), vec![Pool::of(state::OWN, "own")]].concat();
+        // Of all pairs of libraries, too: each has its own record of what is caught.
+        let pairs = pools.iter().flat_map(|first| pools.iter().map(move |second| (first, second)));
+        for (pool, other) in pairs {
             // The first one's wait ends while the second one's exception is the latest one caught.
             let first = pool.task(state::CATCH, 11).submit().unwrap();
-            let second = pool.task(state::CATCH, 22);
+            let second = other.task(state::CATCH, 22);
             second.sleep.set(3 * WHILE.as_nanos() as u64);
             let second = second.submit().unwrap();
             assert_eq!(pool.call(state::LOOK, state::UNCAUGHT), 0);
@@ -178,7 +199,9 @@ fn a_module_whose_exceptions_cannot_be_kept_apart_is_refused() {
     let options = options().file(artefacts::test_module("state_hidden"));
     in_client!(options, |site| {
         let modules = site.cli(&["modules", "--json"]).ok().json();
-        assert_eq!(modules["loaded"].as_array().unwrap().len(), 2, "{modules}");
+        let libcxx = artefacts::optional_test_module("state_libcxx");
+        let loaded = 2 + usize::from(libcxx.is_some());
+        assert_eq!(modules["loaded"].as_array().unwrap().len(), loaded, "{modules}");
         let [refused] = modules["refused"].as_array().unwrap().as_slice() else {
             panic!("{modules}")
         };
@@ -191,20 +214,20 @@ fn a_module_whose_exceptions_cannot_be_kept_apart_is_refused() {
 #[test]
 fn what_a_method_throws_is_told() {
     in_client!(options(), |_| {
-        let pool = Pool::new();
-        let texts = ["text of a string", "text of a literal", "text of an array"];
-        let thrown = |kind| text_of(pool.task(state::THROWN, kind).call());
-        for (kind, text) in (0..).zip(texts) {
-            assert_eq!(thrown(kind), (CHI_FAILED, text.to_owned()));
-        }
-        let strings = [(3, "char const*"), (4, "std::__cxx11::basic_string"), (5, "int")];
-        for (kind, name) in strings {
-            let (status, message) = thrown(kind);
-            assert_eq!(status, CHI_FAILED);
-            assert!(
-                message.starts_with("an object of type ") && message.contains(name),
-                "{message}"
-            );
+        for (pool, string) in
+            pools().into_iter().zip(["std::__cxx11::basic_string", "std::__1::basic_string"])
+        {
+            let texts = ["text of a string", "text of a literal", "text of an array"];
+            let thrown = |kind| text_of(pool.task(state::THROWN, kind).call());
+            for (kind, text) in (0..).zip(texts) {
+                assert_eq!(thrown(kind), (CHI_FAILED, text.to_owned()));
+            }
+            for (kind, name) in [(3, "char const*"), (4, string), (5, "int")] {
+                let (status, message) = thrown(kind);
+                assert_eq!(status, CHI_FAILED);
+                let is_named = message.starts_with("an object of type ") && message.contains(name);
+                assert!(is_named, "{message}");
+            }
         }
     });
 }
