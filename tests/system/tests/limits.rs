@@ -258,7 +258,8 @@ fn a_ring_that_stays_full() {
                 Ok(submitted) => pending.push(submitted),
                 Err(status) => break status,
             }
-            assert!(pending.len() < MANY as usize);
+            // The worker that attends takes a limited number out of the ring.
+            assert!(pending.len() < 100_000);
         };
         assert_eq!(failed.code(), CHI_RING_FULL, "{failed}");
         sleeping.wait().unwrap();
