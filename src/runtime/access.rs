@@ -8,7 +8,6 @@ use chimaera_ipc::instance;
 use chimaera_ipc::peer::{self, Peer};
 
 use crate::failure::Failure;
-use crate::log::Subject;
 
 /// Users and groups, by their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,11 +143,6 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The process, as the subject of lines about what it does.
-    pub(crate) fn as_subject(&self) -> Subject {
-        Subject::Process { pid: self.pid, uid: self.uid }
-    }
-
     /// The same user, in this process.
     pub(crate) fn into_process(self, pid: i32) -> Caller {
         Caller { pid, ..self }

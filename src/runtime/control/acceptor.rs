@@ -324,7 +324,7 @@ impl Acceptor {
                     Ok(caller) => caller,
                     Err(failure) => {
                         let caller = Caller::of(socket.as_fd());
-                        let caller = caller.map_or(Subject::Runtime, |caller| caller.as_subject());
+                        let caller = caller.map_or(Subject::Runtime, |caller| subject_of(&caller));
                         self.report_refusal(caller, &failure.message);
                         let refusal = Message::refused(failure.status, failure.message);
                         // Sending fails only if the client is already gone.
@@ -332,7 +332,7 @@ impl Acceptor {
                         return self.closer.close(socket);
                     }
                 };
-                let subject = caller.as_subject();
+                let subject = subject_of(&caller);
                 if let Err(error) = self.welcome(socket, caller) {
                     self.report_refusal(subject, &error.to_string());
                 }
@@ -512,7 +512,7 @@ impl Acceptor {
             }
             (Phase::Mapping(_), Kind::Mapped) => {
                 let session = client.open(number, message.words[0], &self.shared);
-                let (pid, subject) = (client.caller.pid, client.caller.as_subject());
+                let (pid, subject) = (client.caller.pid, subject_of(&client.caller));
                 self.shared.add_session(session.expect("its segment was mapped"));
                 if let Some(left_out) = may_log(&self.shared, LineKind::Session, subject) {
                     tracing::debug!(session = number, pid, left_out, "session opened");
@@ -559,7 +559,7 @@ impl Acceptor {
     fn end(&mut self, number: u64, reason: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
         self.await_end.retain(|other| *other != number);
-        let subject = client.caller.as_subject();
+        let subject = subject_of(&client.caller);
         if let Some(left_out) = may_log(&self.shared, LineKind::Session, subject) {
             let pid = client.caller.pid;
             tracing::debug!(session = number, pid, reason, left_out, "session ended");
@@ -607,7 +607,7 @@ impl Acceptor {
         for session in self.shared.sessions() {
             if session.has_faulted() {
                 let why = "no memory for a page of the segment";
-                let subject = session.caller.as_subject();
+                let subject = subject_of(&session.caller);
                 if let Some(left_out) = may_log(&self.shared, LineKind::Faulted, subject) {
                     tracing::warn!(session = session.number, left_out, "{why}");
                 }
@@ -621,6 +621,11 @@ impl Acceptor {
 /// The message that refuses what a client asked for.
 fn refusal(failure: Failure) -> Message {
     Message::refused(failure.status, failure.message)
+}
+
+/// A client, as the subject of lines about what it does.
+fn subject_of(caller: &Caller) -> Subject {
+    Subject::Process { pid: caller.pid, uid: caller.uid }
 }
 
 /// Whether one more line of this kind may be logged; if so, how many were left out.

@@ -342,7 +342,10 @@ impl Record {
     /// The client that submitted the task, as the subject of lines about what it asks for.
     pub(crate) fn client_as_subject(&self) -> Subject {
         match &self.origin {
-            Origin::Client { session, .. } => session.caller.as_subject(),
+            Origin::Client { session, .. } => {
+                let (pid, uid) = (session.caller.pid, session.caller.uid);
+                Subject::Process { pid, uid }
+            }
             Origin::Internal => Subject::Runtime,
         }
     }
