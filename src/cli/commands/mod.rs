@@ -7,6 +7,7 @@ pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod modules;
 mod offered;
+mod policy;
 pub(crate) mod pool;
 pub(crate) mod repo;
 mod repo_build;

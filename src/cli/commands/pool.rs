@@ -3,16 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chimaera_abi::{
-    chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_POOL_ABORTS, CHI_POOL_DURABLE,
-    CHI_POOL_ISOLATED,
-};
+use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS};
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
 use chimaera_runtime::{Accounts, Isolation, OnCrash, PoolAccess};
 use serde_json::{json, Value};
 
 use super::offered;
+use super::policy::{policy_flags, PolicyArgs};
 use crate::commands::status::host_in_words;
 use crate::context::{Context, Failed, Outcome};
 use crate::number::number;
@@ -244,15 +242,14 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             Ok(())
         }
         Command::Load { file, pool, policy, timeout } => {
-            let PolicyArgs { on_crash, isolation, durable } = policy;
+            let asked = policy;
             let file = absolute(&file)?;
             let pool = pool.unwrap_or_default();
             let bound = Duration::from_secs(timeout.into());
-            let on_crash = on_crash.map_or_else(OnCrash::default, OnCrash::from);
-            let isolation = isolation.map_or_else(Isolation::default, Isolation::from);
-            let policy = policy_flags(on_crash, isolation, durable);
+            let policy = asked.flags();
             let ask = || context.pool_file(Request::LoadPool, &pool, &file, bound, policy);
             let document = progress::of_file(context, &file, ask)?;
+            asked.check_given(&document, &context.name)?;
             if !context.print_json(&document) {
                 let name = document["name"].as_str().unwrap_or_default();
                 let bytes = &document["state_bytes"];
@@ -279,73 +276,6 @@ fn absolute(file: &Path) -> Result<String, Failed> {
     let not_utf8 =
         |path: PathBuf| Failed::Message(format!("{}: the path is not UTF-8", path.display()));
     path.into_os_string().into_string().map_err(|path| not_utf8(path.into()))
-}
-
-/// What a new pool is created with besides its parameters.
-#[derive(clap::Args)]
-pub(crate) struct PolicyArgs {
-    /// What happens when a method of the pool crashes
-    ///
-    /// A method crashes when it causes a signal such as SIGSEGV, or overflows its stack. With
-    /// `quarantine`, the default, its task ends with CHI_FAULT, and its container takes no more
-    /// tasks until the pool is reset; if code other than the module's may be affected, the
-    /// runtime ends. With `abort`, the runtime ends.
-    #[arg(long, value_name = "POLICY")]
-    on_crash: Option<OnCrashArg>,
-    /// Where the containers of the pool run
-    ///
-    /// With `process`, in a module host: a process of its own, which the runtime starts. If it
-    /// crashes, the runtime and its other pools go on, and another one is started.
-    #[arg(long, value_name = "WHERE")]
-    isolation: Option<IsolationArg>,
-    /// Makes the pool durable: the next runtime of the instance makes it anew
-    ///
-    /// Its definition is kept in state_dir until it is destroyed, also over a crash of the
-    /// runtime or the machine. Its containers get back the states that they had when the runtime
-    /// was stopped, if their module saves them; after a crash they have what the module keeps in
-    /// files.
-    #[arg(long)]
-    durable: bool,
-}
-
-/// A crash policy, as a command-line argument.
-#[derive(Clone, Copy, clap::ValueEnum)]
-pub(crate) enum OnCrashArg {
-    Quarantine,
-    Abort,
-}
-
-impl From<OnCrashArg> for OnCrash {
-    fn from(given: OnCrashArg) -> OnCrash {
-        match given {
-            OnCrashArg::Quarantine => OnCrash::Quarantine,
-            OnCrashArg::Abort => OnCrash::Abort,
-        }
-    }
-}
-
-/// Where containers run, as a command-line argument.
-#[derive(Clone, Copy, clap::ValueEnum)]
-pub(crate) enum IsolationArg {
-    None,
-    Process,
-}
-
-impl From<IsolationArg> for Isolation {
-    fn from(given: IsolationArg) -> Isolation {
-        match given {
-            IsolationArg::None => Isolation::None,
-            IsolationArg::Process => Isolation::Process,
-        }
-    }
-}
-
-/// The policy of a pool, as `CHI_POOL_*`.
-fn policy_flags(on_crash: OnCrash, isolation: Isolation, durable: bool) -> u32 {
-    let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
-    flag(on_crash == OnCrash::Abort, CHI_POOL_ABORTS)
-        | flag(isolation == Isolation::Process, CHI_POOL_ISOLATED)
-        | flag(durable, CHI_POOL_DURABLE)
 }
 
 /// A pool to create.

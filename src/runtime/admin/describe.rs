@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chimaera_abi::*;
 
 use crate::access::Accounts;
-use crate::config::Isolation;
+use crate::config::{Isolation, Policy};
 use crate::failure::Failure;
 use crate::host::{Host, Phase};
 use crate::module::Module;
@@ -57,6 +57,7 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
         true if has(Life::Releasing) => "releasing",
         true => "live",
     };
+    let policy = policy_of(shared, pool);
     json!({
         "name": pool.name(),
         "id": format!("{}.{}", pool.id.major_, pool.id.minor_),
@@ -71,9 +72,9 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
         "quarantined": quarantined,
         "depends_on": depends_on,
         "dependants": dependants,
-        "on_crash": pool.on_crash().get().name(),
-        "isolation": isolation_of(pool).name(),
-        "durable": shared.durable.has(pool.id),
+        "on_crash": policy.on_crash.name(),
+        "isolation": policy.isolation.name(),
+        "durable": policy.durable,
         "directory": shared.durable.files(pool.id),
         "host": shared.hosts.get(pool.id).map(|host| describe_host(&host)),
         "creator": pool.rights.creator,
@@ -82,6 +83,15 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
             "destroy": pool.rights.access.destroy.written(),
         },
     })
+}
+
+/// The policy that a pool has.
+pub(super) fn policy_of(shared: &Shared, pool: &Pool) -> Policy {
+    Policy {
+        on_crash: pool.on_crash().get(),
+        isolation: isolation_of(pool),
+        durable: shared.durable.has(pool.id),
+    }
 }
 
 fn isolation_of(pool: &Pool) -> Isolation {

@@ -426,7 +426,7 @@ pub(crate) fn create_saved(
     saved: &SavedPool,
     name: &str,
     policy: Policy,
-) -> Result<(), Failure> {
+) -> Result<Policy, Failure> {
     let wanted = Wanted {
         module: &saved.module,
         name,
@@ -436,7 +436,12 @@ pub(crate) fn create_saved(
         access: &PoolAccess::default(),
     };
     let (reason, text) = (CHI_REASON_MIGRATED, c"loaded from a file");
-    create_restored(worker, &wanted, &Restored { states: Some(saved), reason, text, id: None })
+    create_restored(worker, &wanted, &Restored { states: Some(saved), reason, text, id: None })?;
+    let shared = &worker.shared;
+    shared.pools.named(name).map(|pool| describe::policy_of(shared, &pool)).ok_or_else(|| {
+        let message = format!("pool '{name}' was created, and destroyed at once by another task");
+        Failure::new(CHI_NO_POOL, message)
+    })
 }
 
 /// Creates a pool that existed before.

@@ -69,6 +69,8 @@ struct Creation {
     file: PathBuf,
     policy: Policy,
     saved: Option<Slot<SavedPool>>,
+    /// The policy that it has, once it is created.
+    became: Option<Policy>,
 }
 
 /// A new version of a module.
@@ -130,7 +132,7 @@ enum Step {
     /// A thread writes the file.
     Write(Slot<()>),
     /// A worker creates the pool.
-    Create(Slot<Replaced>),
+    Create(Slot<(Replaced, Policy)>),
     /// A worker undoes what was given up. The answer is that of the replacement.
     Undo(Begun, Arc<Mutex<bool>>, Arc<Mutex<Progress>>, Failure),
 }
@@ -183,7 +185,10 @@ impl Replacements {
                 let (name, file) = names()?;
                 let (name, file) = (name.to_owned(), file.into());
                 let policy = policy_of(third)?;
-                (Target::Create(Creation { name, file, policy, saved: None }), migrated)
+                (
+                    Target::Create(Creation { name, file, policy, saved: None, became: None }),
+                    migrated,
+                )
             }
             _ => {
                 let container = u32::try_from(third).ok();
@@ -297,6 +302,12 @@ impl Replacement {
                 document["to"] = version(&upgrade.module);
             }
         }
+        if let Target::Create(Creation { became: Some(policy), .. }) = &self.target {
+            // As in the description of the pool.
+            document["on_crash"] = policy.on_crash.name().into();
+            document["isolation"] = policy.isolation.name().into();
+            document["durable"] = policy.durable.into();
+        }
         document
     }
 
@@ -348,7 +359,7 @@ impl Replacement {
                 self.end_or_go_on(Step::Write(result), done)
             }
             Step::Create(result) => {
-                let done = lock(&result).take().map(|done| done.map(|done| self.replaced = done));
+                let done = lock(&result).take().map(|done| done.map(|done| self.created(done)));
                 self.end_or_go_on(Step::Create(result), done)
             }
             Step::Undo(begun, _, progress, _)
@@ -383,6 +394,13 @@ impl Replacement {
             self.step = step;
         }
         done
+    }
+
+    fn created(&mut self, (replaced, policy): (Replaced, Policy)) {
+        self.replaced = replaced;
+        if let Target::Create(creation) = &mut self.target {
+            creation.became = Some(policy);
+        }
     }
 
     fn is_late(&self) -> bool {
@@ -554,7 +572,7 @@ impl Replacement {
     }
 
     fn create_on_worker(&mut self, shared: &Shared) -> Step {
-        let result = Slot::<Replaced>::default();
+        let result = Slot::<(Replaced, Policy)>::default();
         self.meter.begin(state::Stage::Loading);
         let Target::Create(Creation { name, policy, saved, .. }) = &mut self.target else {
             return Step::Find;
@@ -570,7 +588,7 @@ impl Replacement {
             let done = replacement::create_saved(worker, &saved, &name, policy);
             let replaced =
                 Replaced { containers: saved.images.len() as u32, state_bytes: saved.bytes() };
-            *lock(&theirs) = Some(done.map(|()| replaced));
+            *lock(&theirs) = Some(done.map(|policy| (replaced, policy)));
             let none = chi_pool_id { major_: 0, minor_: 0 };
             worker.shared.command(ControlCommand::PoolClosed(none));
         });

@@ -180,7 +180,10 @@ in_both_languages! {
         load(&["--pool", "brief"]).ok();
         let abort = ["--pool", "x", "--isolation", "process", "--on-crash", "abort"];
         assert!(load(&abort).stderr.contains("cannot have the crash policy `abort`"));
-        load(&["--pool", "copy", "--durable", "--isolation", "process"]).ok();
+        let asked = ["--json", "--pool", "copy", "--durable", "--isolation", "process"];
+        let answer = load(&asked).ok().json();
+        assert!(answer["durable"] == true && answer["isolation"] == "process", "{answer}");
+        assert_eq!(answer["on_crash"], "quarantine");
         let copy = lives.site.pool("copy");
         assert!(copy["durable"] == true && copy["isolation"] == "process", "{copy}");
         let copy = connect().find_pool("copy").unwrap();
