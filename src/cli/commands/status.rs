@@ -147,7 +147,7 @@ fn not_ready(context: &Context, document: &Value) -> Outcome {
     )))
 }
 
-/// A module host: "cache: process 123, running for 2.0s, restarted 0 times".
+/// A module host: "cache: process 123, running for 2.0s, restarted 0 times", and whether it answers.
 pub(crate) fn host_in_words(host: &Value) -> String {
     let since = Duration::from_millis(host["since_ms"].as_u64().unwrap_or(0));
     let process = match host["pid"].as_u64() {
@@ -156,7 +156,12 @@ pub(crate) fn host_in_words(host: &Value) -> String {
     };
     let text = |key: &str| host[key].as_str().unwrap_or_default();
     let (pool, state, restarts) = (text("pool"), text("state"), &host["restarts"]);
-    format!("{pool}: {process}, {state} for {since:.1?}, restarted {restarts} times")
+    let mut words =
+        format!("{pool}: {process}, {state} for {since:.1?}, restarted {restarts} times");
+    if let Some(silent) = host["silent_ms"].as_u64() {
+        words += &format!("; has not answered for {:.1} s", silent as f64 / 1e3);
+    }
+    words
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -50,7 +50,10 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
     });
     let quarantined: Vec<_> = quarantined.collect();
     let has = |life| pool.containers().iter().any(|container| container.admission.life() == life);
+    let host = shared.hosts.get(pool.id);
+    let recovers = host.as_ref().is_some_and(|host| host.is_recovering());
     let derived = match quarantined.is_empty() {
+        _ if recovers || has(Life::Recovering) => "recovering",
         false => "quarantined",
         true if has(Life::Holding) => "draining",
         true if has(Life::Held) => "held",
@@ -76,7 +79,7 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
         "isolation": policy.isolation.name(),
         "durable": policy.durable,
         "directory": shared.durable.files(pool.id),
-        "host": shared.hosts.get(pool.id).map(|host| describe_host(&host)),
+        "host": host.map(|host| describe_host(&host)),
         "creator": pool.rights.creator,
         "access": {
             "call": pool.rights.access.call.as_ref().map(Accounts::written),
@@ -105,6 +108,7 @@ fn isolation_of(pool: &Pool) -> Isolation {
 fn describe_host(host: &Host) -> serde_json::Value {
     let (restarts, since) = host.history();
     let (state, pid) = match host.phase() {
+        Phase::Starting if host.is_recovering() => ("recovering", None),
         Phase::Starting => ("starting", None),
         Phase::Running(peer) => ("running", Some(peer.pid)),
         Phase::Failed(_) => ("failed", None),
@@ -116,6 +120,7 @@ fn describe_host(host: &Host) -> serde_json::Value {
         "pid": pid,
         "restarts": restarts,
         "since_ms": since.elapsed().as_millis() as u64,
+        "silent_ms": host.silent_since().map(|since| since.elapsed().as_millis() as u64),
     })
 }
 
@@ -307,10 +312,21 @@ pub(crate) fn busy_with(shared: &Shared, pool: &Pool) -> Option<String> {
 /// How many busy workers a message names as obstacles to a pool's destruction.
 const MOST_NAMED: usize = 4;
 
-/// What delays a pool's destruction, in words and in parentheses: one of its own tasks or, failing
-/// that, what occupies the workers that its tasks need. Empty if nothing is known.
+/// Says that the module host of a pool does not answer, if that is so.
+fn silence_of(shared: &Shared, id: chi_pool_id) -> Option<String> {
+    let host = shared.hosts.get(id)?;
+    let since = host.silent_since()?.elapsed().as_secs_f64();
+    let Phase::Running(peer) = host.phase() else { return None };
+    let (pid, pool) = (peer.pid, &host.orders.name);
+    Some(format!(
+        "the module host of pool '{pool}' (process {pid}) has not answered for {since:.1} s"
+    ))
+}
+
+/// What delays a pool's destruction, in words and in parentheses: its module host, one of its own tasks or,
+/// failing that, what occupies the workers that its tasks need. Empty if nothing is known.
 pub(super) fn in_the_way(shared: &Shared, pool: &Pool) -> String {
-    let found = match busy_with(shared, pool) {
+    let found = match silence_of(shared, pool.id).or_else(|| busy_with(shared, pool)) {
         Some(own) => vec![own],
         None => {
             let queues = (0..).zip(shared.run_queues());
@@ -353,6 +369,7 @@ pub(crate) fn obstacles(shared: &Shared) -> Vec<String> {
             None => format!("pool '{name}' is still being created"),
         });
     }
+    all.extend(shared.hosts.all().iter().filter_map(|host| silence_of(shared, host.id)));
     let queues = (0..).zip(shared.run_queues());
     let busy =
         queues.filter_map(|(index, queue)| Some(busy_in_words(index, &running(shared, queue)?)));

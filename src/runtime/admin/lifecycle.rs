@@ -48,6 +48,9 @@ pub(super) unsafe fn construct_all(
     for (number, container) in containers.iter().enumerate() {
         let building = &worker.context().building;
         building.set(Arc::as_ptr(container));
+        if restored.is_some_and(|restored| restored.states.is_none()) {
+            container.begin_recovery();
+        }
         // SAFETY: by the caller's promise.
         let mut built = unsafe { construct(worker, container, task) };
         if let (Ok(()), Some(restored)) = (&built, restored) {
@@ -91,6 +94,7 @@ pub(super) unsafe fn construct_again(
 ) -> Result<(), Failure> {
     let building = &worker.context().building;
     building.set(container);
+    container.begin_recovery();
     // SAFETY: by the caller's promise. The previous object is left as it is.
     let built = unsafe { construct(worker, container, task) };
     let built = built.and_then(|()| {
@@ -103,7 +107,7 @@ pub(super) unsafe fn construct_again(
         recovered
     });
     building.set(std::ptr::null());
-    built?;
+    built.inspect_err(|_| container.fail_recovery())?;
     worker.shared.pools.settle(container.name(), container.number);
     container.end_quarantine();
     Ok(())

@@ -20,7 +20,7 @@ pub(crate) fn restore_durable(shared: &Shared, progress: &Progress) -> Result<()
     let Some(last) = found.last() else { return Ok(()) };
     shared.pools.set_next_minor(last.record.id.1.wrapping_add(1));
     for pool in &found {
-        progress.begin(format!("restoring pool '{}'", pool.record.name));
+        progress.begin(what_is_done(&pool.record));
         let (reason, text) = match pool.was_stopped {
             true => (CHI_REASON_RESTARTED, c"the runtime was stopped and started again"),
             false => (CHI_REASON_KILLED, c"the runtime ended without being stopped"),
@@ -29,6 +29,12 @@ pub(crate) fn restore_durable(shared: &Shared, progress: &Progress) -> Result<()
     }
     progress.end();
     Ok(())
+}
+
+/// What is done with a pool, as the start reports it.
+pub(super) fn what_is_done(record: &PoolRecord) -> String {
+    let doing = if record.state.is_some() { "restoring" } else { "recovering" };
+    format!("{doing} pool '{}'", record.name)
 }
 
 /// Makes a pool anew, on a worker, for this reason: a `CHI_REASON_*`, and in words.

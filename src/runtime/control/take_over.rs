@@ -10,7 +10,7 @@ use chimaera_ipc::segment::Mapping;
 
 use super::client::{Client, Phase};
 use super::quota;
-use super::restore::restore;
+use super::restore::{restore, what_is_done};
 use crate::access::Caller;
 use crate::config::Progress;
 use crate::failure::Failure;
@@ -180,7 +180,7 @@ impl Taken {
     ) -> Result<(), Failure> {
         shared.pools.set_next_minor(self.document.next_minor);
         for record in &self.document.pools {
-            progress.begin(format!("restoring pool '{}'", record.name));
+            progress.begin(what_is_done(record));
             restore(shared, record, CHI_REASON_RESTARTED, c"the runtime was restarted")?;
         }
         progress.end();

@@ -49,8 +49,12 @@ struct State {
     ending: Option<Instant>,
     /// A successor has the states of its containers.
     succeeded: bool,
+    /// A process that is started now recovers the containers: it does not get their states.
+    recovers: bool,
     /// The process with this id must end, for this reason.
     killed: Option<(i32, &'static str)>,
+    /// Since when its process does not answer, if it has not for long.
+    silent: Option<Instant>,
 }
 
 /// The module host of a pool, over the processes that it has had.
@@ -65,7 +69,9 @@ pub(crate) struct Host {
     saves: AtomicBool,
     /// Odd while the containers have been asked for their states, and have not taken back what they gave up.
     turn: AtomicU64,
-    /// Wakes the thread that looks after it.
+    /// Whether the thread that looks after it looks whether its process answers.
+    watched: AtomicBool,
+    /// Wakes that thread.
     pub(crate) bell: OwnedFd,
 }
 
@@ -81,7 +87,9 @@ impl Host {
             restarts: VecDeque::new(),
             ending: None,
             succeeded: false,
+            recovers: false,
             killed: None,
+            silent: None,
         };
         Ok(Host {
             id,
@@ -91,6 +99,7 @@ impl Host {
             first: Mutex::new(first),
             saves: AtomicBool::new(false),
             turn: AtomicU64::new(0),
+            watched: AtomicBool::new(false),
             bell,
         })
     }
@@ -122,8 +131,26 @@ impl Host {
     /// Enters a phase. Returns who waits for the end of the one before.
     pub(crate) fn enter(&self, phase: Phase) -> Vec<Waiter> {
         let mut state = lock(&self.state);
+        state.recovers |= matches!(phase, Phase::Running(_));
+        state.silent = None;
         (state.phase, state.since) = (phase, Instant::now());
         std::mem::take(&mut state.waiters)
+    }
+
+    /// Records that the first process recovers the containers, as all after it do.
+    pub(crate) fn set_recovers(&self) {
+        lock(&self.state).recovers = true;
+    }
+
+    /// Whether a process that is started now recovers the containers.
+    pub(crate) fn recovers(&self) -> bool {
+        lock(&self.state).recovers
+    }
+
+    /// Whether a process is being started that recovers the containers.
+    pub(crate) fn is_recovering(&self) -> bool {
+        let state = lock(&self.state);
+        state.recovers && state.ending.is_none() && matches!(state.phase, Phase::Starting)
     }
 
     /// Counts a restart. False if there were `most` in the last minute.
@@ -200,7 +227,12 @@ impl Host {
     /// Begins to save, unless a turn has begun or ended since `turn`.
     pub(crate) fn begin_saving(&self, turn: u64) -> bool {
         let (before, after) = (Ordering::AcqRel, Ordering::Relaxed);
-        turn.is_multiple_of(2) && self.turn.compare_exchange(turn, turn + 1, before, after).is_ok()
+        let begins = turn.is_multiple_of(2)
+            && self.turn.compare_exchange(turn, turn + 1, before, after).is_ok();
+        if begins {
+            self.watch();
+        }
+        begins
     }
 
     /// Ends the turn, or keeps one that has not quite begun from beginning.
@@ -208,6 +240,45 @@ impl Host {
         let next = |turn: u64| Some(turn + 2 - turn % 2);
         // The function always gives a value.
         let _ = self.turn.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
+    }
+
+    /// Has it watched whether the process answers, because the process is about to get a task.
+    #[inline]
+    pub(crate) fn watch(&self) {
+        if !self.watched.load(Ordering::Relaxed) {
+            self.watch_again();
+        }
+    }
+
+    #[cold]
+    fn watch_again(&self) {
+        if !self.watched.swap(true, Ordering::Relaxed) {
+            self.ring();
+        }
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Watches no more, until the next task.
+    pub(crate) fn rest(&self) {
+        self.watched.store(false, Ordering::Relaxed);
+    }
+
+    /// Records that the process has not answered for long, since then. True for the first time.
+    pub(crate) fn set_silent(&self, since: Instant) -> bool {
+        lock(&self.state).silent.replace(since).is_none()
+    }
+
+    /// Records that the process has answered. Returns since when it had not, if that was long.
+    pub(crate) fn end_silence(&self) -> Option<Instant> {
+        lock(&self.state).silent.take()
+    }
+
+    /// Since when the process has not answered, if that is long.
+    pub(crate) fn silent_since(&self) -> Option<Instant> {
+        lock(&self.state).silent
     }
 
     fn ring(&self) {

@@ -290,6 +290,7 @@ unsafe fn pass_on(
         CHI_FAULT => lost(&failure.message),
         _ => failure,
     })?;
+    host.watch();
     // SAFETY: by the caller's promise.
     let result = unsafe { run_there(worker, &peer, &link, record, task, method) };
     match peer.lost().filter(|_| link.is_lost()) {

@@ -62,9 +62,11 @@ pub(super) fn start(shared: &Arc<Shared>, host: &Arc<Host>) {
 
 fn supervise(shared: &Arc<Shared>, host: &Arc<Host>) {
     let mut first = host.take_first();
-    if host.history().0 > 0 {
+    if host.recovers() {
         // A host that is started after a quarantine recovers what crashed before it, too.
         first.begins = Some(crashed("the pool was reset".to_owned()));
+    } else if first.begins.is_some() && first.states.is_none() {
+        host.set_recovers();
     }
     let mut is_first = true;
     // Who depends on the pool has been told that it is lost.
@@ -233,7 +235,7 @@ impl Process {
         let mut refusal = None;
         let mut told = false;
         let mut overdue = None;
-        let mut pulse = host.orders.limits.kill_after.map(Pulse::new);
+        let mut pulse = Pulse::new(host.orders.limits.kill_after);
         loop {
             let backlog = self.sessions.iter().any(|session| {
                 session.completions().is_some_and(|completions| completions.tell_rest())
@@ -260,12 +262,12 @@ impl Process {
                 overdue = Some(why);
                 break;
             }
-            if pulse.as_mut().is_some_and(|pulse| !pulse.is_felt(&self.peer)) {
+            if !pulse.is_felt(host, &self.peer) {
                 overdue = Some(pulse::SILENT);
                 break;
             }
             let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let looks = [backlog.then_some(BACKLOG_LOOK), pulse.as_ref().map(|_| pulse::LOOK)];
+            let looks = [backlog.then_some(BACKLOG_LOOK), pulse.next_look(host)];
             let rest = rest.into_iter().chain(looks.into_iter().flatten()).min();
             let [heard, ended, rung] = self.poll(&host.bell, rest);
             if rung {

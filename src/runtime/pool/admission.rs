@@ -15,6 +15,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 ///                close   │ ▲ open       (a successor of a replaced container is published here)
 ///                        ▼ │
 ///                     Destroying            from any of them, if its code is abandoned: Quarantined
+///
+///                begin_recovery             end_quarantine, publish
+///   Quarantined ◄──────────────► Recovering ───────────────────────► Live
+///                fail_recovery      ▲
+///   Creating ───────────────────────┘ (a durable pool, or one that a restart makes anew)
 /// ```
 ///
 /// Every change has a bound (`control/change.rs`, `admin/destruction.rs`) and a way back.
@@ -37,12 +42,24 @@ pub(crate) enum Life {
     Quarantined,
     /// Another container has taken its place.
     Replaced,
+    /// Its object is being constructed without the state of the one before it: `kCreate` and `kRecover` run.
+    Recovering,
 }
 
 impl Life {
     fn of(state: u32) -> Life {
         use Life::*;
-        let all = [Live, Holding, Held, Releasing, Creating, Destroying, Quarantined, Replaced];
+        let all = [
+            Live,
+            Holding,
+            Held,
+            Releasing,
+            Creating,
+            Destroying,
+            Quarantined,
+            Replaced,
+            Recovering,
+        ];
         all[state as usize]
     }
 }
@@ -55,6 +72,7 @@ const CREATING: u32 = Life::Creating as u32;
 const DESTROYING: u32 = Life::Destroying as u32;
 const QUARANTINED: u32 = Life::Quarantined as u32;
 const REPLACED: u32 = Life::Replaced as u32;
+const RECOVERING: u32 = Life::Recovering as u32;
 
 /// In loom's models, a fence between two `SeqCst` accesses, which loom treats as weaker.
 #[inline(always)]
@@ -194,9 +212,20 @@ impl Admission {
         in_one_order();
         // A container that is being created or destroyed is already closed, and one whose tasks are
         // held is closed when the hold ends.
-        if !self.change(LIVE, QUARANTINED) {
-            self.change(RELEASING, QUARANTINED);
-        }
+        let from = [LIVE, RELEASING, RECOVERING];
+        from.into_iter().any(|from| self.change(from, QUARANTINED));
+    }
+
+    /// Records that a new object is being made without the state of the one before it, if there was one.
+    pub(super) fn begin_recovery(&self) {
+        let from = [QUARANTINED, CREATING];
+        from.into_iter().any(|from| self.change(from, RECOVERING));
+    }
+
+    /// The object could not be made: all is as before `begin_recovery`.
+    pub(super) fn fail_recovery(&self) {
+        let before = if self.abandoned.load(Ordering::SeqCst) { QUARANTINED } else { CREATING };
+        self.change(RECOVERING, before);
     }
 
     /// Records that the container has a new object. Does not open the container.
@@ -235,6 +264,34 @@ mod tests {
         assert_eq!(admission.in_flight(), 0);
         admission.end_quarantine();
         assert!(!admission.enter());
+        admission.open();
+        assert!(admission.enter());
+    }
+
+    #[test]
+    fn a_container_that_recovers_is_shut() {
+        let admission = Admission::new();
+        admission.begin_recovery();
+        assert!(admission.life() == Life::Recovering && !admission.enter() && !admission.is_live());
+        admission.fail_recovery();
+        assert_eq!(admission.life(), Life::Creating);
+        admission.begin_recovery();
+        admission.open();
+        assert_eq!(admission.life(), Life::Live);
+        admission.begin_recovery();
+        assert_eq!(admission.life(), Life::Live);
+
+        admission.quarantine();
+        admission.begin_recovery();
+        assert!(admission.life() == Life::Recovering && !admission.enter());
+        admission.fail_recovery();
+        assert_eq!(admission.life(), Life::Quarantined);
+        // Its code crashes again.
+        admission.begin_recovery();
+        admission.quarantine();
+        assert_eq!(admission.life(), Life::Quarantined);
+        admission.begin_recovery();
+        admission.end_quarantine();
         admission.open();
         assert!(admission.enter());
     }

@@ -348,6 +348,16 @@ impl Container {
         }
     }
 
+    /// Begins to give it an object that has to do without the state of the one before it.
+    pub(crate) fn begin_recovery(&self) {
+        self.admission.begin_recovery();
+    }
+
+    /// Records that it has not got the object.
+    pub(crate) fn fail_recovery(&self) {
+        self.admission.fail_recovery();
+    }
+
     /// Ends the quarantine of a container that has a new object, and opens it.
     pub(crate) fn end_quarantine(&self) {
         self.admission.end_quarantine();

@@ -99,7 +99,9 @@ pub(super) fn enter_unless_closed(
                 container.admission.enter_in(Life::Releasing)
             }
             Life::Held | Life::Replaced => break,
-            Life::Creating | Life::Destroying | Life::Quarantined => return None,
+            Life::Creating | Life::Destroying | Life::Quarantined | Life::Recovering => {
+                return None
+            }
         };
         if enters {
             return Some(Ok(()));

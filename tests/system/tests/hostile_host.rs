@@ -76,7 +76,7 @@ fn the_runtime_serves_on() {
                         let shown = cli(&["pool", "show", &name, "--json"]).ok().json();
                         let state = shown["host"]["state"].as_str().unwrap().to_owned();
                         assert!(
-                            ["starting", "running", "failed"].contains(&&*state),
+                            ["starting", "recovering", "running", "failed"].contains(&&*state),
                             "{name}: {state}"
                         );
                         let migrated = cli(&["pool", "migrate", &name, "--timeout", "1"]);
