@@ -646,6 +646,9 @@ fn swap(worker: &Worker, pool: &Arc<Pool>, successor: &Arc<Pool>) {
     shared.set_pool(pool.id.major_, Some(successor.clone()));
     let waiters = shared.pools.replace(pool, successor.clone(), shared.rounds());
     worker.wake_all(waiters);
+    if !Arc::ptr_eq(pool.module().itself(), successor.module().itself()) {
+        isolation::tell_of_version(shared, successor);
+    }
     // The watchdog frees the old pool once every worker is known to be done with it.
     shared.wake_workers();
     shared.watchdog.wake();

@@ -197,7 +197,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, pool: &Arc<dyn Host
                     answer(shared, message.words[0], answer_about_waits(shared, memfd));
                 }
                 Kind::Pulse => answer(shared, message.words[0], Ok(None)),
-                Kind::Pool => foreign::learn(shared, peer, &message),
+                Kind::Pool => foreign::learn(shared, peer, message, fds.into_iter().next()),
                 _ => {
                     links::on_message(shared, peer, &message, fds, &mut sessions);
                 }

@@ -1,18 +1,20 @@
 //! Pools of the daemon in a module host: their containers pass tasks on to the daemon.
 
-use std::ffi::{c_char, c_void, CString};
+use std::ffi::{c_char, c_void, CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_ipc::wire::{self, Kind, Message};
-use std::os::fd::AsFd;
 
 use super::forward::{link_to, run_there};
 use super::proxy::report;
 use crate::access::PoolRights;
 use crate::failure::Failure;
-use crate::host::Peer;
+use crate::host::{text_from_memfd, text_in_memfd, Peer};
 use crate::module::{Methods, Module};
 use crate::pool::Pool;
 use crate::scheduler::{with_current, Shared, Worker};
@@ -145,34 +147,84 @@ pub(crate) fn find(worker: &Worker, id: chi_pool_id) -> Result<(), Failure> {
     }
 }
 
-/// Says what a pool is, for a module host.
-pub(super) fn describe(shared: &Shared, question: &Message) -> Message {
+/// Says what a pool is, for a module host that has asked.
+pub(super) fn describe(shared: &Shared, question: &Message, host: &Peer) {
     let [major, minor, ..] = question.words;
-    let table = shared.table();
     let id = chi_pool_id { major_: major as u32, minor_: minor as u32 };
-    let mut answer = Message::new(Kind::Pool, &[major, minor]);
-    if let Some(pool) = table.get(id) {
-        answer.words[2] = pool.count().into();
-        answer = answer.saying(format!("{}\0{}", pool.module().name, pool.name()));
+    match shared.table().get(id) {
+        Some(pool) => say(host, pool, false),
+        None => {
+            // If it fails, the process is gone.
+            let answer = Message::new(Kind::Pool, &[major, minor]);
+            let _ = wire::send(host.socket.as_fd(), &answer, &[]);
+        }
     }
-    answer
 }
 
-/// Learns what a pool of the daemon is.
-pub(super) fn learn(shared: &Shared, peer: &Peer, answer: &Message) {
-    let [major, minor, containers, ..] = answer.words;
+/// Tells all module hosts that a pool runs another version of its module. Those that use the pool have to
+/// know the layouts of its tasks.
+pub(crate) fn tell_of_version(shared: &Shared, pool: &Pool) {
+    shared.hosts.running().iter().for_each(|host| say(host, pool, true));
+}
+
+fn say(host: &Peer, pool: &Pool, is_change: bool) {
+    let count = pool.count();
+    let words = [pool.id.major_, pool.id.minor_, count, is_change.into()].map(u64::from);
+    let names = format!("{}\0{}", pool.module().name, pool.name());
+    let message = Message::new(Kind::Pool, &words).saying(names);
+    // A path may be longer than a message.
+    let file = pool.module().itself().path.as_ref();
+    let file = file.and_then(|file| text_in_memfd(file.as_os_str().as_bytes()).ok());
+    let sent: Vec<_> = file.iter().map(AsFd::as_fd).collect();
+    // If it fails, the process is gone.
+    let _ = wire::send(host.socket.as_fd(), &message, &sent);
+}
+
+/// Learns what a pool of the daemon is, or has become.
+pub(super) fn learn(
+    shared: &Arc<Shared>,
+    peer: &Arc<Peer>,
+    answer: Message,
+    file: Option<OwnedFd>,
+) {
+    let [major, minor, _, is_change, ..] = answer.words;
     let id = chi_pool_id { major_: major as u32, minor_: minor as u32 };
-    let made = make(shared, id, containers, &answer.text).map(|pool| {
-        let old = shared.table().in_slot(id.major_).cloned();
-        shared.set_pool(id.major_, Some(Arc::new(pool)));
-        // Tasks may still be in it, or about to enter it.
-        std::mem::forget(old);
-    });
-    lock(&peer.known).insert(id, made);
-    peer.learned.notify_all();
+    // The host's own pool is what it runs; others are asked for when they are needed.
+    let is_foreign = |pool: &Pool| pool.module().is_proxy;
+    if is_change != 0 && !shared.table().get(id).is_some_and(is_foreign) {
+        return;
+    }
+    let (own, its) = (shared.clone(), peer.clone());
+    let take = move || {
+        let made = make(&own, id, answer.words[2], &answer.text, file);
+        if let (true, Err(failure)) = (is_change != 0, &made) {
+            tracing::warn!(why = &*failure.message, "the new version of a pool is not known here");
+        }
+        let made = made.map(|pool| {
+            let old = own.table().in_slot(id.major_).cloned();
+            own.set_pool(id.major_, Some(Arc::new(pool)));
+            // Tasks may still be in it, or about to enter it.
+            std::mem::forget(old);
+        });
+        lock(&its.known).insert(id, made);
+        its.learned.notify_all();
+    };
+    // It may have to load a version of the module, whose constructors may take long.
+    let spawned = std::thread::Builder::new().name("chi-loader".into()).spawn(take);
+    if let Err(error) = spawned {
+        let why = format!("starting a thread that looks at a pool: {error}");
+        lock(&peer.known).insert(id, Err(Failure::new(CHI_NO_SPACE, why)));
+        peer.learned.notify_all();
+    }
 }
 
-fn make(shared: &Shared, id: chi_pool_id, containers: u64, names: &str) -> Result<Pool, Failure> {
+fn make(
+    shared: &Shared,
+    id: chi_pool_id,
+    containers: u64,
+    names: &str,
+    file: Option<OwnedFd>,
+) -> Result<Pool, Failure> {
     let none = || {
         let message =
             format!("there is no pool {}.{}; it may have been destroyed", id.major_, id.minor_);
@@ -180,11 +232,7 @@ fn make(shared: &Shared, id: chi_pool_id, containers: u64, names: &str) -> Resul
     };
     let (module, name) = names.split_once('\0').filter(|_| containers > 0).ok_or_else(none)?;
     let count = u32::try_from(containers).ok().filter(|count| *count <= CHI_MAX_CONTAINERS);
-    let Some(found) = shared.modules.find(module) else {
-        let message =
-            format!("the module host has not found the module '{module}' of pool '{name}'");
-        return Err(Failure::new(CHI_NO_MODULE, message));
-    };
+    let found = version(shared, module, name, file)?;
     let name = CString::new(name).map_err(|_| none())?;
     let module = Arc::new(foreign_module(module, found.methods.clone()));
     let count = count.ok_or_else(none)?;
@@ -197,4 +245,31 @@ fn make(shared: &Shared, id: chi_pool_id, containers: u64, names: &str) -> Resul
     }
     pool.publish();
     Ok(pool)
+}
+
+/// The version of a module that a pool of the daemon runs, from this file. Of it, the host needs the layouts
+/// of the tasks.
+fn version(
+    shared: &Shared,
+    name: &str,
+    pool: &str,
+    file: Option<OwnedFd>,
+) -> Result<Arc<Module>, Failure> {
+    let Some(found) = shared.modules.find(name) else {
+        let message = format!("the module host has not found the module '{name}' of pool '{pool}'");
+        return Err(Failure::new(CHI_NO_MODULE, message));
+    };
+    // What is a part of the runtime has no file.
+    let Some(file) = file else { return Ok(found) };
+    let file = text_from_memfd(file).map_err(|error| {
+        Failure::new(CHI_IO, format!("the file of the module '{name}' of pool '{pool}': {error}"))
+    })?;
+    let file = Path::new(OsStr::from_bytes(&file));
+    if found.path.as_deref() == Some(file) {
+        return Ok(found);
+    }
+    shared.modules.load_version(file, name).map_err(|why| {
+        let message = format!("{}, which pool '{pool}' runs: {why}", file.display());
+        Failure::new(CHI_NO_MODULE, message)
+    })
 }

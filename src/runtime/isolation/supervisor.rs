@@ -293,11 +293,7 @@ impl Process {
                                 loss::pool_recovered(shared, host.id, pool, why);
                             }
                         }
-                        Kind::Pool => {
-                            let answer = foreign::describe(shared, &message);
-                            // If it fails, the process is gone.
-                            let _ = wire::send(self.peer.socket.as_fd(), &answer, &[]);
-                        }
+                        Kind::Pool => foreign::describe(shared, &message, &self.peer),
                         Kind::Done => {
                             let [number, status, ..] = message.words;
                             let answer = match status as u32 as chi_status {

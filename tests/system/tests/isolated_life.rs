@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chimaera::abi::{CHI_FAULT, CHI_REASON_CRASHED, CHI_REASON_RESTARTED};
-use chimaera::{NewTask, PoolOptions};
+use chimaera::abi::{CHI_FAULT, CHI_REASON_CRASHED, CHI_REASON_RESTARTED, CHI_VERSION};
+use chimaera::{DomainQuery, NewTask, PoolOptions};
+use chimaera_test_depends_client::{self as depends, ResultTask};
 use chimaera_test_life_client::{self as life, Fail, KeyTask};
 use chimaera_test_model_client as model;
 use chimaera_tests::{
-    artefacts, connect, in_client, in_client_that_may_end_it, process, Call, LifePool, Options,
-    Output, Site, ValuePool,
+    artefacts, connect, in_client, in_client_that_may_end_it, process, text_of, Call, LifePool,
+    Options, Output, Site, ValuePool,
 };
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -356,5 +357,57 @@ fn a_module_without_state_is_not_migrated() {
         connect().create_pool(model::MODULE, "life", b"").unwrap();
         let failed = migrate(site);
         assert!(failed.stderr.contains("does not save its state"), "{failed:?}");
+    });
+}
+
+/// Sends from a module host a task of another pool, whose module is upgraded: by a client for the old version
+/// until then, and by one for the new version from then on. The other one learns what is wrong.
+fn send_over_an_upgrade(site: &Site, second: &Path) {
+    let ipc = connect();
+    let pool = LifePool::new(ipc, "");
+    let create = ["pool", "create", "sender", "--module", depends::RUST, "--isolation", "process"];
+    site.cli(&create).ok();
+    let sender = ipc.find_pool("sender").unwrap();
+    let send = |method: u32| -> chimaera::Result<u64> {
+        let task: NewTask<ResultTask> =
+            ipc.new_task(sender, DomainQuery::dynamic(), method).unwrap();
+        task.call().map(|task| task.result.get())
+    };
+    let refused = |method: u32| {
+        let (status, why) = text_of(send(method));
+        assert_eq!(status, CHI_VERSION, "{why}");
+        assert!(why.contains("another description of test:life kChanged"), "{why}");
+    };
+    assert_eq!(send(depends::SEND_OLD).unwrap(), 7);
+    refused(depends::SEND_NEW);
+    site.cli(&["module", "upgrade", life::MODULE, second.to_str().unwrap()]).ok();
+    // The host is told, at once.
+    let sent = process::until("the host knows", || send(depends::SEND_NEW).ok());
+    assert_eq!(sent, 21);
+    refused(depends::SEND_OLD);
+    assert_eq!(pool.add("key", 1), 1);
+    // A host that is started now has the new version from the start.
+    let host = site.pool("sender")["host"]["pid"].as_u64().unwrap() as i32;
+    signal(host, Signal::KILL);
+    process::until("another one runs", || {
+        (site.pool("sender")["host"]["restarts"] == 1).then_some(())
+    });
+    assert_eq!(process::until("it knows", || send(depends::SEND_NEW).ok()), 21);
+    refused(depends::SEND_OLD);
+}
+
+#[test]
+fn hosts_learn_of_versions_of_other_pools_in_cpp() {
+    let options = Options::new().file(artefacts::test_module("life"));
+    in_client!(options.file(artefacts::rust_depends()), |site| {
+        send_over_an_upgrade(site, &artefacts::test_module("life_2"));
+    });
+}
+
+#[test]
+fn hosts_learn_of_versions_of_other_pools_in_rust() {
+    let options = Options::new().file(artefacts::rust_life(1));
+    in_client!(options.file(artefacts::rust_depends()), |site| {
+        send_over_an_upgrade(site, &artefacts::rust_life(2));
     });
 }
