@@ -6,7 +6,8 @@ use std::time::Duration;
 use chimaera::abi::{CHI_NOT_FOUND, CHI_REASON_KILLED, CHI_REASON_RESTARTED};
 use chimaera::{Done, PoolId};
 use chimaera_kv_client::Client;
-use chimaera_test_life_client::{self as life, CheckTask};
+use chimaera_test_depends_client as depends;
+use chimaera_test_life_client::{self as life, CheckTask, Fail};
 use chimaera_tests::raw::{seed, Random};
 use chimaera_tests::{
     artefacts, connect, in_client_that_may_end_it, process, rounds, tally, Daemon, LifePool,
@@ -452,4 +453,65 @@ fn kills_leave_the_old_or_the_new() {
             assert_eq!(next.end(), 0, "{}", next.log());
         }
     }
+}
+
+/// The directories of durable pools whose creation has not ended.
+fn unfinished(site: &Site) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![site.path().join("states")];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if std::fs::read_to_string(&path)
+                .is_ok_and(|text| text.contains(r#""is_complete":false"#))
+            {
+                found.push(directory.clone());
+            }
+        }
+    }
+    found
+}
+
+/// A runtime that is killed while a durable pool is being created leaves files of it, which the next one
+/// removes: the pool has never been.
+#[test]
+fn a_runtime_that_is_killed_within_a_creation_leaves_nothing_for_good() {
+    let options = options().file(artefacts::test_module("depends")).file(artefacts::rust_depends());
+    with_lives!(options, |lives| {
+        for module in [depends::CPP, depends::RUST] {
+            let kept = lives.create("kept", &[]);
+            // Whoever looks for a pool waits while it is being destroyed.
+            let gone = LifePool { ipc: connect(), id: lives.create("gone", &[]) };
+            gone.fail(Fail::HangDestructor as u64);
+            let create = ["pool", "create", "lasting", "--module", module, "--durable"];
+            let create =
+                |params: &str| lives.site.cli(&[&create[..], &["--params", params]].concat());
+            assert_eq!(unfinished(lives.site), [""; 0].map(PathBuf::from));
+            lives.site.cli(&["pool", "destroy", "gone", "--timeout", "1"]);
+            std::thread::scope(|scope| {
+                let creating = scope.spawn(|| create("opens=gone"));
+                process::until("it is being created", || {
+                    (unfinished(lives.site).len() == 1).then_some(())
+                });
+                let pid = lives.site.status()["pid"].as_i64().unwrap() as i32;
+                kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+                assert_eq!(creating.join().unwrap().code, 1);
+            });
+            assert_eq!(unfinished(lives.site).len(), 1);
+            lives.await_end();
+            lives.start();
+            assert_eq!(unfinished(lives.site), [""; 0].map(PathBuf::from));
+            assert_eq!(lives.site.cli(&["pool", "show", "lasting"]).code, 1);
+            assert_eq!(check(kept, 0).reason.get(), CHI_REASON_KILLED);
+            let create = ["pool", "create", "lasting", "--module", module, "--durable"];
+            lives.site.cli(&create).ok();
+            assert_eq!(lives.site.pool("lasting")["durable"], true);
+            for pool in ["lasting", "kept"] {
+                lives.site.cli(&["pool", "destroy", pool]).ok();
+            }
+        }
+        lives.stop();
+    });
 }
