@@ -12,7 +12,7 @@ pub const CHI_CLIENT_GONE: u32 = 0;
 /// `chi_clients.is_there`: the client's session is open, or some of its tasks have not ended.
 pub const CHI_CLIENT_THERE: u32 = 1;
 /// `chi_clients.is_there`: the number is none of this runtime's: that of a client of an earlier runtime, for
-/// instance, which may have connected again.
+/// instance, which may have connected again. A client keeps its number over `chimaera restart`.
 pub const CHI_CLIENT_UNKNOWN: u32 = 2;
 
 /// Clients: a module remembers which one something was made for, and gives it back when the client is gone,

@@ -21,7 +21,7 @@ struct chi_host;
 #define CHI_CLIENT_THERE 1
 
 // `chi_clients.is_there`: the number is none of this runtime's: that of a client of an earlier runtime, for
-// instance, which may have connected again.
+// instance, which may have connected again. A client keeps its number over `chimaera restart`.
 #define CHI_CLIENT_UNKNOWN 2
 
 // Clients: a module remembers which one something was made for, and gives it back when the client is gone,

@@ -501,6 +501,7 @@ impl Restart {
             sessions: sessions.collect(),
             greeting: greeting().count(),
             has_durable: durable.is_some(),
+            clients: Some(shared.clients.base()),
         };
         let stored = document.store()?;
         let descriptors = [stored.as_fd(), offered.listener, offered.lock].into_iter();

@@ -179,6 +179,9 @@ impl Taken {
         progress: &Progress,
     ) -> Result<(), Failure> {
         shared.pools.set_next_minor(self.document.next_minor);
+        if let Some(base) = self.document.clients {
+            shared.clients.begin_adoption(base);
+        }
         for record in &self.document.pools {
             progress.begin(what_is_done(record));
             restore(shared, record, CHI_REASON_RESTARTED, c"the runtime was restarted")?;
@@ -199,6 +202,7 @@ impl Taken {
             clients.push((record.number, client));
         }
         let mut next = self.document.next_session;
+        shared.clients.end_adoption(next);
         for socket in self.greeting {
             let client = connected(socket, None, Phase::Greeting)?;
             clients.push((next, client));

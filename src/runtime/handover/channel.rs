@@ -187,6 +187,7 @@ mod tests {
             sessions: vec![session],
             greeting: 0,
             has_durable: true,
+            clients: Some(7),
         };
         let stored = document.store().expect("there is memory");
         one.send(&ToSuccessor::Take, &[stored.as_fd()], soon()).expect("it is small");

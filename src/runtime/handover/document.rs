@@ -78,6 +78,9 @@ pub(crate) struct Document {
     /// The lock of the durable pools comes after the instance's.
     #[serde(default)]
     pub(crate) has_durable: bool,
+    /// What the numbers begin with by which modules know the clients. None from a version that did not say.
+    #[serde(default)]
+    pub(crate) clients: Option<u64>,
 }
 
 /// A session.

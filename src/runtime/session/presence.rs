@@ -1,6 +1,7 @@
 //! Which clients are there, for modules that keep something for a client.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -8,8 +9,9 @@ use crate::sys::lock;
 
 /// The sessions of a runtime that are open, or whose tasks have not all ended.
 pub(crate) struct Clients {
-    /// What is added to a session's number, so that no other runtime has the same numbers.
-    base: u64,
+    /// What is added to a session's number, so that no other runtime has the same numbers, except the
+    /// successor, to which the sessions go.
+    base: AtomicU64,
     known: Mutex<Known>,
 }
 
@@ -19,13 +21,15 @@ struct Known {
     there: HashSet<u64>,
     /// The highest one that there has been.
     last: u64,
+    /// Sessions of a predecessor are still to come.
+    adopts: bool,
 }
 
 impl Clients {
     /// Those of a runtime that begins now.
     pub(crate) fn new() -> Arc<Clients> {
         let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
-        Arc::new(Clients { base: now, known: Mutex::default() })
+        Arc::new(Clients { base: AtomicU64::new(now), known: Mutex::default() })
     }
 
     /// Notes that a session is there, until the result is dropped.
@@ -36,16 +40,40 @@ impl Clients {
         Presence { clients: self.clone(), session }
     }
 
+    /// What the numbers begin with, for a successor.
+    pub(crate) fn base(&self) -> u64 {
+        self.base.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the numbers of a predecessor, before there is a session. Until `end_adoption`, its sessions
+    /// that are not there yet are unknown.
+    pub(crate) fn begin_adoption(&self, base: u64) {
+        lock(&self.known).adopts = true;
+        self.base.store(base, Ordering::Relaxed);
+    }
+
+    /// Notes that all sessions of the predecessor are there which have not ended, of those before this one.
+    pub(crate) fn end_adoption(&self, next: u64) {
+        let mut known = lock(&self.known);
+        if std::mem::take(&mut known.adopts) {
+            known.last = known.last.max(next.saturating_sub(1));
+        }
+    }
+
     /// The number by which modules know the client of a session.
     pub(crate) fn number_of(&self, session: u64) -> u64 {
-        self.base.wrapping_add(session)
+        self.base().wrapping_add(session)
     }
 
     /// Whether the client with this number is there; none if it is not one of this runtime.
     pub(crate) fn is_there(&self, client: u64) -> Option<bool> {
-        let session = client.wrapping_sub(self.base);
+        let session = client.wrapping_sub(self.base());
         let known = lock(&self.known);
-        (1..=known.last).contains(&session).then(|| known.there.contains(&session))
+        match known.there.contains(&session) {
+            true => Some(true),
+            false if known.adopts => None,
+            false => (1..=known.last).contains(&session).then_some(false),
+        }
     }
 }
 
@@ -84,5 +112,23 @@ mod tests {
         assert_eq!(there(5), Some(false));
         assert_eq!(Clients::new().is_there(clients.number_of(5)), None);
         assert_eq!(clients.is_there(0), None);
+    }
+
+    #[test]
+    fn a_successor_knows_who_is_there_and_who_is_gone() {
+        let before = Clients::new();
+        let (_first, _third) = (before.enter(1), before.enter(3));
+        let numbers = [1, 2, 3, 4].map(|session| before.number_of(session));
+        let after = Clients::new();
+        after.begin_adoption(before.base());
+        assert_eq!(numbers.map(|number| after.is_there(number)), [None; 4]);
+        let third = after.enter(3);
+        let there = || numbers.map(|number| after.is_there(number));
+        assert_eq!(there(), [None, None, Some(true), None]);
+        let _first = after.enter(1);
+        after.end_adoption(4);
+        assert_eq!(there(), [Some(true), Some(false), Some(true), None]);
+        drop(third);
+        assert_eq!(there(), [Some(true), Some(false), Some(false), None]);
     }
 }
