@@ -3,7 +3,7 @@
 #[path = "../../../../src/task/tests/fake_ipc/mod.rs"]
 mod fake_ipc;
 #[path = "../../../../src/module/tests/host/mod.rs"]
-mod host;
+pub(crate) mod host;
 
 use chimaera::abi::*;
 use chimaera::{NewTask, Result, Task};

@@ -561,3 +561,6 @@ fn apply<'t>(
 #[cfg(test)]
 #[path = "cuts.rs"]
 mod cuts;
+#[cfg(test)]
+#[path = "gathering.rs"]
+mod gathering;

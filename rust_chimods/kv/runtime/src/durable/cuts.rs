@@ -12,7 +12,7 @@ use crate::durable::file::{check, database_over, lay_out};
 const CONTAINERS: u32 = 2;
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     Write(u64, Vec<u8>),
     SetLen(u64),
     Sync,
@@ -20,7 +20,7 @@ enum Op {
 
 /// A disk in memory that records what is done to it.
 #[derive(Clone, Debug, Default)]
-struct Disk(Arc<Mutex<(Vec<u8>, Vec<Op>)>>);
+pub(super) struct Disk(Arc<Mutex<(Vec<u8>, Vec<Op>)>>);
 
 impl Disk {
     fn with<T>(&self, run: impl FnOnce(&mut Vec<u8>, &mut Vec<Op>) -> T) -> T {
@@ -111,7 +111,7 @@ fn cut(ops: &[Op], at: usize, random: &mut Random) -> Disk {
     Disk(Arc::new(Mutex::new((image, Vec::new()))))
 }
 
-fn committer(disk: &Disk) -> Committer {
+pub(super) fn committer(disk: &Disk) -> Committer {
     let committer = Committer::new(&Params { path: "/disk".into(), ..Params::default() });
     let database = database_over(disk.clone()).unwrap();
     let opened = Opened::over("/disk".into(), database);
