@@ -30,7 +30,9 @@ const MAX_UNWRITTEN: (u64, u64) = (256, 64 << 20);
 /// How long the thread waits for those to come back whose changes have just ended: this part of the time
 /// that their transaction took, and at most so long. Without that, the first one that is back would have a
 /// transaction of its own, and the others would wait for it.
-const PATIENCE: (u32, Duration) = (8, Duration::from_millis(1));
+const PATIENCE: (u32, Duration) = (2, Duration::from_millis(1));
+/// It waits no longer once nobody has come for such a part of that time, or for so long, whichever is longer.
+const PAUSE: (u32, Duration) = (8, Duration::from_micros(50));
 
 /// What the thread is asked to do.
 pub(super) enum Change {
@@ -118,6 +120,8 @@ struct Queue {
     requests: VecDeque<Request>,
     /// The thread wants so many; fewer do not wake it, unless one of them is urgent.
     wanted: usize,
+    /// The thread sleeps.
+    sleeps: bool,
     /// No more requests come.
     over: bool,
 }
@@ -129,6 +133,8 @@ struct Back {
     expected: usize,
     /// How long to wait for them.
     patience: Duration,
+    /// How long to wait for the next of them.
+    pause: Duration,
 }
 
 /// The file, the thread that changes it, and the queue between it and the workers.
@@ -244,7 +250,7 @@ impl Committer {
             queue.over = matches!(change, Change::Close);
             let is_urgent = change.is_urgent();
             queue.requests.push_back(Request { change, by: by.clone() });
-            if queue.requests.len() < queue.wanted && !is_urgent {
+            if !queue.sleeps || queue.requests.len() < queue.wanted && !is_urgent {
                 return Ok(());
             }
         }
@@ -368,25 +374,17 @@ impl Committer {
     fn next(&self, mut back: Back) -> Vec<Request> {
         let mut queue = self.queue();
         loop {
-            queue.wanted = 1;
+            (queue.wanted, queue.sleeps) = (1, true);
             while queue.requests.is_empty() && !queue.over {
                 queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
-            let Back { expected, patience } = std::mem::take(&mut back);
-            queue.wanted = expected;
-            let goes_on = |queue: &mut Queue| {
-                queue.requests.len() < queue.wanted
-                    && !queue.over
-                    && !queue.requests.iter().any(|request| request.change.is_urgent())
-            };
-            let waited = self.wake.wait_timeout_while(queue, patience, goes_on);
-            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue = self.gather(queue, std::mem::take(&mut back));
+            queue.sleeps = false;
             // Those that had come may have been withdrawn meanwhile.
             if !queue.requests.is_empty() || queue.over {
                 break;
             }
         }
-        queue.wanted = 1;
         let mut bytes = 0;
         let mut n = 0;
         for request in queue.requests.iter().take(MAX_CHANGES) {
@@ -400,6 +398,29 @@ impl Committer {
             }
         }
         queue.requests.drain(..n).collect()
+    }
+
+    /// Waits until those who may be back are back, as long as they keep coming.
+    fn gather<'q>(&self, mut queue: MutexGuard<'q, Queue>, back: Back) -> MutexGuard<'q, Queue> {
+        let Back { expected, patience, pause } = back;
+        let until = Instant::now() + patience;
+        queue.wanted = expected;
+        let goes_on = |queue: &mut Queue| {
+            queue.requests.len() < queue.wanted
+                && !queue.over
+                && !queue.requests.iter().any(|request| request.change.is_urgent())
+        };
+        loop {
+            let before = queue.requests.len();
+            let rest = until.saturating_duration_since(Instant::now()).min(pause);
+            let waited = self.wake.wait_timeout_while(queue, rest, goes_on);
+            let outcome;
+            (queue, outcome) = waited.unwrap_or_else(PoisonError::into_inner);
+            let nobody_came = queue.requests.len() <= before || Instant::now() >= until;
+            if !outcome.timed_out() || nobody_came {
+                return queue;
+            }
+        }
     }
 
     /// Commits a batch, and ends its requests. Returns who may be back at once.
@@ -430,11 +451,12 @@ impl Committer {
         match committed {
             Ok(()) => {
                 *unwritten = if immediate { (0, 0) } else { after };
-                let (part, most) = PATIENCE;
-                let patience = (begin.elapsed() / part).min(most);
+                let took = begin.elapsed();
+                let patience = (took / PATIENCE.0).min(PATIENCE.1);
+                let pause = (took / PAUSE.0).max(PAUSE.1);
                 let expected = (self.queue().requests.len() + batch.len()).min(MAX_CHANGES);
                 batch.iter().zip(outcomes).for_each(|(request, outcome)| request.by.end(outcome));
-                return Back { expected, patience };
+                return Back { expected, patience, pause };
             }
             Err(fault) => {
                 let grip = self.known.get().map(|(grip, ..)| grip.clone());

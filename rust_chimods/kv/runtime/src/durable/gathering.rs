@@ -26,7 +26,7 @@ fn put(committer: &Committer, count: usize) {
 }
 
 fn serve(committer: &Committer, batch: Vec<Request>) -> Back {
-    Back { patience: LONG, ..committer.serve_batch(batch, CONTAINERS, &mut (0, 0)) }
+    Back { patience: LONG, pause: LONG, ..committer.serve_batch(batch, CONTAINERS, &mut (0, 0)) }
 }
 
 fn commits(committer: &Committer) -> u64 {
@@ -74,7 +74,7 @@ fn two_groups_become_one() {
 #[test]
 fn patience_ends_when_it_is_over_or_somebody_waits_for_more() {
     let (committer, _module) = empty();
-    let four = |patience| Back { expected: 4, patience };
+    let four = |patience| Back { expected: 4, patience, pause: patience };
     put(&committer, 1);
     assert_eq!(committer.next(four(Duration::ZERO)).len(), 1);
     // A flush is served at once, with those before it.
