@@ -18,7 +18,8 @@ TEST_ENVIRONMENT := \
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build headers check-headers check-format lint test test-unit test-system \
-	test-cmake test-docs test-tools test-long test-full test-sanitized deny loom fuzz soak soak-short demo bench install clean
+	test-cmake test-docs test-tools test-long test-full test-sanitized test-rust-sanitized deny loom fuzz soak \
+	soak-short demo bench install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -99,7 +100,7 @@ test-docs: build test-tools ## Build and run the examples of the documents; chec
 test-tools:
 	@tools/setup --tests
 
-test-full: test-long loom test-sanitized deny soak-short ## Run longer tests: package, loom models, sanitizers, dependencies, a short soak
+test-full: test-long loom test-sanitized test-rust-sanitized deny soak-short ## Run longer tests: package, loom models, sanitizers, dependencies, a short soak
 
 test-long: build test-tools
 	@$(CTEST) -L '^long$$'
@@ -128,6 +129,20 @@ test-sanitized: build ## Run the C++ layer and client programs with address and 
 		$(CARGO_SANITIZED) $(addprefix --test ,$(SANITIZED_ENDS))
 
 CARGO_SANITIZED = $(subst $(BUILD)/tests/cpp,$(BUILD)/sanitized/tests/cpp,$(CARGO_TEST))
+
+# Left out are tests that count the process's mappings or look at its objects, which a sanitizer changes, and
+# one of a fault that a sanitizer reports in its own way. The budgets of tests live for ever.
+NOT_SANITIZED := no_more_tasks_are_suspended_than_the_budget_has_stacks_for objects_have_names_and_link_others \
+	addresses_have_their_owners a_fault_anywhere_else_still_kills
+
+test-rust-sanitized: ## Run the unit tests of the Rust crates with unsafe code with the address sanitizer (a nightly toolchain needed)
+	@if ! cargo +nightly --version >/dev/null 2>&1; then \
+		echo "test-rust-sanitized: skipped, because there is no nightly toolchain" >&2; exit 0; \
+	fi; \
+	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 cargo +nightly test --quiet \
+		--target "$$(rustc -vV | sed -n 's/^host: //p')" --target-dir target/sanitized --lib --tests \
+		-p chimaera-ipc -p chimaera-task -p chimaera-module -p chimaera-runtime \
+		-- $(addprefix --skip ,$(NOT_SANITIZED))
 
 loom: ## Check the lock-free parts under every interleaving (loom)
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
