@@ -89,7 +89,7 @@ mod tests {
             (config.max_suspended_in(budget, 0), config.spare_stacks(budget))
         };
         assert_eq!(cut(1 << 20), (28_000, 256));
-        assert_eq!(cut(1024), (312 * 8, 64));
+        assert_eq!(cut(1024), (312 * 8, 51));
         assert_eq!(cut(64), (19 * 8, 4));
         assert_eq!(cut(16), (4 * 8, 4));
         assert_eq!(cut(1), (0, 4));
