@@ -47,8 +47,8 @@ enum Origin<'o> {
     Own,
     /// The runtime whose place it takes.
     Predecessor(&'o Predecessor),
-    /// The daemon whose module host it is.
-    Daemon(&'o Arc<Peer>),
+    /// The daemon whose module host it is, and its roll of clients.
+    Daemon(&'o Arc<Peer>, Option<&'o OwnedFd>),
 }
 
 /// A runtime in this process. It stops when [`Runtime::stop`] is called, when a client asks it to,
@@ -86,13 +86,15 @@ impl Runtime {
     pub fn start_host<E: From<Error>>(
         log: impl FnOnce(&HostOrders) -> Result<Arc<dyn LogControl>, E>,
     ) -> Result<Runtime, E> {
-        let (mut config, socket, states) = isolation::receive_orders()?;
+        let isolation::Received { mut config, socket, roll, states } = isolation::receive_orders()?;
         let orders = config.orders.clone().expect("they have been received");
         config.log = Some(log(&orders)?);
         let pid = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
         let peer = Peer::new(socket, pid, config.all_workers()).with_states(states);
         let peer = Arc::new(peer);
-        let begun = Runtime::begin(config, Origin::Daemon(&peer), |mut acceptor| acceptor.serve());
+        let begun = Runtime::begin(config, Origin::Daemon(&peer, roll.as_ref()), |mut acceptor| {
+            acceptor.serve()
+        });
         Ok(begun.inspect_err(|error| isolation::refuse(&peer, &error.to_string()))?)
     }
 
@@ -131,7 +133,7 @@ impl Runtime {
                 instance.prepare_directory()?;
                 Some(take_lock(&instance)?)
             }
-            Origin::Predecessor(_) | Origin::Daemon(_) => None,
+            Origin::Predecessor(_) | Origin::Daemon(..) => None,
         };
         if !config.may_connect.is_empty() {
             let_others_in(&instance)?;
@@ -160,7 +162,7 @@ impl Runtime {
             Origin::Predecessor(_) => {
                 Writer::unlinked(&instance).map(|(page, name)| (page, Some(name)))
             }
-            Origin::Daemon(_) => Ok((Writer::private(), None)),
+            Origin::Daemon(..) => Ok((Writer::private(), None)),
         };
         let (page, page_name) = match page {
             Ok(made) => made,
@@ -195,7 +197,7 @@ impl Runtime {
                 let succeeded = succeed(&shared, &instance, predecessor, page_name.as_ref());
                 succeeded.unwrap_or_else(|failure| predecessor.give_up(&shared, failure))
             }
-            (Origin::Daemon(daemon), _) => host_pool(&shared, &instance, daemon)?,
+            (Origin::Daemon(daemon, roll), _) => host_pool(&shared, &instance, daemon, roll)?,
             (Origin::Own, lock) => {
                 let lock = lock.expect("it is taken without a predecessor");
                 restore_durable(&shared, &progress)
@@ -243,7 +245,7 @@ impl Runtime {
         match origin {
             Origin::Own => {}
             Origin::Predecessor(predecessor) => predecessor.is_serving(),
-            Origin::Daemon(daemon) => isolation::ready(daemon, admin::hosted_saves(&shared)),
+            Origin::Daemon(daemon, _) => isolation::ready(daemon, admin::hosted_saves(&shared)),
         }
         if shared.config.orders.is_none() {
             tracing::info!(
@@ -527,7 +529,11 @@ fn host_pool(
     shared: &Arc<Shared>,
     instance: &Instance,
     daemon: &Arc<Peer>,
+    roll: Option<&OwnedFd>,
 ) -> Result<(Acceptor, OwnedFd), Error> {
+    if let Some(roll) = roll {
+        shared.clients.follow(roll).map_err(|error| Error::io("the roll of clients", error))?;
+    }
     let orders = shared.config.orders.clone().expect("a module host has orders");
     shared.hosts.set_daemon(daemon.clone());
     let _ = shared.on_unknown_pool.set(isolation::find_foreign);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::{CHI_ADMIN_RESET_POOL, CHI_FAILED, CHI_IO, CHI_METHOD_NODE_FAILURE, CHI_OK};
-use chimaera_ipc::wire::{self, Kind, Message, Received};
+use chimaera_ipc::wire::{self, Kind, Message};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
@@ -26,10 +26,21 @@ const MOST_ORDERS: u64 = 16 << 20;
 /// How often to look whether completions have to be told that had no room in their ring.
 const BACKLOG_LOOK: Duration = Duration::from_millis(1);
 
+/// What a module host gets from its daemon.
+pub(crate) struct Received {
+    /// The configuration of its runtime.
+    pub(crate) config: Config,
+    /// The connection.
+    pub(crate) socket: OwnedFd,
+    /// The daemon's roll of clients.
+    pub(crate) roll: Option<OwnedFd>,
+    /// The states with which its pool begins.
+    pub(crate) states: Option<OwnedFd>,
+}
+
 /// Makes this process the module host of the daemon that is at the other end of its standard input, with
-/// which it dies. Returns the configuration of its runtime, the connection, and the states with which its
-/// pool begins.
-pub(crate) fn receive_orders() -> Result<(Config, OwnedFd, Option<OwnedFd>), Error> {
+/// which it dies.
+pub(crate) fn receive_orders() -> Result<Received, Error> {
     let failed = |what: &str| Error::Config(format!("this process is no module host: {what}"));
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| Error::io("asking to die with the daemon", error))?;
@@ -41,7 +52,7 @@ pub(crate) fn receive_orders() -> Result<(Config, OwnedFd, Option<OwnedFd>), Err
     let no_socket = |_| failed("its standard input is not a connection to a daemon");
     wire::ready(socket.as_fd(), PollFlags::IN, Instant::now() + ORDERS_BOUND).map_err(no_socket)?;
     let (message, fds) = match wire::receive(socket.as_fd()).map_err(no_socket)? {
-        Received::Message(message, fds) if message.kind == Kind::Orders => (message, fds),
+        wire::Received::Message(message, fds) if message.kind == Kind::Orders => (message, fds),
         _ => return Err(failed("it was not told what to run")),
     };
     let length = message.words[0].min(MOST_ORDERS);
@@ -52,7 +63,8 @@ pub(crate) fn receive_orders() -> Result<(Config, OwnedFd, Option<OwnedFd>), Err
     std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0).map_err(io)?;
     let orders = String::from_utf8(bytes).ok().and_then(|text| HostOrders::decode(&text));
     let orders = orders.ok_or_else(|| failed("the daemon is of another version"))?;
-    Ok((Config::of_orders(orders), socket, fds.next()))
+    let roll = if message.words[1] == 0 { None } else { fds.next() };
+    Ok(Received { config: Config::of_orders(orders), socket, roll, states: fds.next() })
 }
 
 /// Tells the daemon that the pool is ready; `saves` if its containers can save their states.
@@ -160,7 +172,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, pool: &Arc<dyn Host
         // An interrupted wait is repeated.
         let _ = rustix::event::poll(&mut fds, backlog.then_some(&pause));
         match wire::receive(socket) {
-            Ok(Received::Message(message, fds)) => match message.kind {
+            Ok(wire::Received::Message(message, fds)) => match message.kind {
                 Kind::End if message.words[0] != 0 => {
                     let end = |worker: &Worker, pool: &dyn HostedPool| end_succeeded(worker, pool);
                     on_worker(shared, pool, CHI_ADMIN_RESET_POOL, end);

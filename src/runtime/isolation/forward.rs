@@ -190,7 +190,8 @@ pub(super) unsafe fn run_there(
 ) -> Result<(), Failure> {
     let until = Instant::now() + BOUND;
     let parcel = loop {
-        let alter = |task: &mut chi_task| alter(record, method, task);
+        let client = record.client(&worker.shared.clients);
+        let alter = |task: &mut chi_task| alter(record, client, method, task);
         // SAFETY: by the caller's promise.
         match unsafe { Parcel::pack(link, body, method, alter) } {
             Ok(parcel) => break parcel,
@@ -255,10 +256,11 @@ pub(super) unsafe fn run_there(
 }
 
 /// Changes the header of a task for the other process: here it is suspended, periodic or forgotten.
-/// It says by which layout it was packed: the module may have another version there.
-fn alter(record: &Record, method: &Method, task: &mut chi_task) {
+/// It says by which layout it was packed: the module may have another version there. In the place of the period
+/// is the number of the client, which the other process cannot know.
+fn alter(record: &Record, client: u64, method: &Method, task: &mut chi_task) {
     task.task_flags_.bits_ &= CHI_TASK_HIGH_LATENCY;
-    (task.period_ns_, task.message_, task.status_) = (0, CHI_SHM_NULL, method.layout);
+    (task.period_ns_, task.message_, task.status_) = (client, CHI_SHM_NULL, method.layout);
     if let Some(at) = record.deadline.get() {
         let rest = at.saturating_duration_since(Instant::now()).as_nanos() as u64;
         task.task_flags_.bits_ |= CHI_TASK_DEADLINE;

@@ -15,7 +15,7 @@ mod pulse;
 mod succession;
 mod supervisor;
 
-pub(crate) use self::daemon::{listen, ready, receive_orders, refuse, HostedPool};
+pub(crate) use self::daemon::{listen, ready, receive_orders, refuse, HostedPool, Received};
 pub(crate) use self::foreign::{
     find as find_foreign, foreign_module, foreign_object, tell_of_version,
 };

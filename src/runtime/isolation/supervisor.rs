@@ -212,7 +212,13 @@ impl Process {
             ..host.orders.clone()
         };
         let states = first.states.as_ref().map(|(states, _)| states);
-        let prepared = prepare(&child, &ours, &orders.encode(), states);
+        // Without it, modules there do not know which clients are gone.
+        let roll = shared.clients.roll().unwrap_or_else(|error| {
+            let pool = &*host.orders.name;
+            tracing::warn!(pool, %error, "the module host cannot be told which clients are there");
+            None
+        });
+        let prepared = prepare(&child, &ours, &orders.encode(), roll.as_ref(), states);
         let pidfd = match prepared {
             Ok(pidfd) => pidfd,
             Err(error) => {
@@ -378,11 +384,13 @@ impl Process {
     }
 }
 
-/// Sends its orders to a new process, and the states with which it begins. Returns its pidfd.
+/// Sends its orders to a new process, the roll of clients, and the states with which it begins. Returns its
+/// pidfd.
 fn prepare(
     child: &Child,
     socket: &OwnedFd,
     orders: &str,
+    roll: Option<&OwnedFd>,
     states: Option<&OwnedFd>,
 ) -> std::io::Result<OwnedFd> {
     let pid =
@@ -391,8 +399,9 @@ fn prepare(
     let memfd = rustix::fs::memfd_create("chimaera-orders", MemfdFlags::CLOEXEC)?;
     let mut file = File::from(memfd);
     file.write_all(orders.as_bytes())?;
-    let message = Message::new(Kind::Orders, &[orders.len() as u64]);
-    let sent: Vec<_> = [file.as_fd()].into_iter().chain(states.map(AsFd::as_fd)).collect();
+    let message = Message::new(Kind::Orders, &[orders.len() as u64, roll.is_some().into()]);
+    let more = [roll, states].into_iter().flatten().map(AsFd::as_fd);
+    let sent: Vec<_> = [file.as_fd()].into_iter().chain(more).collect();
     wire::send(socket.as_fd(), &message, &sent)?;
     Ok(pidfd)
 }

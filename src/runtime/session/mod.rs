@@ -6,6 +6,7 @@ mod postponed;
 mod presence;
 mod refs;
 mod ring;
+mod roll;
 mod session;
 
 pub(crate) use self::completions::Completions;

@@ -1,10 +1,12 @@
 //! Which clients are there, for modules that keep something for a client.
 
 use std::collections::HashSet;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
+use super::roll::{Roll, RollReader};
 use crate::sys::lock;
 
 /// The sessions of a runtime that are open, or whose tasks have not all ended.
@@ -13,6 +15,8 @@ pub(crate) struct Clients {
     /// successor, to which the sessions go.
     base: AtomicU64,
     known: Mutex<Known>,
+    /// In a module host: those of the daemon.
+    of_daemon: OnceLock<RollReader>,
 }
 
 #[derive(Default)]
@@ -23,13 +27,16 @@ struct Known {
     last: u64,
     /// Sessions of a predecessor are still to come.
     adopts: bool,
+    /// What module hosts read, once there is one.
+    roll: Option<Roll>,
 }
 
 impl Clients {
     /// Those of a runtime that begins now.
     pub(crate) fn new() -> Arc<Clients> {
         let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
-        Arc::new(Clients { base: AtomicU64::new(now), known: Mutex::default() })
+        let base = AtomicU64::new(now);
+        Arc::new(Clients { base, known: Mutex::default(), of_daemon: OnceLock::new() })
     }
 
     /// Notes that a session is there, until the result is dropped.
@@ -37,6 +44,7 @@ impl Clients {
         let mut known = lock(&self.known);
         known.there.insert(session);
         known.last = known.last.max(session);
+        known.roll.iter().for_each(|roll| roll.enter(session));
         Presence { clients: self.clone(), session }
     }
 
@@ -65,8 +73,33 @@ impl Clients {
         self.base().wrapping_add(session)
     }
 
+    /// What the runtime of a module host `follow`s. None while sessions of a predecessor are still to come:
+    /// their absence means nothing.
+    pub(crate) fn roll(&self) -> std::io::Result<Option<OwnedFd>> {
+        let known = &mut *lock(&self.known);
+        if known.adopts {
+            return Ok(None);
+        }
+        if known.roll.is_none() {
+            let roll = Roll::new(self.base())?;
+            roll.begin(&known.there, known.last);
+            known.roll = Some(roll);
+        }
+        known.roll.as_ref().map(Roll::memfd).transpose()
+    }
+
+    /// In a module host: takes the daemon's word for who is there.
+    pub(crate) fn follow(&self, roll: &OwnedFd) -> std::io::Result<()> {
+        let reader = RollReader::new(roll)?;
+        self.of_daemon.get_or_init(|| reader);
+        Ok(())
+    }
+
     /// Whether the client with this number is there; none if it is not one of this runtime.
     pub(crate) fn is_there(&self, client: u64) -> Option<bool> {
+        if let Some(daemon) = self.of_daemon.get() {
+            return daemon.is_there(client);
+        }
         let session = client.wrapping_sub(self.base());
         let known = lock(&self.known);
         match known.there.contains(&session) {
@@ -92,7 +125,9 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        lock(&self.clients.known).there.remove(&self.session);
+        let mut known = lock(&self.clients.known);
+        known.there.remove(&self.session);
+        known.roll.iter().for_each(|roll| roll.leave(self.session));
     }
 }
 

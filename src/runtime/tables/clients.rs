@@ -3,15 +3,11 @@
 use chimaera_abi::*;
 
 use crate::scheduler::with_current;
-use crate::task::Origin;
 
 pub(super) unsafe extern "C" fn sender(_: *const chi_host) -> u64 {
     with_current(|worker| {
         let Some(worker) = worker else { return 0 };
-        match worker.running().map(|task| &task.origin) {
-            Some(Origin::Client { session, .. }) => worker.shared.clients.number_of(session.number),
-            Some(Origin::Internal) | None => 0,
-        }
+        worker.running().map_or(0, |task| task.client(&worker.shared.clients))
     })
 }
 

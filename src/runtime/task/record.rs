@@ -15,7 +15,7 @@ use super::replicas::Replicas;
 use super::texts::Texts;
 use crate::log::{Subject, TaskContext};
 use crate::pool::{Container, ContainerLane, Life, PoolMethod, TaskHandle};
-use crate::session::{SuspendedAt, TaskRef};
+use crate::session::{Clients, SuspendedAt, TaskRef};
 use crate::sync::{CompletionWord, Far, Holdings};
 use crate::sys::{Budget, Charge, Use};
 
@@ -296,6 +296,20 @@ impl Record {
     #[inline]
     pub(crate) fn is_of_client(&self) -> bool {
         matches!(&self.origin, Origin::Client { session, .. } if !session.is_of_modules())
+    }
+
+    /// The number by which modules know the client that submitted the task; 0 if none did.
+    pub(crate) fn client(&self, clients: &Clients) -> u64 {
+        match &self.origin {
+            Origin::Client { session, .. } if session.is_of_modules() => 0,
+            // SAFETY: the body is private, and has at least a header.
+            Origin::Client { session, .. } if session.completions().is_some() => unsafe {
+                // `forward` has put it there.
+                (*self.body()).period_ns_
+            },
+            Origin::Client { session, .. } => clients.number_of(session.number),
+            Origin::Internal => 0,
+        }
     }
 
     /// Where a task came from that another process has sent over a link.

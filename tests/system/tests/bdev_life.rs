@@ -268,47 +268,57 @@ fn a_container_that_was_in_quarantine_finds_its_file() {
 
 /// What a client had allocated for an owner is free again when the client is gone, if the device is made
 /// so, and what a store has allocated for it is not.
+fn blocks_of_killed_clients_are_reclaimed_on(site: &Site) {
+    connect();
+    let directory = tempfile::tempdir().unwrap();
+    let file = file_of(directory.path(), "disk", Params::default().file_size(200).unwrap());
+    let path = file.to_str().unwrap().to_owned();
+    let in_memory = Params { blocks: 200, reclaim: true, ..Params::default() };
+    for params in [Params { path, reclaim: true, ..Params::default() }, in_memory] {
+        let device = Client::create("blocks", params).unwrap();
+        let store = kv::Params { device: "blocks".into(), ..kv::Params::default() };
+        let store = kv::Client::create("store", store).unwrap();
+        device.allocate_for(5, 10).unwrap();
+        let client = |owner: u64| {
+            let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-blocks"));
+            let mut client = Running::start(command.args(["owner", &owner.to_string(), "60"]));
+            assert_eq!(client.line().as_deref(), Some("ready"));
+            client
+        };
+        let free = || device.stats().unwrap().free_blocks;
+        for _ in 0..rounds(3, 50) {
+            let (first, second) = (client(5), client(6));
+            let is_free = |blocks| until("blocks", || (free() == blocks).then_some(()));
+            is_free(200 - 10 - 2 * 60 - 3);
+            // The successor goes on to know whose they are.
+            site.cli(&["pool", "migrate", "blocks"]).ok();
+            is_free(200 - 10 - 2 * 60 - 3);
+            first.signal(Signal::KILL);
+            is_free(200 - 10 - 60 - 3);
+            second.signal(Signal::KILL);
+            // Allocating finds them as well.
+            let extents = until("there are enough", || device.allocate_for(5, 187).ok());
+            assert_eq!(device.release(6).unwrap(), 0);
+            device.free(&extents).unwrap();
+            assert_eq!(store.get("key").unwrap().len(), 3 * 4096);
+        }
+        assert_eq!(device.release(5).unwrap(), 10);
+        destroy(site, "store");
+        destroy(site, "blocks");
+    }
+}
+
 #[test]
 fn blocks_of_killed_clients_are_reclaimed() {
-    in_client!(Options::new().bdev().kv(), |site| {
-        connect();
-        let directory = tempfile::tempdir().unwrap();
-        let file = file_of(directory.path(), "disk", Params::default().file_size(200).unwrap());
-        let path = file.to_str().unwrap().to_owned();
-        let in_memory = Params { blocks: 200, reclaim: true, ..Params::default() };
-        for params in [Params { path, reclaim: true, ..Params::default() }, in_memory] {
-            let device = Client::create("blocks", params).unwrap();
-            let store = kv::Params { device: "blocks".into(), ..kv::Params::default() };
-            let store = kv::Client::create("store", store).unwrap();
-            device.allocate_for(5, 10).unwrap();
-            let client = |owner: u64| {
-                let mut command = site.command(env!("CARGO_BIN_EXE_chi-test-blocks"));
-                let mut client = Running::start(command.args(["owner", &owner.to_string(), "60"]));
-                assert_eq!(client.line().as_deref(), Some("ready"));
-                client
-            };
-            let free = || device.stats().unwrap().free_blocks;
-            for _ in 0..rounds(3, 50) {
-                let (first, second) = (client(5), client(6));
-                let is_free = |blocks| until("blocks", || (free() == blocks).then_some(()));
-                is_free(200 - 10 - 2 * 60 - 3);
-                // The successor goes on to know whose they are.
-                site.cli(&["pool", "migrate", "blocks"]).ok();
-                is_free(200 - 10 - 2 * 60 - 3);
-                first.signal(Signal::KILL);
-                is_free(200 - 10 - 60 - 3);
-                second.signal(Signal::KILL);
-                // Allocating finds them as well.
-                let extents = until("there are enough", || device.allocate_for(5, 187).ok());
-                assert_eq!(device.release(6).unwrap(), 0);
-                device.free(&extents).unwrap();
-                assert_eq!(store.get("key").unwrap().len(), 3 * 4096);
-            }
-            assert_eq!(device.release(5).unwrap(), 10);
-            destroy(site, "store");
-            destroy(site, "blocks");
-        }
-    });
+    in_client!(Options::new().bdev().kv(), blocks_of_killed_clients_are_reclaimed_on);
+}
+
+/// The module hears of the clients in its module host, too.
+#[test]
+fn blocks_of_killed_clients_are_reclaimed_in_a_module_host() {
+    let isolated = "workers: 2\nmodule_hosts: {modules: ['chimaera:bdev']}\n";
+    let options = Options::new().bdev().kv().config(isolated);
+    in_client!(options, blocks_of_killed_clients_are_reclaimed_on);
 }
 
 /// A pool grows by the program, if its module offers that.
