@@ -1,5 +1,6 @@
 //! The log of a runtime that this program runs.
 
+use std::cmp::Ordering;
 use std::io;
 use std::panic::PanicHookInfo;
 use std::path::PathBuf;
@@ -81,11 +82,13 @@ impl LogControl for Log {
         let report = || tracing::info!(from = %old, to = %new, "log level changed");
         let set = || self.level.reload(new).map_err(|error| error.to_string());
         // Logged at the more verbose of the two levels, so that it is shown.
-        if new < old {
-            report();
-            set()
-        } else {
-            set().map(|()| report())
+        match new.cmp(&old) {
+            Ordering::Less => {
+                report();
+                set()
+            }
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => set().map(|()| report()),
         }
     }
 

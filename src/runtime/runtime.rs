@@ -235,6 +235,7 @@ impl Runtime {
                 own.end_with(&left);
                 match own.is_handed_over() {
                     true => tracing::info!("ended: the new process serves"),
+                    false if own.config.orders.is_some() => {}
                     false => tracing::info!("stopped"),
                 }
                 left

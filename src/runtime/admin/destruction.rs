@@ -119,7 +119,9 @@ fn finish(
     // While it is known who opened it.
     let loss = loss::loss_of(shared, id, &name, format!("pool '{name}' was destroyed"));
     end_host(worker, begun.pool.id, Instant::now() + HOST_BOUND);
-    if let Some(left_out) = shared.rate_limit.pass(LineKind::Pool, worker.client_as_subject()) {
+    // The daemon says so of a pool in its module host.
+    let pass = || shared.rate_limit.pass(LineKind::Pool, worker.client_as_subject());
+    if let Some(left_out) = shared.config.orders.is_none().then(pass).flatten() {
         tracing::info!(pool = begun.pool.name(), left_out, "pool destroyed");
     }
     if matches!(why, Why::Wanted) {

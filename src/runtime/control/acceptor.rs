@@ -151,7 +151,10 @@ impl Acceptor {
                 return Vec::new();
             }
         }
-        tracing::info!("stopping");
+        // The lines of a module host are in the daemon's log, where they would look like the daemon's own.
+        if self.shared.config.orders.is_none() {
+            tracing::info!("stopping");
+        }
         while let Some(restart) = &mut self.restart {
             restart.stop();
             self.serve_once(None);
