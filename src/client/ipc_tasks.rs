@@ -40,7 +40,7 @@ pub(crate) unsafe fn try_enqueue(task: NonNull<chi_task>) -> Result<()> {
 
 /// Wakes the runtime for the submitted tasks. If it has stopped meanwhile, they end with it.
 #[inline]
-fn wake_runtime(thread: &Thread, session: &Session) {
+fn wake_runtime(thread: &mut Thread, session: &Session) {
     thread.wake_runtime(session);
     if session.is_dead() {
         session.end();

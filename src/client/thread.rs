@@ -126,8 +126,8 @@ impl Thread {
 
     /// Rings the doorbell when the worker of this thread's ring is asleep. Call it after pushing.
     #[inline]
-    pub(crate) fn wake_runtime(&self, session: &Session) {
-        if self.ring.as_ref().is_some_and(Producer::consumer_parked) {
+    pub(crate) fn wake_runtime(&mut self, session: &Session) {
+        if self.ring.as_mut().is_some_and(Producer::must_ring) {
             session.ring_doorbell();
         }
     }
@@ -156,7 +156,7 @@ impl Thread {
     /// Wakes the runtime because the ring is full. Entries that need not be seen at once, such as releases, may
     /// have filled it while the worker slept.
     #[cold]
-    fn wake_for_room(&self, session: &Session) {
+    fn wake_for_room(&mut self, session: &Session) {
         self.wake_runtime(session);
     }
 }

@@ -122,12 +122,14 @@ pub struct Producer {
     memory: RingMemory,
     tail: u64,
     head_seen: u64,
+    /// How many entries there were when the doorbell was last rung.
+    rung_at: u64,
 }
 
 impl Producer {
     /// The producer of a new ring. There must be only one.
     pub fn new(memory: RingMemory) -> Producer {
-        Producer { memory, tail: 0, head_seen: 0 }
+        Producer { memory, tail: 0, head_seen: 0, rung_at: 0 }
     }
 
     /// Publishes an entry. Submissions leave a quarter of the ring to other entries, so that memory
@@ -156,6 +158,25 @@ impl Producer {
     #[inline]
     pub fn consumer_parked(&self) -> bool {
         self.memory.header().sleeper.must_wake()
+    }
+
+    /// The same for a producer that rings the doorbell whenever this is true. It is not while the consumer is
+    /// on its way because of an earlier entry: a burst of entries rings once.
+    #[inline]
+    pub fn must_ring(&mut self) -> bool {
+        self.consumer_parked() && self.is_untold()
+    }
+
+    /// The consumer shows what it has taken before it sleeps, and it takes all. So until the entry for which
+    /// it was rung has been taken, it has not slept again, whether or not it has said that it is awake.
+    #[cold]
+    fn is_untold(&mut self) -> bool {
+        self.head_seen = self.memory.header().head.load(Ordering::Acquire);
+        let is_untold = self.head_seen >= self.rung_at;
+        if is_untold {
+            self.rung_at = self.tail;
+        }
+        is_untold
     }
 
     /// True when the consumer has taken every entry.
@@ -321,6 +342,27 @@ mod tests {
 
     #[cfg(not(loom))]
     #[test]
+    fn a_burst_rings_once() {
+        let memory = Memory::new(8);
+        let (mut producer, mut consumer) =
+            (Producer::new(memory.memory()), Consumer::new(memory.memory()));
+        for burst in 0..100 {
+            let must_ring = |producer: &mut Producer| {
+                producer.push(Entry::Release { hold: burst }).unwrap();
+                producer.must_ring()
+            };
+            assert!(consumer.park());
+            assert_eq!([0; 3].map(|_| must_ring(&mut producer)), [true, false, false]);
+            // It is on its way, has taken one, and has not shown that.
+            assert!(consumer.pop().is_some() && !must_ring(&mut producer));
+            consumer.unpark();
+            assert!(!must_ring(&mut producer), "it is awake");
+            while consumer.pop().is_some() {}
+        }
+    }
+
+    #[cfg(not(loom))]
+    #[test]
     fn a_full_ring_still_takes_releases() {
         let memory = Memory::new(8);
         let (mut producer, mut consumer) =
@@ -416,7 +458,7 @@ mod tests {
             let mut producer = Producer::new(memory.memory());
             for hold in 1..=count {
                 producer.push(Entry::Release { hold }).unwrap();
-                if producer.consumer_parked() {
+                if producer.must_ring() {
                     bell.ring();
                 }
             }
