@@ -24,6 +24,8 @@ pub struct Call {
     /// Its arguments.
     pub args: [u64; 6],
     thread: u32,
+    /// The address of the instruction that makes it.
+    from: u64,
 }
 
 impl Call {
@@ -31,6 +33,18 @@ impl Call {
     pub fn thread_name(&self) -> String {
         let name = std::fs::read_to_string(format!("/proc/{}/comm", self.thread));
         name.map_or(String::new(), |name| name.trim_end().to_owned())
+    }
+
+    /// Whether the dynamic linker makes the call.
+    fn is_of_linker(&self) -> bool {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.thread));
+        let is_its = |line: &str| {
+            let (range, rest) = line.split_once(' ')?;
+            let (start, end) = range.split_once('-')?;
+            let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16));
+            Some((start.ok()?..end.ok()?).contains(&self.from) && rest.contains("/ld-"))
+        };
+        maps.is_ok_and(|maps| maps.lines().any(|line| is_its(line) == Some(true)))
     }
 
     /// The file at the descriptor that is the call's first argument.
@@ -128,7 +142,8 @@ impl Interception {
     }
 
     /// Makes calls of one kind fail: those with a number in `which`, counting from 0 and skipping
-    /// calls that always work. Also returns the counter.
+    /// calls that always work, and those of the dynamic linker before the program begins: it does not check
+    /// all of them. Also returns the counter.
     pub fn failing(
         command: &mut Command,
         call: i64,
@@ -137,9 +152,12 @@ impl Interception {
     ) -> (Interception, Arc<AtomicU64>) {
         let count = Arc::new(AtomicU64::new(0));
         let counter = count.clone();
+        let mut begun = false;
         let decide = move |call: Call| {
-            let fails =
-                !call.always_works() && which.contains(&counter.fetch_add(1, Ordering::Relaxed));
+            begun = begun || !call.is_of_linker();
+            let fails = begun
+                && !call.always_works()
+                && which.contains(&counter.fetch_add(1, Ordering::Relaxed));
             match fails {
                 true => Answer::Fail(errno),
                 false => Answer::Pass,
@@ -252,7 +270,8 @@ fn supervise(listener: &OwnedFd, given_up: &AtomicBool, mut decide: impl FnMut(C
             asked
         };
         let (number, args) = (asked.data.nr.into(), asked.data.args);
-        let call = Call { number, args, thread: asked.pid };
+        let from = asked.data.instruction_pointer;
+        let call = Call { number, args, thread: asked.pid, from };
         if !answer(listener, asked.id, decide(call)) {
             waiting.push((asked.id, call));
         }

@@ -298,9 +298,8 @@ fn walk(calls: &[Fallible], few: usize) {
         println!("{name}: {most} calls");
         let times = rounds(few, 40) as u64;
         for &errno in errors {
-            // All calls, or a sample. The dynamic linker does not check its first mapping.
-            let first = u64::from(call == libc::SYS_mmap);
-            let mut numbers: Vec<u64> = (first..most).collect();
+            // All calls, or a sample.
+            let mut numbers: Vec<u64> = (0..most).collect();
             while numbers.len() as u64 > times {
                 numbers.swap_remove(random.below(numbers.len() as u64) as usize);
             }
