@@ -9,7 +9,7 @@ use chimaera_ipc::instance::{self, Instance};
 use chimaera_ipc::layout::MIN_SEGMENT;
 
 /// How long a running instance may take to answer a request.
-pub(crate) const ANSWER_BOUND: Duration = Duration::from_secs(5);
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// The options that all commands share.
 pub(crate) struct Context {

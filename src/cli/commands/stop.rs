@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
 use serde_json::{json, Value};
 
-use crate::context::{complain, Context, Failed, Outcome, ANSWER_BOUND};
+use crate::context::{complain, Context, Failed, Outcome};
 use crate::number::number;
 
 /// How often to check whether the instance has stopped.
@@ -98,10 +98,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
 
 /// What an instance whose process has ended has abandoned.
 fn abandoned_at_end(asked: &Asked<'_>) -> Vec<String> {
-    // All that it has said is there by now.
-    let next = || asked.answer(Instant::now() + ANSWER_BOUND);
+    // All that it has said is there by now. The connection may still be open: in an application whose runtime has
+    // ended, or in a child that a module has forked.
+    let next = || asked.answer(Instant::now());
     let answers: Result<Vec<_>, _> = std::iter::from_fn(|| match next() {
-        Err(control::Error::NotRunning(_)) => None,
+        Err(control::Error::NotRunning(_) | control::Error::Silent { .. }) => None,
         answer => Some(answer),
     })
     .collect();

@@ -30,12 +30,13 @@ impl Looks {
 
     /// Begins to look, if it is time. Returns the time.
     pub(super) fn begin(&self) -> Option<Instant> {
+        if !self.due.get() {
+            return None;
+        }
         let now = Instant::now();
-        let is_time = self.due.get() && self.not_before.get().is_none_or(|at| now >= at);
-        is_time.then(|| {
-            self.due.set(false);
-            now
-        })
+        let is_time = self.not_before.get().is_none_or(|at| now >= at);
+        self.due.set(!is_time);
+        is_time.then_some(now)
     }
 
     /// Ends a look that began at this time, and has seen all that it should if it is `complete`.

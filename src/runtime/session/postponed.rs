@@ -73,6 +73,25 @@ impl Postponed {
         Some(position == 0)
     }
 
+    /// Removes the submissions for which `leaves` is true, in one pass. Returns them, and whether the first of
+    /// all was among them.
+    pub(super) fn remove_all(&mut self, leaves: impl Fn(u64) -> bool) -> (Vec<u64>, bool) {
+        let first = self.first();
+        let mut removed = Vec::new();
+        self.offsets.retain(|offset| {
+            let stays = !leaves(*offset);
+            if !stays {
+                removed.push(*offset);
+            }
+            stays
+        });
+        if self.offsets.is_empty() && !removed.is_empty() {
+            self.release();
+        }
+        let was_first = first.is_some() && removed.first().copied() == first;
+        (removed, was_first)
+    }
+
     /// Takes the first submission.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<u64> {
@@ -112,6 +131,18 @@ mod tests {
         assert_eq!(postponed.first(), Some(0));
         assert!((0..count).all(|number| postponed.pop() == Some(number)));
         assert!(postponed.is_empty() && budget.all_used() == 0);
+    }
+
+    #[test]
+    fn those_that_leave_are_removed_at_once() {
+        let mut postponed = Postponed::new(Budget::endless());
+        (0..10).for_each(|offset| postponed.push(offset));
+        assert_eq!(postponed.remove_all(|offset| offset > 20), (Vec::new(), false));
+        assert_eq!(postponed.remove_all(|offset| offset % 2 == 1), (vec![1, 3, 5, 7, 9], false));
+        assert_eq!(postponed.remove_all(|offset| offset < 5), (vec![0, 2, 4], true));
+        assert_eq!(postponed.offsets(), [6, 8]);
+        assert_eq!(postponed.remove_all(|_| true), (vec![6, 8], true));
+        assert!(postponed.is_empty() && postponed.charged() == 0);
     }
 
     #[test]

@@ -157,8 +157,14 @@ impl Ring {
 
     /// Removes all postponed submissions that their client has cancelled.
     pub(crate) fn withdraw_all(&mut self) -> Vec<u64> {
-        let mut cancelled = self.postponed.offsets();
-        cancelled.retain(|offset| self.withdraw(*offset));
+        let session = &self.session;
+        let is_cancelled =
+            |offset| session.has_place_for_task(offset) && session.asks_to_cancel(offset);
+        let (cancelled, was_first) = self.postponed.remove_all(is_cancelled);
+        cancelled.iter().for_each(|_| self.session.uncount_postponed());
+        if was_first {
+            self.memory_wait = None;
+        }
         cancelled
     }
 
