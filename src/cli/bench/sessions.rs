@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, PipeWriter};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use chimaera::client::{self, Options};
 use chimaera_ipc::layout::MIN_SEGMENT;
@@ -17,6 +18,10 @@ use crate::number::{number, seconds};
 
 /// How long a client pauses before each task that has to wake the worker, in microseconds.
 const PAUSE_US: &str = "500";
+/// The most rings of a session by the default configuration (`limits.rings`).
+const MOST_RINGS: u32 = 64;
+/// Bytes of stack of a thread that makes one call.
+const STACK: usize = 64 << 10;
 /// Enough sessions for the measuring clients, with some to spare.
 const OTHERS: u32 = 16;
 
@@ -25,6 +30,9 @@ pub(crate) struct Args {
     /// Number of idle sessions, each of a process of its own that has made one call
     #[arg(long, default_value_t = 2000, value_parser = number::<u32>(1..=16_384))]
     sessions: u32,
+    /// Number of threads of each idle session that have made a call; each has a ring
+    #[arg(long, default_value_t = 1, value_parser = number::<u32>(1..=MOST_RINGS))]
+    rings: u32,
     /// Number of rounds; each measures with and without the idle sessions
     #[arg(long, default_value_t = 10, value_parser = number::<u32>(1..=u32::MAX))]
     rounds: u32,
@@ -35,21 +43,43 @@ pub(crate) struct Args {
     setup: Setup,
 }
 
-/// A client process that makes one call, and then is idle until its input ends.
+/// A client process whose threads make one call each, and then are idle until its input ends.
 #[derive(clap::Args)]
 pub(crate) struct IdleArgs {
     /// The module to call
     module: String,
+    /// Number of threads
+    rings: u32,
 }
 
 pub(super) fn idle(context: &Context, args: &IdleArgs) -> Outcome {
     let instance = Some(context.name.clone());
     client::init(Options { instance, segment_size: MIN_SEGMENT, ..Options::default() })?;
-    let pool = Pool::open(&args.module, "bench_probe")?;
-    pool.finish(pool.submit()?)?;
-    print("idle\n");
-    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-    Ok(())
+    call(&args.module)?;
+    std::thread::scope(|scope| {
+        // Dropping these ends the threads.
+        let mut until = Vec::new();
+        for _ in 1..args.rings {
+            let (called, has_called) = mpsc::channel();
+            let (end, ended) = mpsc::channel::<()>();
+            until.push(end);
+            std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
+                // Whoever waits for the call is there, and waits for an end without words.
+                let _ = called.send(call(&args.module));
+                let _ = ended.recv();
+            })?;
+            has_called.recv().expect("the thread sends before it ends")?;
+        }
+        print("idle\n");
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+        Ok(())
+    })
+}
+
+/// Makes one call, by which the calling thread gets its ring.
+fn call(module: &str) -> Outcome {
+    let pool = Pool::open(module, "bench_probe")?;
+    Ok(pool.finish(pool.submit()?)?)
 }
 
 /// The idle client processes. They end when their input does.
@@ -60,12 +90,12 @@ struct Idle {
 
 impl Idle {
     /// Starts `count` processes, each after the previous one has made its call.
-    fn start(daemon: &Daemon, count: u32) -> Result<Idle, Failed> {
+    fn start(daemon: &Daemon, count: u32, rings: u32) -> Result<Idle, Failed> {
         let (stdin, input) = std::io::pipe()?;
         let mut idle = Idle { children: Vec::new(), input: Some(input) };
         for number in 1..=count {
             let mut command = Command::new(std::env::current_exe()?);
-            command.args(["--name", &daemon.name, "bench", "idle", RUST]);
+            command.args(["--name", &daemon.name, "bench", "idle", RUST, &rings.to_string()]);
             let mut child = command.stdin(stdin.try_clone()?).stdout(Stdio::piped()).spawn()?;
             let output = child.stdout.take().expect("it was asked for");
             idle.children.push(child);
@@ -122,7 +152,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     bind([cores.client])?;
     let mut alone = Measured::start(args, cores.worker)?;
     let mut crowded = Measured::start(args, cores.worker)?;
-    let idle = Idle::start(&crowded.daemon, args.sessions)?;
+    let idle = Idle::start(&crowded.daemon, args.sessions, args.rings)?;
     let mut hot = Kind::new("without_ns", "task after task, without")?;
     let mut woken = Kind::new("woken_without_ns", "woken, without")?;
     let mut hot_with = Kind::new("with_ns", "task after task, with")?;
@@ -138,6 +168,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     document.insert("with_per_without".into(), json!(hot_with.per(&hot)));
     document.insert("woken_with_per_woken_without".into(), json!(woken_with.per(&woken)));
     document.insert("sessions".into(), json!(args.sessions));
+    document.insert("rings".into(), json!(args.rings));
     document.insert("samples".into(), json!(hot_with.len()));
     document.insert("cores".into(), json!([cores.client, cores.worker]));
     if context.print_json(&Value::Object(document)) {
@@ -145,8 +176,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
     let table = |kinds: &[&Kind; 2]| times::table(kinds, &[("per without", kinds[0])]);
     print(&format!(
-        "empty tasks without and with {} idle sessions, between cores {} and {}, in nanoseconds\n\n{}\n{}",
+        "empty tasks without and with {} idle sessions of {} rings each, between cores {} and {}, \
+         in nanoseconds\n\n{}\n{}",
         args.sessions,
+        args.rings,
         cores.client,
         cores.worker,
         table(&[&hot, &hot_with]),

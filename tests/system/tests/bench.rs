@@ -122,9 +122,10 @@ fn hosts() {
 
 #[test]
 fn sessions() {
-    let found = bench(&["sessions", "--sessions", "20", "--rounds", "2", "--seconds", "0.02"]);
+    let few = ["--sessions", "20", "--rings", "3", "--rounds", "2", "--seconds", "0.02"];
+    let found = bench(&[&["sessions"], &few[..]].concat());
     check_times(&found, &["without_ns", "with_ns", "woken_without_ns", "woken_with_ns"]);
-    assert_eq!(found["sessions"], 20);
+    assert_eq!((&found["sessions"], &found["rings"]), (&20.into(), &3.into()));
     let ratios = ["with_per_without", "woken_with_per_woken_without"];
     assert!(ratios.iter().all(|ratio| is_positive(&found[*ratio])), "{found:#}");
 }
