@@ -10,6 +10,7 @@ mod floor;
 mod hosts;
 mod lanes;
 mod latency;
+mod relay;
 mod scale;
 mod sessions;
 mod setup;
@@ -42,11 +43,14 @@ pub(crate) enum Command {
     /// in memory
     Bdev(bdev::Args),
     /// Measure an empty task in a module host, a process of its own, compared with one in the
-    /// runtime and with a bare ring
+    /// runtime, with a bare ring, and with one through a third process
     Hosts(hosts::Args),
     /// The peer process of the floor measurements
     #[command(hide = true)]
     Peer(floor::PeerArgs),
+    /// A process that passes entries on, or sends them back
+    #[command(hide = true)]
+    Relay(relay::RelayArgs),
     /// A client process that keeps tasks in flight
     #[command(hide = true)]
     Client(clients::ClientArgs),
@@ -77,6 +81,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Bdev(args) => bdev::run(context, &args),
         Command::Hosts(args) => hosts::run(context, &args),
         Command::Peer(args) => floor::serve(&args),
+        Command::Relay(args) => relay::serve(&args),
         Command::Client(args) => clients::client(context, &args),
         Command::Probe(args) => clients::probe(context, &args),
         Command::Load(args) => clients::load(context, &args),

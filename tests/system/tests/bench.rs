@@ -116,6 +116,9 @@ fn lanes() {
 fn hosts() {
     let found = bench(&["hosts", "--rounds", "2", "--count", "1000"]);
     check_times(&found, &["ring_ns", "here_ns", "there_ns", "here_64_ns", "there_64_ns"]);
+    check_times(&found, &["relay_ns", "relay_64_ns"]);
+    let ratios = ["there_per_relay", "there_64_per_relay_64"];
+    assert!(ratios.iter().all(|ratio| is_positive(&found[*ratio])), "{found:#}");
     assert_eq!(found["samples"], 2000);
     assert!(found["price_in_rings"].is_number() && found["price_64_in_rings"].is_number());
 }
