@@ -216,14 +216,24 @@ impl Consumer {
         self.head
     }
 
+    /// The next slot, if it is published.
+    #[inline]
+    fn next(&self) -> Option<u64> {
+        let bits = self.memory.slot(self.head).load(Ordering::Acquire);
+        ((bits ^ self.memory.lap(self.head)) >> LAP_SHIFT == 0).then_some(bits)
+    }
+
+    /// True if there is no entry to take.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.next().is_none()
+    }
+
     /// Takes the next entry. `Some(None)` means a published slot with invalid bits; it is taken,
     /// too.
     #[inline]
     pub fn pop(&mut self) -> Option<Option<Entry>> {
-        let bits = self.memory.slot(self.head).load(Ordering::Acquire);
-        if (bits ^ self.memory.lap(self.head)) >> LAP_SHIFT != 0 {
-            return None;
-        }
+        let bits = self.next()?;
         self.head += 1;
         Some(Entry::unpack(bits))
     }
@@ -242,8 +252,7 @@ impl Consumer {
     pub fn park(&mut self) -> bool {
         self.show_progress();
         self.memory.header().sleeper.park();
-        let bits = self.memory.slot(self.head).load(Ordering::Acquire);
-        (bits ^ self.memory.lap(self.head)) >> LAP_SHIFT != 0
+        self.is_empty()
     }
 
     /// Leaves an empty ring to its doorbell, until `unpark`. False when there is an entry after all; then the

@@ -66,6 +66,16 @@ impl Entries {
         }
     }
 
+    /// Records that a ring is empty, and lets it rest if it has been for long.
+    #[inline]
+    pub(super) fn found_nothing(&mut self, index: usize) {
+        let ring = &mut self.rings[index];
+        ring.consumer.show_progress();
+        if ring.polls.found_nothing() {
+            self.let_rest(index);
+        }
+    }
+
     /// Removes and returns the sets that watch any doorbells, for another worker. `worker` is the
     /// epoll instance of this worker, which then has a set of its own, if a descriptor is
     /// available.

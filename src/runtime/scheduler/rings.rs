@@ -79,6 +79,11 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
         let taken = 'taken: {
             let mut entries = worker.run_queue().entries();
             let Some(ring) = entries.rings.get_mut(index) else { return false };
+            // Most looks find an empty ring, behind which nothing waits.
+            if ring.is_quiet() {
+                entries.found_nothing(index);
+                return true;
+            }
             let full = ring.session.tasks_in_flight() >= most.min(ring.session.share())
                 || worker.refuses(ring.session.number)
                 || ring.waits_for_memory();
@@ -103,10 +108,7 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
             }
             match entry {
                 None => {
-                    ring.consumer.show_progress();
-                    if ring.polls.found_nothing() {
-                        entries.let_rest(index);
-                    }
+                    entries.found_nothing(index);
                     return true;
                 }
                 Some(Some(Entry::Submit { offset })) if full => {

@@ -100,6 +100,12 @@ impl Ring {
         self.session.count_postponed();
     }
 
+    /// True if there is nothing in it, and nothing that was postponed.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.postponed.is_empty() && self.consumer.is_empty()
+    }
+
     /// Takes the first postponed submission, if there is one, and its wait for memory, if it was
     /// waiting for any.
     #[inline]
