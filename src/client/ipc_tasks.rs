@@ -22,6 +22,8 @@ const ENQUEUE_BOUND: Duration = Duration::from_secs(10);
 const SPIN: Duration = Duration::from_micros(20);
 /// After this time, it lets others have its core in between: the worker that it waits for may need it.
 const YIELD_AFTER: Duration = Duration::from_micros(2);
+/// How often it pauses between two looks.
+const PAUSES: u32 = 4;
 /// How long `wait` sleeps at a time. The completion wakes it earlier, and so does the end of the
 /// runtime.
 const SLICE: Duration = Duration::from_secs(1);
@@ -246,7 +248,7 @@ fn wait_longer(session: &Session, offset: u64, timeout_ns: u64) -> Result<Waited
             if waited >= YIELD_AFTER {
                 std::thread::yield_now();
             }
-            for _ in 0..32 {
+            for _ in 0..PAUSES {
                 std::hint::spin_loop();
             }
             continue;

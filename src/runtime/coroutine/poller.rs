@@ -16,11 +16,14 @@ use super::coroutine::Context;
 use crate::pool::CrashPolicy;
 use crate::sys::lock;
 
-/// The function of a poller and its argument.
+/// The functions of a poller and their argument.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) poll: chi_poll_fn,
     pub(crate) context: *mut c_void,
+    /// Called before the worker parks: has whoever makes progress write the descriptor. False if there is
+    /// something to do already. Without it, the descriptor is written whether or not the worker is parked.
+    pub(crate) rest: Option<fn(*mut c_void) -> bool>,
 }
 
 // SAFETY: the context is only passed to the module's function, which only the poller's worker
@@ -45,6 +48,8 @@ pub(crate) struct Poller {
     fd: i32,
     /// Written only by the poller's worker.
     armed: AtomicBool,
+    /// It waits for another process, which may need this worker's core.
+    is_far: bool,
     pub(crate) owner: Option<PollerOwner>,
     /// `None` once the poller is removed. Locked during a call.
     target: Mutex<Option<Target>>,
@@ -54,7 +59,7 @@ impl Poller {
     /// Calls the module's function within `around`; `None` if the poller has been removed.
     fn call(&self, context: &Context, around: impl Fn(Around)) -> Option<bool> {
         let guard = lock(&self.target);
-        let Target { poll, context: own } = (*guard)?;
+        let Target { poll, context: own, .. } = (*guard)?;
         // SAFETY: the guard is used only in this frame, or by the overflow handler in its place,
         // and the caller keeps the poller alive that long.
         let guard: TargetGuard = unsafe { std::mem::transmute(guard) };
@@ -66,6 +71,12 @@ impl Poller {
         around(Around::Leave);
         drop(ManuallyDrop::into_inner(guard));
         Some(busy)
+    }
+
+    /// Prepares the worker's parking. False if there is something to do.
+    fn rest(&self) -> bool {
+        let target = *lock(&self.target);
+        target.is_none_or(|target| target.rest.is_none_or(|rest| rest(target.context)))
     }
 
     /// Removes the poller: its function is not called again. Waits until the function is not
@@ -96,6 +107,8 @@ pub(crate) enum Around {
 pub(crate) struct Pollers {
     all: RefCell<Vec<Arc<Poller>>>,
     armed: Cell<u32>,
+    /// How many of the armed ones wait for another process.
+    far: Cell<u32>,
     /// Rounds since the pollers were last called.
     rounds: Cell<u32>,
 }
@@ -108,6 +121,11 @@ impl Pollers {
     #[inline]
     pub(crate) fn are_armed(&self) -> bool {
         self.armed.get() > 0
+    }
+
+    /// True if an armed poller waits for another process.
+    pub(crate) fn are_far(&self) -> bool {
+        self.far.get() > 0
     }
 
     /// Counts a round. True if it is time to call the pollers.
@@ -133,7 +151,7 @@ impl Pollers {
                 Err(TryLockError::WouldBlock) => true,
             };
             if !stays && poller.armed.load(Ordering::Relaxed) {
-                self.armed.set(self.armed.get() - 1);
+                self.count(poller, false);
             }
             stays
         });
@@ -162,6 +180,17 @@ impl Pollers {
         busy
     }
 
+    /// Prepares the armed pollers for the worker's parking. False if one of them has something to do.
+    pub(crate) fn rest(&self) -> bool {
+        let mut all_rest = true;
+        let mut index = 0;
+        while let Some(poller) = self.get(index) {
+            index += 1;
+            all_rest &= !poller.armed.load(Ordering::Relaxed) || poller.rest();
+        }
+        all_rest
+    }
+
     /// Adds a poller, to be called by the worker with this epoll instance. Events on its descriptor
     /// wake the worker.
     pub(crate) fn add(
@@ -183,6 +212,7 @@ impl Pollers {
             epoll: epoll.clone(),
             fd,
             armed: AtomicBool::new(false),
+            is_far: target.rest.is_some(),
             owner,
             target: Mutex::new(Some(target)),
         });
@@ -206,9 +236,19 @@ impl Pollers {
             return false;
         }
         if poller.armed.swap(armed, Ordering::Relaxed) != armed {
-            let count = self.armed.get();
-            self.armed.set(if armed { count + 1 } else { count - 1 });
+            self.count(poller, armed);
         }
         true
+    }
+
+    /// Counts a poller that has been armed, or out if it no longer is.
+    fn count(&self, poller: &Poller, armed: bool) {
+        let change = |count: &Cell<u32>| {
+            count.set(if armed { count.get() + 1 } else { count.get() - 1 });
+        };
+        change(&self.armed);
+        if poller.is_far {
+            change(&self.far);
+        }
     }
 }

@@ -17,10 +17,6 @@ use chimaera_ipc::segment::Mapping;
 use crate::sync::Waiter;
 use crate::sys::{lock, Guard};
 
-/// After this many looks without a completion, the other side rings for the next one. Fewer than the
-/// rounds without work before a worker parks.
-const EMPTY_LOOKS: u32 = 32;
-
 /// A task that was sent.
 #[derive(Default)]
 struct Flight {
@@ -33,8 +29,6 @@ struct State {
     submissions: Producer,
     completions: Consumer,
     in_flight: HashMap<u64, Flight>,
-    /// Looks without a completion since the last one.
-    empty: u32,
     /// The other side rings for the next completion.
     resting: bool,
 }
@@ -62,7 +56,6 @@ impl Link {
             submissions: Producer::new(mapping.ring(0)),
             completions: Consumer::new(mapping.ring(layout.rings - 1)),
             in_flight: HashMap::new(),
-            empty: 0,
             resting: false,
         };
         let (state, lost) = (Mutex::new(state), AtomicBool::new(false));
@@ -216,19 +209,24 @@ impl Link {
                 woken.extend(flight.waiter.take());
             }
         }
-        if any {
-            state.empty = 0;
-            if std::mem::take(&mut state.resting) {
-                state.completions.unpark();
-            }
-            state.completions.show_progress();
-            return Some(woken);
+        if !any {
+            return None;
         }
-        state.empty = state.empty.saturating_add(1);
-        if state.empty >= EMPTY_LOOKS && !state.resting {
+        if std::mem::take(&mut state.resting) {
+            state.completions.unpark();
+        }
+        state.completions.show_progress();
+        Some(woken)
+    }
+
+    /// Has the other side ring for the next completion, until one is found. False if there is one already.
+    pub(crate) fn rest(&self) -> bool {
+        let mut state = lock(&self.state);
+        if !state.resting {
             state.resting = state.completions.rest();
         }
-        None
+        // Those that have come since the last look have not been looked at.
+        state.resting && state.completions.is_empty()
     }
 
     /// Records that the other process is gone. Returns who waits.

@@ -67,6 +67,12 @@ unsafe extern "C" fn poll(context: *mut c_void) -> bool {
     any
 }
 
+/// Has the other side ring for the next completion.
+fn rest(context: *mut c_void) -> bool {
+    // SAFETY: as for `poll`.
+    unsafe { &*context.cast::<Link>() }.rest()
+}
+
 /// Has this worker poll a link from now on, and no more those that are lost.
 fn watch(worker: &Worker, link: &Arc<Link>) -> Result<(), Failure> {
     if POLLED.with_borrow(|polled| polled.iter().any(|polled| Arc::ptr_eq(&polled.link, link))) {
@@ -83,7 +89,7 @@ fn watch(worker: &Worker, link: &Arc<Link>) -> Result<(), Failure> {
     let context = Arc::as_ptr(link).cast_mut().cast();
     let epoll = worker.run_queue().shared_epoll();
     let fd = std::os::fd::AsRawFd::as_raw_fd(link.bell());
-    let added = worker.pollers.add(epoll, fd, Target { poll, context }, None);
+    let added = worker.pollers.add(epoll, fd, Target { poll, context, rest: Some(rest) }, None);
     let poller = added.map_err(|error| {
         Failure::new(CHI_IO, format!("cannot watch a module host's bell: {error}"))
     })?;

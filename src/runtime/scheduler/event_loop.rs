@@ -36,6 +36,9 @@ use crate::task::{CancelScope, Origin};
 
 /// How many rounds without work pass between two readings of the clock.
 const ROUNDS_PER_LOOK: u32 = 64;
+/// How many of them pass before the core is offered to others, if this worker waits for another process, or
+/// another process for this one.
+const ROUNDS_PER_OFFER: u32 = 4;
 /// Rounds between two looks at the doorbells of resting rings. A round with work counts as
 /// `BUSY_ROUND`. Rounds may take long, so the watchdog also makes the worker look after each tick.
 const ROUNDS_PER_BELL: u32 = 1024;
@@ -209,6 +212,7 @@ impl Loop {
     /// retired, or its stack must not be used again.
     fn work(&self) -> stack::Ended {
         let worker = &self.worker;
+        let is_host = worker.shared.hosts.daemon().is_some();
         let mut idle_rounds = 0;
         let mut idle_since: Option<Instant> = None;
         loop {
@@ -247,6 +251,9 @@ impl Loop {
             }
             idle_rounds += 1;
             std::hint::spin_loop();
+            if idle_rounds % ROUNDS_PER_OFFER == 0 && (is_host || worker.pollers.are_far()) {
+                std::thread::yield_now();
+            }
             if idle_rounds % ROUNDS_PER_LOOK == 0 {
                 // Whoever this worker waits for may need its core.
                 std::thread::yield_now();
@@ -371,7 +378,7 @@ impl Loop {
             session.tasks_in_flight() >= most.min(session.share()) || worker.refuses(session.number)
         };
         let parked = worker.run_queue().park_rings(is_full);
-        must_park &= parked.may_park;
+        must_park &= parked.may_park && worker.pollers.rest();
         if must_park && !shared.is_ending() {
             let line = &shared.page().lines[worker.index as usize];
             line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

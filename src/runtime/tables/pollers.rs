@@ -25,7 +25,8 @@ pub(super) unsafe extern "C" fn poller_add(
             }),
             None => current_poller(worker.context()).and_then(|poller| poller.owner.clone()),
         };
-        let Ok(made) = worker.pollers.add(epoll, fd, Target { poll, context }, owner) else {
+        let Ok(made) = worker.pollers.add(epoll, fd, Target { poll, context, rest: None }, owner)
+        else {
             return CHI_INVALID;
         };
         // SAFETY: by the contract, the pointer may be written.
