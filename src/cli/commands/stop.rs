@@ -6,7 +6,7 @@ use chimaera_abi::{CHI_DESCRIBE_RUNTIME, CHI_UNSUPPORTED};
 use chimaera_ipc::control::{self, Asked, Request};
 use chimaera_ipc::instance::Instance;
 use rustix::io::Errno;
-use rustix::process::{pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
+use rustix::process::{pidfd_open, pidfd_send_signal, test_kill_process, Pid, PidfdFlags, Signal};
 use serde_json::{json, Value};
 
 use crate::context::{complain, Context, Failed, Outcome};
@@ -75,7 +75,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         return Err(Failed::Message(message));
     }
     let mut abandoned = strings(&answer["abandoned"]);
-    abandoned.extend(end.iter().flat_map(abandoned_at_end));
+    if let Some(end) = &end {
+        let process = answer["process"].as_i64().and_then(|pid| Pid::from_raw(pid as i32));
+        abandoned.extend(abandoned_at_end(end, process, until)?);
+    }
     let document = json!({
         "name": context.name,
         "stopped": true,
@@ -96,17 +99,37 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     Err(Failed::Told)
 }
 
-/// What an instance whose process has ended has abandoned.
-fn abandoned_at_end(asked: &Asked<'_>) -> Vec<String> {
-    // All that it has said is there by now. The connection may still be open: in an application whose runtime has
-    // ended, or in a child that a module has forked.
-    let next = || asked.answer(Instant::now());
-    let answers: Result<Vec<_>, _> = std::iter::from_fn(|| match next() {
-        Err(control::Error::NotRunning(_) | control::Error::Silent { .. }) => None,
-        answer => Some(answer),
-    })
-    .collect();
-    match answers {
+/// What an instance that has ended has abandoned. If its process ends with it, waits for that until `until`.
+fn abandoned_at_end(
+    asked: &Asked<'_>,
+    process: Option<Pid>,
+    until: Instant,
+) -> Result<Vec<String>, Failed> {
+    let mut answers = Vec::new();
+    let answers = loop {
+        let look = if process.is_some() { LOOK } else { Duration::ZERO };
+        match asked.answer(Instant::now() + look) {
+            Ok(answer) => answers.push(answer),
+            // The process has ended.
+            Err(control::Error::NotRunning(_)) => break Ok(answers),
+            // The connection may stay open: in an application whose runtime has ended, or in a child that a
+            // module has forked. All that the runtime has said is there by now.
+            Err(control::Error::Silent { .. }) => match process {
+                Some(pid) if test_kill_process(pid) != Err(Errno::SRCH) => {
+                    if Instant::now() >= until {
+                        let pid = pid.as_raw_pid();
+                        return Err(Failed::Message(format!(
+                            "the runtime has ended, but its process {pid} has not: code of a module runs \
+                             in it; `kill -9 {pid}` ends it"
+                        )));
+                    }
+                }
+                _ => break Ok(answers),
+            },
+            Err(error) => break Err(error),
+        }
+    };
+    Ok(match answers {
         // A runtime from before this request; what it abandoned is in its log.
         Err(control::Error::Refused { status: CHI_UNSUPPORTED, .. }) => Vec::new(),
         Err(error) => vec![error.to_string()],
@@ -121,7 +144,7 @@ fn abandoned_at_end(asked: &Asked<'_>) -> Vec<String> {
             });
             told.flatten().collect()
         }
-    }
+    })
 }
 
 fn silent(context: &Context, instance: &Instance) -> String {

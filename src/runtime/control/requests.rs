@@ -75,7 +75,9 @@ pub(super) fn answer(
     let (document, then) = match Request::of(request) {
         Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
         Some(Request::Stop) if argument == 0 => {
-            (serde_json::json!({ "stopping": true }), Then::Stop)
+            // A daemon's process ends with it.
+            let process = shared.config.daemon.then(std::process::id);
+            (serde_json::json!({ "stopping": true, "process": process }), Then::Stop)
         }
         Some(Request::Stop) if !shared.config.daemon => {
             let message = "this runtime is part of an application, and ends with it or by `stop`";
