@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         }
         let mut message = why;
         if let Some(LastCrash { text, file, .. }) = last_crash {
-            message += &format!("; it crashed ({}):\n{}", file.display(), text.trim_end());
+            message += &format!("; the last crash ({}):\n{}", file.display(), text.trim_end());
         }
         return Err(Failed::NotRunning(message));
     }
@@ -62,7 +62,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     // The page does not say what a worker is doing. If the runtime does not answer, only the page
     // is shown.
     let ready = document["ready"] == true;
-    let described = ready.then(|| context.describe(CHI_DESCRIBE_RUNTIME));
+    let mut described = ready.then(|| context.describe(CHI_DESCRIBE_RUNTIME));
     if let Some(Err(Failed::NotRunning(_))) = described {
         // The page is that of a process that was killed, or this one is about to end.
         return match instance.is_running()? {
@@ -70,12 +70,18 @@ pub(crate) fn run(context: &Context) -> Outcome {
             false => Err(Failed::NotRunning(instance.not_running())),
         };
     }
-    if let Some(Ok(mut runtime)) = described {
+    if let Some(Ok(runtime)) = &mut described {
         document["each_worker"] = runtime["each_worker"].take();
         document["stopping"] = runtime["stopping"].take();
         document["memory"] = runtime["memory"].take();
         document["module_hosts"] = runtime["module_hosts"].take();
     }
+    let silent = match described {
+        Some(Err(Failed::Message(why))) => Some(why),
+        _ => None,
+    };
+    document["answers"] = json!(silent.is_none());
+    document["error"] = json!(silent);
     document["resident_bytes"] = json!(resident(pid));
     document["socket"] = json!(instance.socket().to_string_lossy());
     document["log"] = json!(log.as_ref().map(|log| log.to_string_lossy()));
@@ -85,7 +91,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         return not_ready(context, &document);
     }
     if context.print_json(&document) {
-        return Ok(());
+        return if silent.is_some() { Err(Failed::Told) } else { Ok(()) };
     }
     let mut text = String::new();
     let mut line = |label: &str, value: String| text += &format!("{label:<12}{value}\n");
@@ -132,7 +138,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
         line("last crash", format!("{headline} (see {})", file.display()));
     }
     crate::context::print(&text);
-    Ok(())
+    match silent {
+        None => Ok(()),
+        Some(why) => Err(Failed::Message(format!("{why}: only its status page is shown"))),
+    }
 }
 
 /// Shows the state of an instance that does not accept clients yet.

@@ -236,6 +236,28 @@ fn the_program_gives_up_on_a_runtime_that_does_not_answer() {
     daemon.signal(Signal::CONT);
 }
 
+/// Its status page is there, but says nothing about now.
+#[test]
+fn the_status_of_a_runtime_that_does_not_answer_says_so() {
+    let daemon = Daemon::start(&options("10s"));
+    daemon.signal(Signal::STOP);
+    let (text, json) = std::thread::scope(|scope| {
+        let site = daemon.site().clone();
+        let text = scope.spawn(move || site.cli(&["status"]));
+        let json = daemon.cli(&["status", "--json"]);
+        (text.join().expect("it ends"), json)
+    });
+    daemon.signal(Signal::CONT);
+    assert_eq!((text.code, json.code), (1, 1), "{text:?} {json:?}");
+    assert!(text.stdout.contains("workers"), "the page is shown: {text:?}");
+    assert!(text.stderr.contains("did not answer within"), "{text:?}");
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&json["running"], &json["answers"]), (&true.into(), &false.into()), "{json}");
+    assert!(json["error"].as_str().unwrap().contains("did not answer within"), "{json}");
+    let status = daemon.cli(&["status", "--json"]).ok().json();
+    assert_eq!(status["answers"], true, "{status}");
+}
+
 #[test]
 fn a_runtime_that_does_not_answer_is_killed_by_force() {
     let mut daemon = Daemon::start(&options("10s"));
@@ -282,6 +304,22 @@ fn a_destructor_of_a_static_object_does_not_prevent_the_end() {
     let log = daemon.log();
     let why = "a destructor or an exit handler of a module has not returned";
     assert_order(&log, &[" stopped", why]);
+}
+
+#[test]
+fn the_program_waits_for_the_process_and_says_what_kept_it() {
+    let mut daemon = after!(crash::STUCK_STATIC, 0);
+    let hasty = daemon.cli(&["stop", "--timeout", "1"]);
+    assert_eq!(hasty.code, 1, "{hasty:?}");
+    assert!(hasty.stderr.contains("its process"), "{hasty:?}");
+    assert_eq!(daemon.end(), 1);
+    let mut daemon = after!(crash::STUCK_STATIC, 0);
+    let stopped = daemon.cli(&["stop"]);
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    let why = "abandoned: a destructor or an exit handler of a module has not returned";
+    assert!(stopped.stdout.contains(why), "{stopped:?}");
+    assert!(!daemon.is_alive(), "the program says that it has stopped");
+    assert_eq!(daemon.end(), 1);
 }
 
 /// It runs none of the runtime's code, and ends with the process.
