@@ -257,11 +257,19 @@ impl Instance {
     /// [trusts](Instance::trusts) and that nobody else can write to it: anyone who can may listen
     /// there in the runtime's place. `None` when there is no directory.
     pub fn open_directory(&self) -> Result<Option<Directory>, Error> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // A link of another user could lead into a directory of one's own that is for something else.
+        let is_trusted_link = std::fs::symlink_metadata(&self.directory)
+            .is_ok_and(|found| found.is_symlink() && self.trusts(found.uid()));
+        if !is_trusted_link {
+            flags |= OFlags::NOFOLLOW;
+        }
         let directory = match rustix::fs::open(&self.directory, flags, Mode::empty()) {
             Ok(directory) => directory,
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::NOTDIR) => return Err(self.distrust("is not a directory")),
+            Err(Errno::NOTDIR) => {
+                return Err(self.distrust("is not a directory, or is another user's link to one"))
+            }
             Err(Errno::ACCESS | Errno::PERM) => {
                 return Err(self.distrust("belongs to another user, and cannot be entered"));
             }
@@ -361,9 +369,13 @@ impl Instance {
     }
 
     fn distrust(&self, what: &str) -> Error {
+        let variable = match directory_named(DIRECTORY_VARIABLE) {
+            Some(_) => DIRECTORY_VARIABLE,
+            None => "XDG_RUNTIME_DIR",
+        };
         let reason = format!(
             "{what}; it is not used, because whoever can write there could pose as the runtime. To reach \
-             another user's runtime, run this as that user; for one of your own, set XDG_RUNTIME_DIR to a \
+             another user's runtime, run this as that user; for one of your own, set {variable} to a \
              directory of your own"
         );
         Error::Untrusted { path: self.directory.clone(), reason }

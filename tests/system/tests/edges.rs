@@ -276,12 +276,14 @@ fn directories_of_every_kind() {
         if directory.to_str().is_some() {
             spellings.push(twice);
         }
-        let at = |program: PathBuf, spelling: &Path| {
-            let mut command = site.command(program);
-            command.env("XDG_RUNTIME_DIR", spelling).current_dir(site.path());
-            command
-        };
-        for spelling in &spellings {
+        let variables = ["XDG_RUNTIME_DIR", "CHI_RUNTIME_DIR"];
+        let ways = spellings.iter().flat_map(|spelling| variables.map(|name| (name, spelling)));
+        for (variable, spelling) in ways {
+            let at = |program: PathBuf, spelling: &Path| {
+                let mut command = site.command(program);
+                command.env(variable, spelling).current_dir(site.path());
+                command
+            };
             let cli = |spelling: &Path, args: &[&str]| {
                 process::run(at(artefacts::chimaera(), spelling).args(args))
             };

@@ -64,6 +64,27 @@ fn root_does_not_use_another_user_s_runtime() {
     }
 }
 
+/// It could lead into a directory that is for something else.
+#[test]
+fn a_directory_is_not_reached_through_a_link_of_another_user() {
+    let Some(_alone) = alone_as_root() else { return };
+    let daemon = Daemon::start(&Options::new().workers(1));
+    let site = daemon.site();
+    let link = site.path().join("link");
+    std::os::unix::fs::symlink(site.path().join("chimaera"), &link).expect("the name is free");
+    let status = || {
+        let mut command = site.command(artefacts::chimaera());
+        process::run(command.env("CHI_RUNTIME_DIR", &link).args(["--name", site.name(), "status"]))
+    };
+    status().ok();
+    std::os::unix::fs::lchown(&link, Some(NOBODY), Some(NOBODY)).expect("root may");
+    let refused = status();
+    assert_ne!(refused.code, 0, "{refused:?}");
+    let advice = "another user's link to one; it is not used";
+    assert!(refused.stderr.contains(advice), "{refused:?}");
+    assert!(refused.stderr.contains("set CHI_RUNTIME_DIR to"), "{refused:?}");
+}
+
 /// Listens as another user where a runtime would.
 fn squat(site: &Site) -> OwnedFd {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -116,7 +137,9 @@ fn a_client_tells_nobody_else_anything() {
     let elsewhere = site.path().join("elsewhere");
     std::fs::rename(&directory, &elsewhere).expect("the name is free");
     std::os::unix::fs::symlink(&elsewhere, &directory).expect("the name is free");
-    refused("is not a directory");
+    refused(&format!("user {NOBODY} listens there"));
+    std::os::unix::fs::lchown(&directory, Some(NOBODY), None).expect("root may");
+    refused("another user's link");
 }
 
 #[test]
@@ -136,5 +159,8 @@ fn a_directory_that_others_control_is_not_used() {
     std::fs::remove_dir(&directory).expect("it is empty");
     std::os::unix::fs::symlink("/tmp", &directory).expect("the name is free");
     let refused = start();
-    assert!(refused.code == 1 && refused.stderr.contains("not a directory"), "{refused:?}");
+    assert!(refused.code == 1 && refused.stderr.contains("other users can write"), "{refused:?}");
+    std::os::unix::fs::lchown(&directory, Some(NOBODY), None).expect("root may");
+    let refused = start();
+    assert!(refused.code == 1 && refused.stderr.contains("another user's link"), "{refused:?}");
 }
