@@ -23,6 +23,7 @@ use crate::last_crash::LastCrash;
 use crate::log::{self, Log};
 use crate::settings;
 use crate::signals::Signals;
+use rustix::process::Signal;
 
 /// The line by which a daemon reports that it is ready.
 const READY: &str = "ready";
@@ -195,16 +196,20 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         }
     };
     if let Some(LastCrash { headline, file, .. }) = last_crash {
-        tracing::warn!(file = %file.display(), "the last run crashed: {headline}");
+        tracing::warn!(file = %file.display(), "an earlier run crashed: {headline}");
     }
     // The log also receives what modules write to standard error, and `chimaera status` finds
     // it there.
     log.take_standard_error()?;
     signals.stop(&runtime)?;
     if args.as_daemon {
+        // From now on it does not end with the process that started it.
+        rustix::process::set_parent_process_death_signal(None)?;
         report(&format!("{READY}\n"));
         // Lets the parent process read to end of file.
-        rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
+        let null = File::options().write(true).open("/dev/null");
+        let null = null.map_err(|error| Failed::Message(format!("/dev/null: {error}")))?;
+        rustix::stdio::dup2_stdout(null)?;
     } else if context.json && args.succeeds.is_none() {
         report(&format!("{:#}\n", started_json(context, std::process::id())?));
     }
@@ -276,6 +281,8 @@ fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed
 /// How long destructors and exit handlers of modules may take when the process ends.
 const EXIT_BOUND: Duration = Duration::from_secs(5);
 
+/// The time before the first report that it takes long, and between reports.
+const SAY: Duration = Duration::from_secs(5);
 /// How long a daemon may take to load its modules and create its pools.
 const READY_BOUND: Duration = Duration::from_secs(60);
 
@@ -345,17 +352,27 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.map_err(|error| cannot_open_log(&log_path, &error))?);
-    // SAFETY: setsid may be called between fork and exec.
+    // SAFETY: both calls may be made between fork and exec.
     unsafe {
         command.pre_exec(|| {
             rustix::process::setsid()?;
+            // Until it is ready: nobody else would know of it.
+            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
             Ok(())
         });
     }
     let mut child = command.spawn()?;
     let mut line = String::new();
     let out = child.stdout.take().expect("stdout is piped");
-    if !is_readable_within(&out, READY_BOUND)? {
+    let begin = Instant::now();
+    let mut is_readable = is_readable_within(&out, SAY)?;
+    while !is_readable && begin.elapsed() < READY_BOUND {
+        let log = log_path.display();
+        let seconds = begin.elapsed().as_secs();
+        complain(&format!("waiting: not ready after {seconds} s; {log} shows what it is doing"));
+        is_readable = is_readable_within(&out, SAY)?;
+    }
+    if !is_readable {
         // Killing fails if the process has just ended.
         let _ = child.kill();
         child.wait()?;
@@ -382,7 +399,7 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     }
     if let Some(LastCrash { headline, file, .. }) = last_crash {
         let file = file.display();
-        complain(&format!("chimaera: the last run crashed: {headline} (see {file})"));
+        complain(&format!("chimaera: an earlier run crashed: {headline} (see {file})"));
     }
     tell_refused(context);
     let pid = child.id();

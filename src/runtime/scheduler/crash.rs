@@ -11,7 +11,7 @@ use crate::pool::Container;
 /// signal handler.
 pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
     with_current(|worker| {
-        let Some(worker) = worker else { return out.write_str(" outside of the workers") };
+        let Some(worker) = worker else { return out.write_str(" in a thread that is no worker") };
         let context = worker.context();
         match current_task(context) {
             Some(record) => {

@@ -213,7 +213,7 @@ fn are_shown_by_status_and_the_next_start() {
     assert!(text.starts_with(&headline) && text.contains("\n   0: "), "{status}");
 
     let mut next = Daemon::start_at(site.clone(), &Options::new());
-    assert!(next.log().contains(&format!("the last run crashed: {headline}")), "{}", next.log());
+    assert!(next.log().contains(&format!("an earlier run crashed: {headline}")), "{}", next.log());
     assert_eq!(site.status()["last_crash"]["text"], status["last_crash"]["text"]);
     assert!(site.cli(&["status"]).stdout.contains("last crash"));
     next.stop();
@@ -230,6 +230,6 @@ fn are_shown_by_status_and_the_next_start() {
     }
     let started = site.cli(&["start", "--daemon", "--workers", "1"]);
     assert_eq!(started.code, 0, "{started:#?}");
-    assert!(started.stderr.contains("the last run crashed"), "{started:#?}");
+    assert!(started.stderr.contains("an earlier run crashed"), "{started:#?}");
     assert_eq!(site.cli(&["stop"]).code, 0);
 }

@@ -65,6 +65,24 @@ fn a_runtime_that_is_starting_says_so() {
     starting.end(Signal::TERM);
 }
 
+/// The command that starts it in the background says that it waits, and takes it along when it is ended.
+#[test]
+fn a_daemon_that_is_starting_ends_with_the_command_that_starts_it() {
+    let site = Site::new();
+    let options = Options::new().file(artefacts::test_module("ends"));
+    let mut command = options.command(&site);
+    command.arg("--daemon").env("CHI_TEST_END", "constructor hang");
+    let starting = Starting::run(site, command, "waiting: not ready after 5 s");
+    let pid = starting.site.cli(&["status", "--json"]).json()["pid"].as_i64().unwrap();
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    let Starting { mut process, .. } = starting;
+    process.signal(Signal::KILL);
+    process.end();
+    process::until("the daemon ends", || {
+        (rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)).then_some(())
+    });
+}
+
 #[test]
 fn a_signal_during_a_static_initialiser_ends_the_process_and_names_the_module() {
     for signal in [Signal::TERM, Signal::INT] {
