@@ -12,8 +12,8 @@ pub struct Vitals {
     pub rss: u64,
     /// Open descriptors.
     pub fds: usize,
-    /// Threads.
-    pub threads: u64,
+    /// Threads, except those of stand-by workers, which stay once they were needed.
+    pub threads: usize,
     /// Segments mapped.
     pub segments: usize,
 }
@@ -37,7 +37,7 @@ impl Vitals {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", daemon.pid()));
         let maps = maps.expect("it is running");
         let segments = maps.lines().filter(|line| line.contains("chimaera-segment")).count();
-        Vitals { rss: daemon.rss(), fds: daemon.fds(), threads: daemon.threads(), segments }
+        Vitals { rss: daemon.rss(), fds: daemon.fds(), threads: threads(daemon), segments }
     }
 
     /// Fails if the daemon keeps more descriptors, threads or segments than before, or more than
@@ -62,6 +62,14 @@ impl Vitals {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// How many threads a daemon has, except those of stand-by workers.
+fn threads(daemon: &Daemon) -> usize {
+    let status = daemon.cli(&["status", "--json"]).ok().json();
+    let workers = status["each_worker"].as_array().expect("it says what they do");
+    let standby = workers.iter().filter(|worker| worker["standby"].is_string()).count();
+    (daemon.threads() as usize).saturating_sub(standby)
 }
 
 /// How often to repeat something: `few` times, or in a soak `CHI_SOAK` percent of `many`.

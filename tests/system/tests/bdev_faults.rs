@@ -380,7 +380,7 @@ fn clients_are_killed_while_the_kernel_reads_and_writes_their_pages() {
         // The other worker may create its ring, with a doorbell, only now. The kernel's threads for
         // rings, which count as the daemon's, live for another five seconds.
         let most = match io {
-            Io::Uring => Vitals { fds: before.fds + 2, threads: u64::MAX, ..before },
+            Io::Uring => Vitals { fds: before.fds + 2, threads: usize::MAX, ..before },
             _ => before,
         };
         most.assert_no_more(&daemon, SLACK);

@@ -396,7 +396,7 @@ fn a_task_that_computes_for_long_delays_its_own_lane_only() {
             let own = task(pool, model::TICK, 0);
             own.width.set(1);
             let own = own.submit().unwrap();
-            for number in 0..100 {
+            for number in 0..25 {
                 let other = task(pool, model::TICK, 0);
                 other.width.set(2 + number % 7);
                 other.call().unwrap();
