@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use crate::layout::{Layout, RING_SLOTS};
 use crate::ring::{Header, RingMemory};
@@ -82,6 +82,17 @@ impl Mapping {
         let start = self.base.as_ptr().wrapping_add(offset as usize).cast();
         // SAFETY: the range is inside the mapping, and shared memory may change at any time.
         unsafe { rustix::mm::madvise(start, len as usize, Advice::LinuxRemove)? };
+        Ok(())
+    }
+
+    /// Makes the rings inaccessible in this mapping: whoever needs only the arenas cannot damage them by mistake.
+    pub fn hide_rings(&self) -> io::Result<()> {
+        let len = self.layout.client_arena as usize;
+        // SAFETY: the range is the first part of the mapping, and nothing refers to it: a caller uses only the
+        // arenas.
+        unsafe {
+            rustix::mm::mprotect(self.base.as_ptr().cast(), len, MprotectFlags::empty())?;
+        }
         Ok(())
     }
 

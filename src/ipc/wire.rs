@@ -84,10 +84,19 @@ pub enum Kind {
     Waits = 18,
     /// To the host: answer with `Done` at once. The number of the question.
     Pulse = 19,
+    /// To the host: map the segment of a client whose tasks it gets. The number of the question, the number by
+    /// which tasks refer to the segment, its size, the runtime's share of its arenas; with its descriptor. The
+    /// answer is `Done`.
+    Lend = 20,
+    /// To the host: unmap a segment, once no task refers to it. The number of the question, and that of the segment.
+    /// The answer is `Done`.
+    TakeBack = 21,
+    /// The host: there was no memory for a page of the segment with this number.
+    Faulted = 22,
 }
 
 impl Kind {
-    const ALL: [Kind; 19] = [
+    const ALL: [Kind; 22] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Mapped,
@@ -107,6 +116,9 @@ impl Kind {
         Kind::LogLevel,
         Kind::Waits,
         Kind::Pulse,
+        Kind::Lend,
+        Kind::TakeBack,
+        Kind::Faulted,
     ];
 }
 
