@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::cell::OnceCell;
 
 use crate::failure::Failure;
-use crate::host::{Link, Parcel, Results};
+use crate::host::{Lender, Link, Parcel, Results};
 use crate::module::{elf, Field, Method};
 use crate::pool::PoolMethod;
-use crate::session::{Session, SessionRef};
+use crate::session::{Loan, Session, SessionRef};
 use crate::state::{SavedPool, Storage};
 use crate::sys::Budget;
 use crate::task::{marshal, Origin, Record};
@@ -182,23 +182,37 @@ fn private<T>(memory: &mut [T]) -> chi_shm_vector {
 /// Sends a task to a module host, uses the bytes as what that has made of the arena, and takes the results.
 pub fn parcel_that_comes_back(bytes: &[u8]) {
     thread_local! {
-        static LINK: OnceCell<(Link, PoolMethod)> = const { OnceCell::new() };
+        static LINK: OnceCell<(Link, SessionRef, PoolMethod)> = const { OnceCell::new() };
     }
     LINK.with(|cell| {
-        let (link, method) = cell.get_or_init(|| {
-            (Link::without_peer().expect("there is memory for a segment"), method())
+        let (link, session, method) = cell.get_or_init(|| {
+            let session = Session::without_client(1).expect("there is memory for a segment");
+            (Link::without_peer().expect("there is memory for a segment"), session, method())
         });
-        let (mut text, mut numbers) = ([b't'; 100], [7_u64; 16]);
+        // The text is large, and stays in the client's segment, which is lent as number 1.
+        const LARGE: u64 = 16 << 10;
+        let lender = Lender::of_loan(session, Arc::new(Loan::to_nobody(1)));
+        let at = session.mapping.layout().client_arena;
+        let large = session.mapping.find(at, LARGE).expect("the arena is larger");
+        let text = chi_shm_vector {
+            shm_: at,
+            data_: large.as_ptr().cast(),
+            size_: LARGE / 2,
+            capacity_: LARGE,
+            offset_in_task_: 0,
+            reserved_: 0,
+        };
+        let mut numbers = [7_u64; 16];
         let (mut one, mut two) = ([b'a'; 10], [b'b'; 1000]);
         let mut words = [private(&mut one), private(&mut two)];
         let mut body = vec![0_u64; method.task_size / 8];
         let task = body.as_mut_ptr().cast::<chi_task>();
-        let sent = [private(&mut text), private(&mut numbers), private(&mut words)];
+        let sent = [text, private(&mut numbers), private(&mut words)];
         // SAFETY: the body has four vectors behind its header, of which the last one is empty.
         unsafe {
             let vectors = task.cast::<u8>().add(HEADER).cast::<chi_shm_vector>();
             sent.iter().enumerate().for_each(|(at, vector)| vectors.add(at).write(*vector));
-            let parcel = Parcel::pack(link, task, method, |_| ());
+            let parcel = Parcel::pack(link, task, method, Some(&lender), |_| ());
             let parcel = parcel.unwrap_or_else(|_| panic!("there is room for a small task"));
             link.overwrite(bytes);
             let mut blocks = Blocks::default();

@@ -26,7 +26,7 @@ use super::take_over::{Taken, Work};
 use crate::access::Caller;
 use crate::admin::notice;
 use crate::failure::Failure;
-use crate::isolation::end_session_of_host;
+use crate::isolation::{end_session_of_host, tell_of_faults};
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
 use crate::sys::Unshared;
@@ -607,6 +607,7 @@ impl Acceptor {
 
     /// Ends sessions for which a page of the segment could not be allocated.
     fn faulted(&mut self) {
+        tell_of_faults(&self.shared);
         for session in self.shared.sessions() {
             if session.has_faulted() {
                 let why = "no memory for a page of the segment";

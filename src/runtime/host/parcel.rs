@@ -1,15 +1,19 @@
 //! A parcel: a task with all its strings and vectors, copied into the segment of a link, and what comes
-//! back in it.
+//! back in it. Large strings and vectors may stay where they are, if the other side has mapped the segment
+//! in which they lie: then the parcel refers to them.
 
 use chimaera_abi::*;
 use chimaera_ipc::arena::Failed;
 use chimaera_ipc::copy;
 use chimaera_ipc::layout::offset_of;
 use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::Arc;
 
+use super::lending::Lender;
 use super::link::Link;
 use crate::failure::Failure;
 use crate::module::{Field, Method};
+use crate::session::Loan;
 
 const HEADER: usize = size_of::<chi_task>();
 /// The limit on a message of the other side, in bytes.
@@ -26,12 +30,22 @@ struct Sent {
     sum: u64,
 }
 
+/// A string or vector to which the parcel refers.
+struct Referred {
+    /// The reference: the number of the segment in the other process, and the offset there.
+    shm: chi_shm_ptr,
+    original: chi_shm_vector,
+}
+
 /// A task in the segment of a link.
 pub(crate) struct Parcel {
     /// The task's offset.
     pub(crate) task: u64,
     blocks: Vec<u64>,
     sent: Vec<Sent>,
+    referred: Vec<Referred>,
+    /// Keeps the segment mapped there.
+    loan: Option<Arc<Loan>>,
 }
 
 /// Where a task's results are put.
@@ -48,8 +62,16 @@ pub(crate) struct Outcome {
     pub(crate) hold: Option<u32>,
 }
 
+impl Referred {
+    /// How many bytes may be there.
+    fn room(&self) -> u64 {
+        self.original.capacity_.max(self.original.size_)
+    }
+}
+
 impl Parcel {
-    /// Copies a task into the segment of a link. `alter` is given the header of the copy.
+    /// Copies a task into the segment of a link, but for the strings and vectors that `lender` lends. `alter` is
+    /// given the header of the copy.
     ///
     /// # Errors
     /// The segment has no room now, or never.
@@ -60,14 +82,21 @@ impl Parcel {
         link: &Link,
         body: *const chi_task,
         method: &Method,
+        lender: Option<&Lender<'_>>,
         alter: impl FnOnce(&mut chi_task),
     ) -> Result<Parcel, Failed> {
-        let mut parcel = Parcel { task: 0, blocks: Vec::new(), sent: Vec::new() };
+        let (sent, referred) = (Vec::new(), Vec::new());
+        let mut parcel = Parcel { task: 0, blocks: Vec::new(), sent, referred, loan: None };
         // SAFETY: by the caller's promise.
-        let packed = unsafe { parcel.fill(link, body, method, alter) };
+        let packed = unsafe { parcel.fill(link, body, method, lender, alter) };
         match packed {
             Ok(()) => {
                 parcel.sent.sort_unstable_by_key(|sent| sent.block);
+                if !parcel.referred.is_empty() {
+                    let key = |referred: &Referred| (referred.shm, referred.room());
+                    parcel.referred.sort_unstable_by_key(key);
+                    parcel.loan = lender.and_then(Lender::loan);
+                }
                 Ok(parcel)
             }
             Err(failed) => {
@@ -84,6 +113,7 @@ impl Parcel {
         link: &Link,
         body: *const chi_task,
         method: &Method,
+        lender: Option<&Lender<'_>>,
         alter: impl FnOnce(&mut chi_task),
     ) -> Result<(), Failed> {
         let size = method.task_size;
@@ -92,7 +122,7 @@ impl Parcel {
         let mut copied = unsafe { Words::copy(body.cast(), size) };
         // SAFETY: the copy holds a whole task, aligned to 8, of this method.
         unsafe {
-            self.fields(link, copied.start(), &method.fields)?;
+            self.fields(link, copied.start(), &method.fields, lender)?;
             alter(&mut *copied.start().cast::<chi_task>());
             let to = link.mapping().address(self.task).as_ptr();
             copy::to_shared(copied.start(), to, size);
@@ -115,6 +145,7 @@ impl Parcel {
         link: &Link,
         base: *mut u8,
         fields: &[Field],
+        lender: Option<&Lender<'_>>,
     ) -> Result<(), Failed> {
         for field in fields {
             // SAFETY: the field is inside what `base` holds, and aligned to 8.
@@ -129,6 +160,13 @@ impl Parcel {
             (vector.size_, vector.capacity_) = (0, 0);
             if original.data_.is_null() || room == 0 {
                 continue;
+            }
+            if field.inner.is_empty() {
+                if let Some(shm) = lender.and_then(|lender| lender.refer(&original, room)) {
+                    (vector.shm_, vector.size_, vector.capacity_) = (shm, size, room);
+                    self.referred.push(Referred { shm, original });
+                    continue;
+                }
             }
             let block = self.block(link, room)?;
             // SAFETY: the block was allocated just now.
@@ -148,7 +186,7 @@ impl Parcel {
                     // SAFETY: the element is inside the copy.
                     unsafe {
                         let element = elements.start().add(at as usize);
-                        self.fields(link, element, &field.inner)?;
+                        self.fields(link, element, &field.inner, lender)?;
                     }
                 }
                 // SAFETY: both hold `room` bytes, and the block is aligned to 64.
@@ -240,6 +278,11 @@ fn text_at(link: &Link, shm: chi_shm_ptr) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
+fn outside() -> Failure {
+    let message = "a string or vector that came back points outside the segment";
+    Failure::new(CHI_INTERNAL, message)
+}
+
 /// Takes what came back.
 struct Taking<'t> {
     parcel: &'t Parcel,
@@ -274,6 +317,9 @@ impl Taking<'_> {
         if back.shm_ == CHI_SHM_NULL {
             return Ok(none);
         }
+        if offset_of(back.shm_).is_none() {
+            return self.referred(back, field);
+        }
         let size = match field.inner.is_empty() {
             true => back.size_,
             false => back.size_ - back.size_ % field.elem_size,
@@ -282,8 +328,7 @@ impl Taking<'_> {
         let start = offset_of(back.shm_).filter(|at| *at >= layout.client_arena);
         let from = start.and_then(|start| self.link.mapping().find(start, size));
         let (Some(start), Some(from)) = (start, from) else {
-            let message = "a string or vector that came back points outside the segment";
-            return Err(Failure::new(CHI_INTERNAL, message));
+            return Err(outside());
         };
         self.left = self.left.checked_sub(size).ok_or_else(|| {
             let message = "the strings and vectors that came back overlap";
@@ -295,6 +340,18 @@ impl Taking<'_> {
             true => self.leaf(none, from.as_ptr(), size, sent),
             false => self.elements(none, from.as_ptr(), size, sent, field),
         }
+    }
+
+    /// One that came back as a reference: as it was sent, but for its size. Its bytes are where they were.
+    fn referred(&self, back: chi_shm_vector, field: &Field) -> Result<chi_shm_vector, Failure> {
+        // Of those that begin at the same byte, the last one has the most room.
+        let all = &self.parcel.referred;
+        let found = all[..all.partition_point(|referred| referred.shm <= back.shm_)].last();
+        let is_it = |referred: &&Referred| {
+            field.inner.is_empty() && referred.shm == back.shm_ && back.size_ <= referred.room()
+        };
+        let Referred { original, .. } = found.filter(is_it).ok_or_else(outside)?;
+        Ok(chi_shm_vector { size_: back.size_, ..*original })
     }
 
     fn leaf(

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::{chi_pool_id, CHI_FAULT};
 use chimaera_ipc::wire::{self, Kind, Message};
 
+use super::lending::Lending;
 use super::link::Link;
 use crate::failure::Failure;
 use crate::sync::Waiter;
@@ -59,6 +60,8 @@ pub(crate) struct Peer {
     asked: Mutex<HashMap<u64, Asked>>,
     /// The number of the last question.
     last: AtomicU64,
+    /// In a daemon, the segments of clients that the host has mapped.
+    pub(super) lending: Lending,
     /// In a module host, the states with which its pool begins.
     states: Mutex<Option<OwnedFd>>,
 }
@@ -89,6 +92,7 @@ impl Peer {
             learned: Condvar::new(),
             asked: Mutex::default(),
             last: AtomicU64::new(0),
+            lending: Lending::default(),
             states: Mutex::default(),
         }
     }
@@ -158,6 +162,11 @@ impl Peer {
     /// The answer to a question, if there is one by now.
     pub(crate) fn take_answer(&self, number: u64) -> Option<Answer> {
         lock(&self.asked).get_mut(&number)?.answer.take()
+    }
+
+    /// Whether a question waits for its answer.
+    pub(super) fn is_open(&self, number: u64) -> bool {
+        lock(&self.asked).get(&number).is_some_and(|asked| asked.answer.is_none())
     }
 
     /// Forgets a question.

@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 use super::peer::Peer;
 use crate::config::{Beginning, HostOrders};
 use crate::failure::Failure;
+use crate::session::Borrowed;
 use crate::sync::Waiter;
 use crate::sys::{lock, Charge};
 
@@ -300,6 +301,8 @@ pub(crate) struct Hosts {
     candidates: Mutex<HashMap<chi_pool_id, Arc<Host>>>,
     /// In a module host: its daemon.
     daemon: OnceLock<Arc<Peer>>,
+    /// In a module host: what its daemon has lent it.
+    pub(crate) borrowed: Arc<Borrowed>,
     /// In a module host: states are being saved or loaded, which takes memory.
     has_states: AtomicBool,
 }

@@ -10,6 +10,7 @@ use chimaera_ipc::wire::{self, Kind, Message};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
+use super::borrowing::borrow_segment;
 use super::foreign;
 use super::links::{self, NO_WORKER};
 use crate::config::{Config, Error, HostOrders};
@@ -207,6 +208,15 @@ pub(crate) fn listen(shared: &Arc<Shared>, peer: &Arc<Peer>, pool: &Arc<dyn Host
                 Kind::Waits => {
                     let memfd = fds.into_iter().next();
                     answer(shared, message.words[0], answer_about_waits(shared, memfd));
+                }
+                Kind::Lend => {
+                    let borrowed = borrow_segment(shared, &message, fds);
+                    answer(shared, message.words[0], borrowed.map(|()| None));
+                }
+                Kind::TakeBack => {
+                    let [question, number, ..] = message.words;
+                    shared.hosts.borrowed.remove(number);
+                    answer(shared, question, Ok(None));
                 }
                 Kind::Pulse => answer(shared, message.words[0], Ok(None)),
                 Kind::Pool => foreign::learn(shared, peer, message, fds.into_iter().next()),

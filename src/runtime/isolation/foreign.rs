@@ -108,7 +108,7 @@ unsafe extern "C" fn run(
         let daemon = worker.shared.hosts.daemon().expect("a module host has a daemon");
         let result = link_to(worker, daemon).and_then(|link| {
             // SAFETY: it is the running task, of this method.
-            unsafe { run_there(worker, daemon, &link, record, task, method) }?;
+            unsafe { run_there(worker, (daemon, None), &link, record, task, method) }?;
             match link.is_lost() {
                 true => Err(Failure::new(CHI_UNAVAILABLE, "the daemon is gone")),
                 false => Ok(()),

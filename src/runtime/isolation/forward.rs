@@ -12,9 +12,10 @@ use chimaera_ipc::clock;
 use super::in_turn::in_turn;
 use crate::coroutine::{Poller, Target, WaitsFor};
 use crate::failure::Failure;
-use crate::host::{Link, LinkOf, Parcel, Peer, Results};
+use crate::host::{Lender, Link, LinkOf, Parcel, Peer, Results};
 use crate::module::Method;
 use crate::scheduler::{with_current, Worker};
+use crate::session::Session;
 use crate::sync::Far;
 use crate::tables::worker_ipc;
 use crate::task::{Record, IT_SHOULD_END};
@@ -182,13 +183,13 @@ fn no_room(failed: Failed) -> Failure {
 }
 
 /// Runs the task `body`, which belongs to the running one and is of this method, in another process, `peer`,
-/// to which `link` is this worker's link.
+/// to which `link` is this worker's link, and to which the segment of a session may be lent.
 ///
 /// # Safety
 /// As a method may assume of its task, and `record` must be the running task's.
 pub(super) unsafe fn run_there(
     worker: &Worker,
-    peer: &Peer,
+    (peer, lends): (&Arc<Peer>, Option<&Session>),
     link: &Link,
     record: &Record,
     body: *mut chi_task,
@@ -198,13 +199,16 @@ pub(super) unsafe fn run_there(
     let parcel = loop {
         let client = record.client(&worker.shared.clients);
         let alter = |task: &mut chi_task| alter(record, client, method, task);
+        let lender = lends.map(|session| Lender::new(peer, session));
         // SAFETY: by the caller's promise.
-        match unsafe { Parcel::pack(link, body, method, alter) } {
+        match unsafe { Parcel::pack(link, body, method, lender.as_ref(), alter) } {
             Ok(parcel) => break parcel,
-            Err(failed) if failed == Failed::TooLarge || Instant::now() >= until => {
-                return Err(no_room(failed));
-            }
-            Err(_) => {
+            Err(failed) => {
+                // What has to be copied now may be referred to soon.
+                let may_fit = failed == Failed::Full || lender.is_some_and(|lender| lender.waits());
+                if !may_fit || Instant::now() >= until {
+                    return Err(no_room(failed));
+                }
                 worker.sleep(PAUSE);
                 go_on(worker)?;
                 if link.is_lost() {

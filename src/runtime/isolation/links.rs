@@ -67,7 +67,7 @@ fn io(error: impl std::fmt::Display) -> Failure {
     Failure::new(CHI_IO, format!("opening a link between a runtime and its module host: {error}"))
 }
 
-fn no_guard() -> Failure {
+pub(super) fn no_guard() -> Failure {
     Failure::new(CHI_NO_SPACE, "segment limit (4096 per process) reached: close some sessions")
 }
 
@@ -101,10 +101,10 @@ fn open(
     wire::send(peer.socket.as_fd(), &answer, &sent).map_err(io)?;
     let completions = Producer::new(mapping.ring(layout.rings - 1));
     let number = shared.next_link.fetch_add(1, Ordering::Relaxed);
-    let of_modules = shared.hosts.daemon().is_none();
+    let borrowed = shared.hosts.daemon().map(|_| shared.hosts.borrowed.clone());
     let parts = Parts { guard, mapping, segment: fd, doorbell, charge };
     let session = Session::new(shared.clients.enter(number), caller, 0, parts);
-    session.tell_completions(Completions::new(completions, bell, of_modules, worker as u32));
+    session.tell_completions(Completions::new(completions, bell, borrowed, worker as u32));
     let session = SessionRef::new(session);
     sessions.push(session.clone());
     shared.add_session(session.clone());

@@ -2,9 +2,11 @@
 //! which pass tasks on (`proxy`), and a thread that starts its host and looks after it (`supervisor`).
 //! In the host, the pool is an ordinary one; pools of the daemon have proxies there (`foreign`), and a
 //! thread listens to the daemon (`daemon`). Each side has sessions in the other (`links`), one for each
-//! worker that sends tasks (`forward`), in order (`in_turn`). The states of the containers go from one host to the next
+//! worker that sends tasks (`forward`), in order (`in_turn`), and the host maps the segments of clients whose tasks
+//! it gets (`borrowing`). The states of the containers go from one host to the next
 //! (`succession`). It imports the tables and every room below them.
 
+mod borrowing;
 mod daemon;
 mod foreign;
 mod forward;
@@ -15,6 +17,7 @@ mod pulse;
 mod succession;
 mod supervisor;
 
+pub(crate) use self::borrowing::tell_of_faults;
 pub(crate) use self::daemon::{listen, ready, receive_orders, refuse, HostedPool, Received};
 pub(crate) use self::foreign::{
     find as find_foreign, foreign_module, foreign_object, tell_of_version,

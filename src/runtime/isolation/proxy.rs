@@ -292,7 +292,8 @@ unsafe fn pass_on(
     })?;
     host.watch();
     // SAFETY: by the caller's promise.
-    let result = unsafe { run_there(worker, &peer, &link, record, task, method) };
+    let result =
+        unsafe { run_there(worker, (&peer, record.client_session()), &link, record, task, method) };
     match peer.lost().filter(|_| link.is_lost()) {
         Some(why) => Err(lost(why)),
         None => result,

@@ -16,6 +16,7 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags};
 
+use super::borrowing::end_faulted;
 use super::foreign;
 use super::links::{self, wake_all};
 use super::pulse::{self, Pulse};
@@ -299,6 +300,7 @@ impl Process {
                                 loss::pool_recovered(shared, host.id, pool, why);
                             }
                         }
+                        Kind::Faulted => end_faulted(shared, &self.peer, message.words[0]),
                         Kind::Pool => foreign::describe(shared, &message, &self.peer),
                         Kind::Done => {
                             let [number, status, ..] = message.words;
@@ -308,6 +310,7 @@ impl Process {
                             };
                             let waiter = self.peer.answered(number, answer);
                             waiter.into_iter().for_each(|waiter| shared.wake(waiter));
+                            self.peer.go_on_taking_back();
                         }
                         Kind::Refused if message.words[1] == links::NO_WORKER => {
                             refusal = Some(Failure::new(message.status(), message.text));

@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use chimaera_ipc::ring::{Entry, Producer};
 
+use super::borrowed::Borrowed;
 use crate::sys::lock;
 
 struct State {
@@ -20,16 +21,32 @@ pub(crate) struct Completions {
     state: Mutex<State>,
     /// Rung when the other side is not looking.
     bell: OwnedFd,
-    /// The client is a module host: what it sends, it sends for modules of this runtime.
-    pub(crate) of_modules: bool,
+    /// What the other runtime has lent this one, which is its module host. `None` if the client is a module host:
+    /// what it sends, it sends for modules of this runtime.
+    borrowed: Option<Arc<Borrowed>>,
     /// The worker of the other runtime that sends tasks here.
     pub(crate) worker: u32,
 }
 
 impl Completions {
-    pub(crate) fn new(ring: Producer, bell: OwnedFd, of_modules: bool, worker: u32) -> Completions {
+    pub(crate) fn new(
+        ring: Producer,
+        bell: OwnedFd,
+        borrowed: Option<Arc<Borrowed>>,
+        worker: u32,
+    ) -> Completions {
         let state = Mutex::new(State { ring, backlog: VecDeque::new() });
-        Completions { state, bell, of_modules, worker }
+        Completions { state, bell, borrowed, worker }
+    }
+
+    /// Whether the client is a module host.
+    pub(crate) fn of_modules(&self) -> bool {
+        self.borrowed.is_none()
+    }
+
+    /// What the client, the daemon of this module host, has lent it.
+    pub(super) fn borrowed(&self) -> Option<&Borrowed> {
+        self.borrowed.as_deref()
     }
 
     /// Tells the client that its task at this offset is complete.

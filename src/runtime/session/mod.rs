@@ -1,7 +1,9 @@
 //! A client's session as the runtime sees it: its segment, its arena, the blocks held for it, its
 //! charges, and the number of its tasks in flight. It imports `sys` and `access`.
 
+mod borrowed;
 mod completions;
+mod loan;
 mod postponed;
 mod presence;
 mod refs;
@@ -9,7 +11,9 @@ mod ring;
 mod roll;
 mod session;
 
+pub(crate) use self::borrowed::{Borrowed, BorrowedSegment};
 pub(crate) use self::completions::Completions;
+pub(crate) use self::loan::{Borrower, Loan, LoanState};
 pub(crate) use self::presence::Clients;
 pub(crate) use self::refs::{SessionRef, TaskRef};
 pub(crate) use self::ring::{MemoryWait, Ring};

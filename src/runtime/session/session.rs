@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
+use super::borrowed::BorrowedSegment;
 use super::completions::Completions;
+use super::loan::Loan;
 use super::presence::Presence;
 use crate::access::Caller;
 use crate::failure::Failure;
@@ -147,6 +149,8 @@ pub(crate) struct Session {
     suspended: Mutex<HashMap<u64, SuspendedAt>>,
     /// Set if the client is another runtime.
     completions: OnceLock<Completions>,
+    /// The module hosts to which the segment is lent.
+    loans: Mutex<Vec<Arc<Loan>>>,
 }
 
 impl Session {
@@ -182,6 +186,7 @@ impl Session {
             paused: AtomicBool::new(false),
             suspended: Mutex::default(),
             completions: OnceLock::new(),
+            loans: Mutex::default(),
             guard,
         }
     }
@@ -282,7 +287,29 @@ impl Session {
 
     /// Whether its client is a module host of this runtime, which sends tasks for modules.
     pub(crate) fn is_of_modules(&self) -> bool {
-        self.completions.get().is_some_and(|completions| completions.of_modules)
+        self.completions.get().is_some_and(|completions| completions.of_modules())
+    }
+
+    /// A segment that the client has lent this process, if the client is the daemon of this module host.
+    #[cold]
+    pub(crate) fn borrowed(&self, number: u64) -> Option<Arc<BorrowedSegment>> {
+        self.completions.get()?.borrowed()?.get(number)
+    }
+
+    /// The loan of the segment to this borrower, which `lend` makes if there is none.
+    pub(crate) fn loan_to(
+        &self,
+        borrower: *const (),
+        lend: impl FnOnce() -> Option<Arc<Loan>>,
+    ) -> Option<Arc<Loan>> {
+        let mut loans = lock(&self.loans);
+        if let Some(loan) = loans.iter().find(|loan| loan.is_to(borrower)) {
+            return Some(loan.clone());
+        }
+        let made = lend()?;
+        loans.retain(|loan| !loan.is_over());
+        loans.push(made.clone());
+        Some(made)
     }
 
     /// Wakes whoever sleeps until the task at `offset`, which has this state word, is complete.

@@ -11,7 +11,8 @@ use chimaera_ipc::layout::offset_of;
 use chimaera_ipc::{copy, word};
 
 use super::block::{NoMemory, PrivateBlock};
-use super::record::{Origin, Record};
+use super::borrowed;
+use super::record::{Origin, Record, Taken};
 use crate::failure::Failure;
 use crate::module::Field;
 use crate::session::{NoRoom, Session};
@@ -159,11 +160,8 @@ unsafe fn take_fields(
                 && at.is_multiple_of(field.elem_align)
         });
         let Some(start) = start else {
-            let message = format!(
-                "the string or vector at offset {} of the task points outside the segment",
-                field.offset
-            );
-            return Err(Failure::new(CHI_INVALID, message).into());
+            borrowed::take(record, session, vector, field)?;
+            continue;
         };
         // SAFETY: `start` is inside the segment, as was just checked.
         vector.data_ = unsafe { session.mapping.address(start) }.as_ptr().cast();
@@ -199,7 +197,7 @@ unsafe fn take_fields(
         unsafe { copy::from_shared(session.mapping.address(start).as_ptr(), data, bytes as usize) };
         (vector.data_, vector.size_, vector.capacity_) = (data.cast(), bytes, bytes);
         record.private.push(block);
-        record.copies.push((data, original));
+        record.copies.push(Taken { data, original, segment: None });
         for index in 0..count {
             // SAFETY: `index` is less than `count`, so the element is inside the block.
             unsafe {
@@ -323,7 +321,7 @@ unsafe fn give_body(
     fields: &[Field],
 ) -> Result<(), Lost> {
     // Sorted for binary search: the client decides how many there are.
-    record.copies.sort_unstable_by_key(|(copied, _)| *copied);
+    record.copies.sort_unstable_by_key(|taken| taken.data);
     // SAFETY: by the caller's promise.
     let given = unsafe { give_fields(record, session, body, fields) };
     // SAFETY: by the caller's promise.
@@ -386,6 +384,9 @@ unsafe fn give_vector(
         if let Some(offset) = session.mapping.offset_of(data) {
             return Ok(at(offset, vector.size_, vector.capacity_.max(vector.size_)));
         }
+        if let Some(shm) = borrowed::reference_to(record, data) {
+            return Ok(at(shm, vector.size_, vector.capacity_.max(vector.size_)));
+        }
         let (offset, capacity) = room(record, session, vector.size_)?;
         // SAFETY: the block was just allocated with room for `size_` bytes, aligned to 8 or more;
         // the bytes at `data` are readable by the caller's promise.
@@ -404,8 +405,7 @@ unsafe fn give_vector(
             give_fields(record, session, element, &field.inner)?;
         }
     }
-    let original = record.copies.binary_search_by_key(&data, |(copied, _)| *copied);
-    let original = original.ok().map(|at| record.copies[at].1);
+    let original = record.taken_at(data).map(|taken| taken.original);
     let (offset, capacity) = match original {
         // A block in the runtime's arena belongs to another task, or has been freed.
         Some(own)

@@ -3,6 +3,7 @@
 //! scheduler's. It imports `sys`, `log`, `module`, `session`, `sync` and `pool`.
 
 mod block;
+mod borrowed;
 mod cancel_reason;
 mod domain_query;
 pub(crate) mod marshal;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::marker::PhantomPinned;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
 use std::time::Instant;
 
 use chimaera_abi::*;
@@ -15,7 +16,7 @@ use super::replicas::Replicas;
 use super::texts::Texts;
 use crate::log::{Subject, TaskContext};
 use crate::pool::{Container, ContainerLane, Life, PoolMethod, TaskHandle};
-use crate::session::{Clients, SuspendedAt, TaskRef};
+use crate::session::{BorrowedSegment, Clients, Session, SuspendedAt, TaskRef};
 use crate::sync::{CompletionWord, Far, Holdings};
 use crate::sys::{Budget, Charge, Use};
 
@@ -25,6 +26,17 @@ pub(crate) enum Origin {
     Client { session: TaskRef, offset: u64 },
     /// From the runtime or a module's method; the task is in private memory.
     Internal,
+}
+
+/// A string or vector of a client's task whose bytes are not in its session's segment.
+pub(super) struct Taken {
+    /// Where methods see them.
+    pub(super) data: *mut u8,
+    /// The descriptor that the client wrote.
+    pub(super) original: chi_shm_vector,
+    /// The segment in which they are. It stays mapped until the module's `Del` has run, which may be after the
+    /// client has been told of the end of the task.
+    pub(super) segment: Option<Arc<BorrowedSegment>>,
 }
 
 /// The size of the largest body that is stored in the record itself.
@@ -57,9 +69,9 @@ pub(crate) struct Record {
     /// Blocks that were allocated for the task in the runtime's arena of its session.
     pub(crate) blocks: Vec<u64>,
     pub(crate) private: Vec<PrivateBlock>,
-    /// Vectors of strings or vectors, whose blocks were copied: the address of the copy, and the
-    /// descriptor that the client wrote.
-    pub(super) copies: Vec<(*mut u8, chi_shm_vector)>,
+    /// Vectors of strings or vectors, whose blocks were copied, and strings and vectors in segments that the
+    /// client has lent.
+    pub(super) copies: Vec<Taken>,
     /// Bytes of copies that count against the limit of the task's session.
     pub(crate) copied: u64,
     /// The task's messages.
@@ -296,6 +308,21 @@ impl Record {
     #[inline]
     pub(crate) fn is_of_client(&self) -> bool {
         matches!(&self.origin, Origin::Client { session, .. } if !session.is_of_modules())
+    }
+
+    /// What was taken from the client to this address. The list must be sorted.
+    pub(super) fn taken_at(&self, data: *mut u8) -> Option<&Taken> {
+        let found = self.copies.binary_search_by_key(&data, |taken| taken.data);
+        found.ok().map(|at| &self.copies[at])
+    }
+
+    /// The session of the client that submitted the task; `None` if it was made inside the runtime or by a
+    /// module.
+    pub(crate) fn client_session(&self) -> Option<&Session> {
+        match &self.origin {
+            Origin::Client { session, .. } if session.completions().is_none() => Some(session),
+            _ => None,
+        }
     }
 
     /// The number by which modules know the client that submitted the task; 0 if none did.

@@ -1,6 +1,7 @@
 use std::ffi::c_void;
 
 use super::*;
+use crate::session::{Session, SessionRef};
 
 const VECTOR: usize = size_of::<chi_shm_vector>();
 const SIZE: usize = HEADER + 2 * VECTOR;
@@ -98,7 +99,7 @@ impl Task {
 
     fn pack(&mut self, link: &Link) -> Parcel {
         // SAFETY: the task is of this method.
-        unsafe { Parcel::pack(link, self.body(), &method(), |_| ()) }.unwrap()
+        unsafe { Parcel::pack(link, self.body(), &method(), None, |_| ()) }.unwrap()
     }
 
     fn unpack(&mut self, link: &Link, parcel: Parcel) -> (Private, Result<(), Failure>) {
@@ -196,4 +197,127 @@ fn rubbish_in_the_segment_does_no_harm() {
         assert!(all <= 2 * link.mapping().layout().size);
     }
     assert!(refused > 100, "{refused}");
+}
+
+const LARGE: usize = 20_000;
+/// The number of the segment of these tests in the other process.
+const NUMBER: u16 = 5;
+
+/// A task whose text is at this offset of a client's segment, and its parcel.
+fn lent(
+    link: &Link,
+    session: &SessionRef,
+    at: u64,
+    original: chi_shm_vector,
+) -> (Box<Task>, Parcel) {
+    let mut task = Task::new();
+    let start = session.mapping.find(at, original.capacity_.max(original.size_)).unwrap();
+    let text = chi_shm_vector { shm_: at, data_: start.as_ptr().cast(), ..original };
+    // SAFETY: the body has a vector after its header.
+    unsafe { task.body().cast::<u8>().add(HEADER).cast::<chi_shm_vector>().write(text) };
+    let lender = Lender::of_loan(session, Arc::new(Loan::to_nobody(NUMBER)));
+    // SAFETY: the task is of this method.
+    let parcel =
+        unsafe { Parcel::pack(link, task.body(), &method(), Some(&lender), |_| ()) }.unwrap();
+    (task, parcel)
+}
+
+/// The first vector of the task in the link.
+fn sent(link: &Link, parcel: &Parcel) -> *mut chi_shm_vector {
+    // SAFETY: the task is inside the segment.
+    unsafe { link.mapping().address(parcel.task).as_ptr().add(HEADER).cast() }
+}
+
+fn sized(size: usize, capacity: usize) -> chi_shm_vector {
+    let (size_, capacity_) = (size as u64, capacity as u64);
+    chi_shm_vector { size_, capacity_, ..vector(std::ptr::null_mut(), 0) }
+}
+
+#[test]
+fn large_vectors_stay_where_they_are() {
+    let (link, session) = (link(), Session::without_client(1).unwrap());
+    let at = session.mapping.layout().client_arena + 64;
+    let (mut task, parcel) = lent(&link, &session, at, sized(LARGE, 2 * LARGE));
+    // SAFETY: the vector is inside the segment.
+    let found = unsafe { sent(&link, &parcel).read() };
+    let shm = u64::from(NUMBER) << CHI_SHM_OFFSET_BITS | at;
+    assert_eq!((found.shm_, found.size_), (shm, LARGE as u64));
+    assert_eq!(found.capacity_, 2 * LARGE as u64);
+    // The task, the vector of strings, and its four small strings.
+    assert_eq!(link.blocks(), 6);
+    assert!(parcel.loan.is_some());
+    // It has become longer.
+    // SAFETY: as above.
+    unsafe { (*sent(&link, &parcel)).size_ = 2 * LARGE as u64 };
+    let (results, taken) = task.unpack(&link, parcel);
+    taken.unwrap();
+    let found = task.vector(0);
+    assert_eq!(
+        (found.shm_, found.size_, found.capacity_),
+        (at, 2 * LARGE as u64, 2 * LARGE as u64)
+    );
+    assert_eq!(found.data_.cast(), session.mapping.find(at, 1).unwrap().as_ptr());
+    assert_eq!((results.0.len(), link.blocks()), (0, 0));
+    // A small one is copied.
+    let (task, parcel) = lent(&link, &session, at, sized(100, 100));
+    assert!(parcel.referred.is_empty() && parcel.loan.is_none());
+    drop(task);
+    parcel.discard(&link);
+}
+
+#[test]
+fn references_that_lie_are_refused() {
+    let session = Session::without_client(1).unwrap();
+    let layout = *session.mapping.layout();
+    let lies: [fn(&mut chi_shm_vector); 6] = [
+        |vector| vector.shm_ += 8,
+        |vector| vector.shm_ -= 8,
+        |vector| vector.shm_ += 1 << CHI_SHM_OFFSET_BITS,
+        |vector| vector.shm_ |= 0xffff << CHI_SHM_OFFSET_BITS,
+        |vector| vector.size_ = LARGE as u64 + 1,
+        |vector| vector.size_ = u64::MAX,
+    ];
+    // In the client's arena, and a result in the runtime's, which is read-only.
+    for (at, capacity) in [(layout.client_arena, LARGE), (layout.runtime_arena, 0)] {
+        for lie in lies {
+            let link = link();
+            let (mut task, parcel) = lent(&link, &session, at, sized(LARGE, capacity));
+            // SAFETY: the vector is inside the segment.
+            unsafe { lie(&mut *sent(&link, &parcel)) };
+            let (_, taken) = task.unpack(&link, parcel);
+            let refused = taken.unwrap_err();
+            assert_eq!(refused.status, CHI_INTERNAL);
+            assert!(refused.message.contains("points outside the segment"));
+            assert_eq!((task.vector(0).size_, link.blocks()), (LARGE as u64, 0), "as it was");
+        }
+        // In the place of a vector of strings.
+        let link = link();
+        let (mut task, parcel) = lent(&link, &session, at, sized(LARGE, capacity));
+        // SAFETY: both vectors are inside the segment.
+        unsafe { sent(&link, &parcel).add(1).write(sent(&link, &parcel).read()) };
+        let (_, taken) = task.unpack(&link, parcel);
+        assert_eq!(taken.unwrap_err().status, CHI_INTERNAL);
+        // It may become shorter.
+        let (mut task, parcel) = lent(&link, &session, at, sized(LARGE, capacity));
+        // SAFETY: as above.
+        unsafe { (*sent(&link, &parcel)).size_ = 7 };
+        task.unpack(&link, parcel).1.unwrap();
+        assert_eq!((task.vector(0).size_, task.vector(0).capacity_), (7, capacity as u64));
+    }
+}
+
+/// Two vectors that begin at the same byte have the room of the larger one.
+#[test]
+fn of_references_to_the_same_byte_the_one_with_most_room_counts() {
+    let session = Session::without_client(1).unwrap();
+    let at = session.mapping.layout().client_arena;
+    let link = link();
+    let (mut task, mut parcel) = lent(&link, &session, at, sized(LARGE, LARGE));
+    let Referred { shm, original } = parcel.referred.pop().unwrap();
+    let more = chi_shm_vector { capacity_: 3 * LARGE as u64, ..original };
+    parcel.referred.extend([Referred { shm, original }, Referred { shm, original: more }]);
+    // SAFETY: the vector is inside the segment.
+    unsafe { (*sent(&link, &parcel)).size_ = 2 * LARGE as u64 };
+    task.unpack(&link, parcel).1.unwrap();
+    assert_eq!(task.vector(0).size_, 2 * LARGE as u64);
 }

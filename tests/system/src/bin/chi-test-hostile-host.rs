@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chimaera::abi::*;
@@ -90,6 +90,7 @@ impl Host {
                     Kind::Link if fds.is_empty() => self.open(message.words[0]),
                     Kind::Link => self.taken.push((message, fds)),
                     Kind::Save => self.save(message.words[0]),
+                    Kind::Lend => self.borrow(&message),
                     Kind::Waits => self.tell_waits(message.words[0]),
                     _ => {}
                 }
@@ -113,6 +114,9 @@ impl Host {
             Kind::Orders,
             Kind::Hello,
             Kind::Resume,
+            Kind::Lend,
+            Kind::TakeBack,
+            Kind::Faulted,
         ];
         let kind = *self.random.pick(&kinds);
         let words: Vec<u64> = (0..6)
@@ -158,6 +162,27 @@ impl Host {
         // A second one, which is one too many.
         self.say(&answer, &[memfd.as_fd(), doorbell.as_fd(), bell.as_fd()]);
         self.links.push(Link { mapping, bell, submissions, completions });
+    }
+
+    /// Says that it has mapped a segment, or that it cannot, or both, or nothing.
+    fn borrow(&mut self, offer: &Message) {
+        let done = Message::new(Kind::Done, &[offer.words[0], 0]);
+        let failed = Message::new(Kind::Done, &[offer.words[0], u64::from(CHI_IO as u32)]);
+        match &*self.how {
+            "borrows" => self.say(&done, &[]),
+            "borrows_nothing" => self.say(&failed.saying("x".repeat(1000)), &[]),
+            "faults" => {
+                self.say(&done, &[]);
+                for number in [offer.words[1], offer.words[1] + 1, 0, u64::MAX] {
+                    self.say(&Message::new(Kind::Faulted, &[number]), &[]);
+                }
+            }
+            "lies" => {
+                self.say(&done, &[]);
+                self.say(&failed, &[]);
+            }
+            _ => {}
+        }
     }
 
     /// Answers a question for the states with something else.
@@ -250,6 +275,16 @@ impl Host {
                     word.store(value, Ordering::Relaxed);
                 }
             }
+            if self.how == "borrows" {
+                // Only the results of a task that has succeeded are taken.
+                let status = offset + std::mem::offset_of!(chi_task, status_) as u64;
+                // SAFETY: as above.
+                unsafe { link.mapping.word(status) }.store(CHI_OK as u32, Ordering::Relaxed);
+                // SAFETY: as above.
+                lie_about_references(random, |word| unsafe {
+                    link.mapping.double_word(offset + word * 8)
+                });
+            }
             // SAFETY: as above.
             let state = unsafe {
                 link.mapping.word(offset + std::mem::offset_of!(chi_task, state_) as u64)
@@ -272,5 +307,26 @@ impl Host {
         }
         // It fails if the counter is full.
         let _ = rustix::io::write(&link.bell, &1_u64.to_ne_bytes());
+    }
+}
+
+/// Changes the references of a task to the segment of its client. `word` is one of the task's.
+fn lie_about_references<'t>(random: &mut Random, word: impl Fn(u64) -> &'t AtomicU64) {
+    for at in (8..40).filter(|at| word(*at).load(Ordering::Relaxed) >> CHI_SHM_OFFSET_BITS != 0) {
+        let (shm, size) = (word(at), word(at + 2));
+        let found = shm.load(Ordering::Relaxed);
+        if found >> CHI_SHM_OFFSET_BITS > 1024 {
+            continue;
+        }
+        match random.below(8) {
+            0 => shm.store(found ^ 1 << random.below(64), Ordering::Relaxed),
+            1 => shm.store(random.next(), Ordering::Relaxed),
+            2 => shm.store(found + (1 << CHI_SHM_OFFSET_BITS), Ordering::Relaxed),
+            3 => size.store(random.next() >> random.below(64), Ordering::Relaxed),
+            // In the place of another one.
+            4 => word(8 + random.below(20)).store(found, Ordering::Relaxed),
+            5 => size.store(random.below(20_000), Ordering::Relaxed),
+            _ => {}
+        }
     }
 }

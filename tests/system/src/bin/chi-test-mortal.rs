@@ -17,6 +17,7 @@
 //! chi-test-mortal broadcast MODULE leaves broadcasts in flight in a pool of 8 containers
 //! chi-test-mortal spread MODULE    leaves tasks in flight that wait for endless tasks in 3 pools
 //! chi-test-mortal event MODULE     leaves tasks in flight that wait for an event
+//! chi-test-mortal inverting MS      has an isolated pool use its memory, and leaves a task there in flight
 //! chi-test-mortal patient          waits for an endless task, then obeys commands: see `patient`
 //! ```
 //!
@@ -33,6 +34,7 @@ use chimaera::abi::{status_name, CHI_OK};
 use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId, PoolOptions, Result};
 use chimaera_kv_client as kv;
 use chimaera_test_locks_client::{self as locks, Lock, LockTask};
+use chimaera_test_rust_faults_client::{self as faults, InvertTask};
 use chimaera_test_spread_client::{self as spread, NapTask};
 use chimaera_tests::raw::Random;
 use chimaera_tests::tasks::events;
@@ -396,6 +398,26 @@ fn event(module: &str) -> ! {
     stay()
 }
 
+/// Has a pool invert bytes of its segment until that has been lent, and leaves a task in flight that does so after
+/// a while.
+fn inverting(pause_ms: u64) -> ! {
+    let ipc = connect();
+    let pool = ipc.create_pool(faults::MODULE, "inverting", b"").expect("the module is loaded");
+    let task = |pause_ms| -> NewTask<InvertTask> {
+        let task: NewTask<InvertTask> = ipc.task(pool, faults::Method::INVERT);
+        task.pause_ms.set(pause_ms);
+        task.data.set([7; 100_000]).expect("there is room");
+        task
+    };
+    for _ in 0..50 {
+        task(1).call().expect("it succeeds");
+    }
+    // Leave the task in flight.
+    std::mem::forget(task(pause_ms).submit().expect("the ring has room"));
+    ready();
+    stay()
+}
+
 fn call(ipc: Ipc) -> Result<()> {
     let pool = ipc.create_pool(throws::MODULE, POOL, b"")?;
     let done = echo(ipc, pool, b"again")?.wait()?;
@@ -434,6 +456,7 @@ fn main() -> ExitCode {
         ["broadcast", module] => broadcast(module),
         ["spread", module] => spread(module),
         ["event", module] => event(module),
+        ["inverting", ms] => inverting(ms.parse().expect("a number")),
         ["patient"] => patient(),
         _ => return ExitCode::from(2),
     }
