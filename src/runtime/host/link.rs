@@ -28,7 +28,8 @@ struct State {
     arena: Arena,
     submissions: Producer,
     completions: Consumer,
-    in_flight: HashMap<u64, Flight>,
+    /// By offset. The other side cannot choose the offsets.
+    in_flight: HashMap<u64, Flight, foldhash::fast::RandomState>,
     /// The other side rings for the next completion.
     resting: bool,
 }
@@ -55,7 +56,7 @@ impl Link {
             arena: Arena::new(arena, layout.runtime_arena - arena),
             submissions: Producer::new(mapping.ring(0)),
             completions: Consumer::new(mapping.ring(layout.rings - 1)),
-            in_flight: HashMap::new(),
+            in_flight: HashMap::default(),
             resting: false,
         };
         let (state, lost) = (Mutex::new(state), AtomicBool::new(false));
