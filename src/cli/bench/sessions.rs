@@ -79,7 +79,7 @@ pub(super) fn idle(context: &Context, args: &IdleArgs) -> Outcome {
 /// Makes one call, by which the calling thread gets its ring.
 fn call(module: &str) -> Outcome {
     let pool = Pool::open(module, "bench_probe")?;
-    Ok(pool.finish(pool.submit()?)?)
+    pool.finish(pool.submit()?)
 }
 
 /// The idle client processes. They end when their input does.
