@@ -32,6 +32,11 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
         None => format!("overflowed its stack of {} bytes", worker.shared.config.stack_size),
     };
     let callback = coroutine.context.callback.replace(ptr::null());
+    let building = coroutine.context.building.replace(ptr::null());
+    // SAFETY: the pointer is null, or points to the container that the task was constructing, which the frames
+    // that were abandoned keep.
+    let building = unsafe { building.as_ref() };
+    let of_pool = building.map(|container| format!("of pool '{}' {cause}", container.name()));
     // SAFETY: the coroutine has ended and never runs again, and its stack is mapped until it is
     // dropped.
     let any = unsafe { end_callbacks(worker, callback, &cause) };
@@ -46,7 +51,7 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
     give_up_pools(worker, &record, &cause);
     broadcast::give_back(worker, &record);
     let (lane, suspended) = (record.lane, record.suspended.get());
-    let why = report(worker, &record, "", &cause);
+    let why = report(worker, &record, "", &of_pool.unwrap_or(cause));
     // SAFETY: the pointer is null, or the task is counted in the container until it is complete.
     let message = quarantine(worker, unsafe { record.container.as_ref() }, why);
     if complete(worker, record, CHI_FAULT, &message) && !suspended {

@@ -232,6 +232,19 @@ fn a_module_in_rust_crashes_alike() {
     });
 }
 
+/// The pool is abandoned, and named.
+#[test]
+fn a_crash_in_a_creation_names_the_pool() {
+    in_client!(Options::new().crash(), |_| {
+        let ipc = connect();
+        let refused = ipc.create_pool(crash::MODULE, "stillborn", b"crash at once").unwrap_err();
+        assert_eq!(refused.code(), CHI_FAULT, "{refused}");
+        let how = "kCreatePool of pool 'stillborn' crashed: SIGSEGV";
+        assert!(refused.message().starts_with(how), "{refused}");
+        ipc.create_pool(crash::MODULE, "stillborn", b"").unwrap();
+    });
+}
+
 /// Other containers of the pool go on.
 #[test]
 fn a_crash_concerns_one_container() {
