@@ -104,6 +104,7 @@ test-full: test-long loom test-sanitized test-rust-sanitized deny soak-short ## 
 
 test-long: build test-tools
 	@$(CTEST) -L '^long$$'
+	@CHI_SEEDS=2000 $(SIMULATION)
 
 deny: ## Check licences, sources and advisories of the dependencies (builds cargo-deny if there is none)
 	@tools/deny
@@ -155,8 +156,12 @@ fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed
 		(cd fuzz && cargo +nightly fuzz run --target-dir target $$fuzzer -- -max_total_time=60) || exit 1; \
 	done
 
-soak: build ## Kill, attack and repeat for an hour (MINUTES=n: for n minutes), with one report
+# A simulated cluster, by seeds: docs/cluster-design.md.
+SIMULATION = $(UNIT) a_cluster_keeps_its_promises
+
+soak: build ## Kill, attack and repeat for an hour (MINUTES=n: for n minutes), with one report; then simulate clusters as long
 	@$(TEST_ENVIRONMENT) tools/soak $(MINUTES) $(BUILD)/soak cargo test --release --workspace
+	@CHI_MINUTES=$(MINUTES) CHI_FIRST_SEED=$$(date +%s)000 $(SIMULATION)
 
 MINUTES ?= 60
 

@@ -1,0 +1,151 @@
+//! Both sides, without anything between them.
+
+use std::time::Duration;
+
+use super::{
+    Admit, Answer, Call, CallNumber, Caller, Gate, NoSuchContainer, Outcome, Place, Release,
+    Request, Route, Server, Verdict,
+};
+use crate::bounds::{Bounds, Instant};
+use crate::effect::Effect;
+use crate::ids::{BootId, ContainerId, Epoch, Life, NodeId, PoolId};
+use crate::message::Message;
+
+const ME: Life = Life { node: NodeId(1), boot: BootId(1) };
+const NOW: Instant = Instant(1_000_000_000);
+
+fn life(node: u64) -> Life {
+    Life { node: NodeId(node), boot: BootId(1) }
+}
+
+fn container(number: u32) -> ContainerId {
+    ContainerId { pool: PoolId(1), number }
+}
+
+/// Container 2 is on node 2, and so on; all is open, at epoch 5.
+struct Fixed;
+
+impl Route for Fixed {
+    fn owner(&self, of: ContainerId) -> Result<(Option<Life>, Epoch), NoSuchContainer> {
+        Ok((Some(life(u64::from(of.number))), Epoch(5)))
+    }
+
+    fn is_reachable(&self, _: Life) -> bool {
+        true
+    }
+
+    fn is_over(&self, _: Life) -> bool {
+        false
+    }
+}
+
+impl Gate for Fixed {
+    fn admit(&self, _: ContainerId, _: Epoch) -> Admit {
+        Admit::Now
+    }
+
+    fn release(&self, _: ContainerId, _: Epoch) -> Release {
+        Release::Now
+    }
+}
+
+fn bounds() -> Bounds {
+    Bounds { window: 2, queue: 3, ..Bounds::default() }
+}
+
+fn request(of: u32) -> Request {
+    let (container, payload) = (container(of), [1, 2, 3].into());
+    Request { container, idempotent: false, deadline: None, payload }
+}
+
+fn sent(effects: &mut Vec<Effect>) -> Vec<Place> {
+    let place = |effect| match effect {
+        Effect::Send { message: Message::Call(call), .. } => Some(call.place),
+        _ => None,
+    };
+    effects.drain(..).filter_map(place).collect()
+}
+
+#[test]
+fn a_stuck_node_holds_up_only_what_is_for_it() {
+    let (bounds, mut caller, mut effects) = (bounds(), Caller::new(ME), Vec::new());
+    for _ in 0..5 {
+        caller.begin(&bounds, NOW, &Fixed, request(2), &mut effects);
+    }
+    let places = sent(&mut effects);
+    assert_eq!(places.len(), 2, "as many as there are slots");
+    let refused = caller.begin(&bounds, NOW, &Fixed, request(2), &mut effects);
+    assert!(matches!(&effects[..], [Effect::CallEnded(of, Outcome::Busy)] if *of == refused));
+    effects.clear();
+    caller.begin(&bounds, NOW, &Fixed, request(3), &mut effects);
+    assert_eq!(sent(&mut effects).len(), 1, "another node is not concerned");
+
+    let verdict = Verdict::Done([9].into());
+    let answer = Answer { place: places[0], epoch: Epoch(5), verdict };
+    caller.answer(&bounds, NOW, &Fixed, answer, &mut effects);
+    assert!(matches!(&effects[0], Effect::CallEnded(CallNumber(1), Outcome::Done(_))));
+    let next = sent(&mut effects);
+    assert_eq!(next, [Place { turn: 2, ..places[0] }], "the slot goes to the next at once");
+}
+
+#[test]
+fn a_call_without_a_word_ends() {
+    let (bounds, mut caller, mut effects) = (bounds(), Caller::new(ME), Vec::new());
+    let number = caller.begin(&bounds, NOW, &Fixed, request(2), &mut effects);
+    let mut now = NOW;
+    effects.clear();
+    while now < NOW + bounds.silence {
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::CallEnded(..))));
+        now = now + bounds.tick;
+        caller.poll(&bounds, now, &Fixed, &mut effects);
+    }
+    let ended = Outcome::NodeLost { may_have_run: true };
+    assert!(effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::CallEnded(of, outcome) if *of == number && *outcome == ended)));
+}
+
+fn call(server: Life, slot: u32, turn: u64) -> Call {
+    let place = Place { caller: ME, server, slot, turn };
+    let (container, epoch) = (container(2), Epoch(5));
+    let remaining = Some(Duration::from_secs(1));
+    Call { place, container, epoch, remaining, payload: [1].into() }
+}
+
+fn verdicts(effects: &mut Vec<Effect>) -> Vec<Verdict> {
+    let verdict = |effect| match effect {
+        Effect::Send { message: Message::Answer(answer), .. } => Some(answer.verdict),
+        _ => None,
+    };
+    effects.drain(..).filter_map(verdict).collect()
+}
+
+#[test]
+fn a_server_runs_each_turn_once() {
+    let (bounds, mut server, mut effects) = (bounds(), Server::new(life(2)), Vec::new());
+    server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 1), &mut effects);
+    let Some(Effect::Start(start)) = effects.first().cloned() else { panic!("{effects:?}") };
+    effects.clear();
+    server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 1), &mut effects);
+    assert_eq!(verdicts(&mut effects), [Verdict::Working]);
+    server.finished(&bounds, NOW, &Fixed, start.task, [9].into(), &mut effects);
+    let done = [Verdict::Done([9].into())];
+    assert_eq!(verdicts(&mut effects), done);
+    server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 1), &mut effects);
+    assert_eq!(verdicts(&mut effects), done, "the same answer again");
+    server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 2), &mut effects);
+    assert!(matches!(effects.first(), Some(Effect::Start(_))));
+    effects.clear();
+    server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 1), &mut effects);
+    assert!(effects.is_empty(), "a turn that is over: {effects:?}");
+    server.receive(&bounds, NOW, &Fixed, call(life(2), bounds.window, 1), &mut effects);
+    assert!(effects.is_empty(), "a slot beyond the window: {effects:?}");
+}
+
+#[test]
+fn a_server_does_not_answer_for_its_former_life() {
+    let me = Life { node: NodeId(2), boot: BootId(4) };
+    let (bounds, mut server, mut effects) = (bounds(), Server::new(me), Vec::new());
+    server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 1), &mut effects);
+    assert_eq!(verdicts(&mut effects), [Verdict::MayHaveRun]);
+}

@@ -1,0 +1,257 @@
+//! What each command does to the state.
+
+use super::{place, Agreed, Command, Member, Ownership, Pool, Proposal, Reply, Standing};
+use crate::guard::{holds, Guard};
+use crate::ids::{ContainerId, Epoch, Index, Life, NodeId, PoolId};
+
+/// The largest number of containers that a pool may have in a cluster.
+const MAX_CONTAINERS: u32 = 1 << 16;
+
+impl Agreed {
+    /// Applies what stands at a place in the log, which is the next or a later one: places in between hold
+    /// nothing for the state. Returns what came of the proposal; `None` if it was applied before.
+    pub fn apply(&mut self, index: Index, proposal: &Proposal) -> Option<Reply> {
+        debug_assert!(index > self.applied);
+        self.applied = index;
+        let is_known = proposal.number == 0 || self.members.contains_key(&proposal.origin.node);
+        if !is_known || !self.once.is_new(proposal) {
+            return None;
+        }
+        let reply = self.perform(index, &proposal.command);
+        self.once.note(proposal, reply);
+        Some(reply)
+    }
+
+    /// Notes a place in the log that holds nothing for the state.
+    pub fn pass(&mut self, index: Index) {
+        self.applied = index;
+    }
+
+    fn perform(&mut self, index: Index, command: &Command) -> Reply {
+        match command {
+            Command::Nothing {} => Reply::Done {},
+            Command::Enter { life, name, address } => self.enter(index, *life, name, address),
+            Command::Settle { life } => match self.present(*life) {
+                Some(member) => {
+                    if member.standing == (Standing::Joining {}) {
+                        member.standing = Standing::Member {};
+                        self.place_orphans(index);
+                    }
+                    Reply::Done {}
+                }
+                None => Reply::Outdated {},
+            },
+            Command::Lose { life } => self.lose(index, *life),
+            Command::Return { life } => self.bring_back(index, *life),
+            Command::TakeOver { life, lost_at } => self.take_over(index, *life, *lost_at),
+            Command::Drain { node } => match self.members.get_mut(node) {
+                Some(member) => {
+                    match &mut member.standing {
+                        Standing::Lost { draining, .. } => *draining = true,
+                        standing => *standing = Standing::Draining {},
+                    }
+                    Reply::Done {}
+                }
+                None => Reply::NoSuchNode {},
+            },
+            Command::Remove { node } => self.remove(*node),
+            Command::CreatePool { name, containers } => self.create(index, name, *containers),
+            Command::DestroyPool { pool } => self.destroy(*pool),
+            Command::Move { container, to } => self.begin_move(*container, *to),
+            Command::HandOver { container, epoch } => self.hand_over(index, *container, *epoch),
+            Command::Stay { container, epoch } => match self.containers.get_mut(container) {
+                Some(owned) if owned.epoch == *epoch => {
+                    owned.moving_to = None;
+                    Reply::Done {}
+                }
+                Some(_) => Reply::Outdated {},
+                None => Reply::NoSuchContainer {},
+            },
+        }
+    }
+
+    fn enter(&mut self, index: Index, life: Life, name: &str, address: &str) -> Reply {
+        if self.removed.contains(&life.node) {
+            return Reply::NoSuchNode {};
+        }
+        let namesake = self.members.values().find(|member| member.name == name);
+        if let Some(other) = namesake.map(|member| member.life).filter(|o| o.node != life.node) {
+            // Two nodes with one name, unless the first is lost and all that it owned is elsewhere.
+            if self.is_present(other) || self.owns(other.node) {
+                return Reply::NameTaken {};
+            }
+            self.remove(other.node);
+        }
+        let known = self.members.get(&life.node).map(|member| (member.life, member.standing));
+        let standing = match known {
+            Some((before, _)) if before.boot >= life.boot => return Reply::Outdated {},
+            None | Some((_, Standing::Joining {})) => Standing::Joining {},
+            Some((_, Standing::Draining {} | Standing::Lost { draining: true, .. })) => {
+                Standing::Draining {}
+            }
+            Some(_) => Standing::Member {},
+        };
+        let (name, address) = (name.to_owned(), address.to_owned());
+        let member = Member { life, name, address, standing, changed_at: index };
+        self.members.insert(life.node, member);
+        // The containers died with the life before. Another's would have to wait for its lease, which no
+        // one holds any more: the new life may have them at once.
+        for owned in self.containers.values_mut() {
+            if owned.owner.is_some_and(|owner| owner.node == life.node) {
+                owned.owner = Some(life);
+                owned.moving_to = None;
+                if holds(Guard::NewLifeNewEpoch) {
+                    owned.epoch = Epoch(index);
+                }
+            }
+        }
+        self.place_orphans(index);
+        Reply::Done {}
+    }
+
+    fn lose(&mut self, index: Index, life: Life) -> Reply {
+        let Some(member) = self.present(life) else { return Reply::Outdated {} };
+        let draining = member.standing == (Standing::Draining {});
+        if member.standing == (Standing::Joining {}) {
+            // It owns nothing, and may enter again.
+            self.members.remove(&life.node);
+            return Reply::Done {};
+        }
+        member.standing = Standing::Lost { at: index, draining };
+        member.changed_at = index;
+        Reply::Done {}
+    }
+
+    fn bring_back(&mut self, index: Index, life: Life) -> Reply {
+        let Some(member) = self.members.get_mut(&life.node).filter(|m| m.life == life) else {
+            return Reply::Outdated {};
+        };
+        let Standing::Lost { draining, .. } = member.standing else { return Reply::Outdated {} };
+        member.standing = if draining { Standing::Draining {} } else { Standing::Member {} };
+        member.changed_at = index;
+        self.place_orphans(index);
+        Reply::Done {}
+    }
+
+    fn take_over(&mut self, index: Index, life: Life, lost_at: Index) -> Reply {
+        let is_lost = self.members.get(&life.node).is_some_and(|member| {
+            member.life == life
+                && matches!(member.standing, Standing::Lost { at, .. } if at == lost_at)
+        });
+        if !is_lost {
+            return Reply::Outdated {};
+        }
+        for owned in self.containers.values_mut() {
+            if owned.owner == Some(life) {
+                *owned = Ownership { owner: None, epoch: Epoch(index), moving_to: None };
+            }
+        }
+        self.place_orphans(index);
+        Reply::Done {}
+    }
+
+    fn remove(&mut self, node: NodeId) -> Reply {
+        if !self.members.contains_key(&node) {
+            return Reply::NoSuchNode {};
+        }
+        if self.owns(node) {
+            return Reply::Outdated {};
+        }
+        self.members.remove(&node);
+        self.removed.insert(node);
+        self.once.forget(node);
+        Reply::Done {}
+    }
+
+    fn create(&mut self, index: Index, name: &str, containers: u32) -> Reply {
+        if let Some(id) = self.pool_named(name) {
+            let is_same = self.pools[&id].containers == containers;
+            return match is_same {
+                true => Reply::Pool { id, created: false },
+                false => Reply::OtherPool { id },
+            };
+        }
+        self.next_pool += 1;
+        let id = PoolId(self.next_pool);
+        let containers = containers.clamp(1, MAX_CONTAINERS);
+        self.pools.insert(id, Pool { name: name.to_owned(), containers });
+        self.names.insert(name.to_owned(), id);
+        for number in 0..containers {
+            let nobody = Ownership { owner: None, epoch: Epoch(index), moving_to: None };
+            self.containers.insert(ContainerId { pool: id, number }, nobody);
+        }
+        self.place_orphans(index);
+        Reply::Pool { id, created: true }
+    }
+
+    fn destroy(&mut self, id: PoolId) -> Reply {
+        let Some(pool) = self.pools.remove(&id) else { return Reply::NoSuchContainer {} };
+        self.names.remove(&pool.name);
+        self.containers.retain(|container, _| container.pool != id);
+        Reply::Done {}
+    }
+
+    fn begin_move(&mut self, container: ContainerId, to: NodeId) -> Reply {
+        let can_own = self.can_own(to);
+        let Some(owned) = self.containers.get_mut(&container) else {
+            return Reply::NoSuchContainer {};
+        };
+        if !can_own {
+            return Reply::NoSuchNode {};
+        }
+        match (owned.owner, owned.moving_to) {
+            (Some(owner), None) if owner.node == to => Reply::Done {},
+            (Some(_), Some(before)) if before == to => Reply::Done {},
+            (Some(_), None) => {
+                owned.moving_to = Some(to);
+                Reply::Done {}
+            }
+            // One move ends before the next begins: its owner may have stopped serving already.
+            (Some(_), Some(_)) | (None, _) => Reply::Outdated {},
+        }
+    }
+
+    fn hand_over(&mut self, index: Index, container: ContainerId, epoch: Epoch) -> Reply {
+        let Some(owned) = self.containers.get(&container).copied() else {
+            return Reply::NoSuchContainer {};
+        };
+        let (Some(from), Some(to)) = (owned.owner, owned.moving_to) else {
+            return Reply::Outdated {};
+        };
+        if owned.epoch != epoch {
+            return Reply::Outdated {};
+        }
+        // Its owner has stopped serving it. If nobody can take it, it goes back, at another epoch.
+        let owner = if self.can_own(to) { self.members[&to].life } else { from };
+        let owned = Ownership { owner: Some(owner), epoch: Epoch(index), moving_to: None };
+        self.containers.insert(container, owned);
+        Reply::Done {}
+    }
+
+    /// Gives what nobody owns to those who can own it.
+    fn place_orphans(&mut self, index: Index) {
+        let able: Vec<NodeId> =
+            self.members.keys().copied().filter(|node| self.can_own(*node)).collect();
+        for (container, owned) in &mut self.containers {
+            if owned.owner.is_none() {
+                if let Some(node) = place(*container, able.iter().copied()) {
+                    owned.owner = Some(self.members[&node].life);
+                    owned.epoch = Epoch(index);
+                }
+            }
+        }
+    }
+
+    fn can_own(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.standing == (Standing::Member {}))
+    }
+
+    fn owns(&self, node: NodeId) -> bool {
+        self.containers.values().any(|owned| owned.owner.is_some_and(|owner| owner.node == node))
+    }
+
+    fn present(&mut self, life: Life) -> Option<&mut Member> {
+        let is_present = self.is_present(life);
+        self.members.get_mut(&life.node).filter(|_| is_present)
+    }
+}
