@@ -92,6 +92,7 @@ impl Acceptor {
             epoll::EventFlags::IN | epoll::EventFlags::ET,
         )?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+        quota::warn_of_few_descriptors(&epoll);
         shared.descriptors.add(&listener, "the listening socket".into());
         shared.descriptors.add(&epoll, "what the control thread waits for".into());
         let load = vec![0; shared.config.all_workers()];

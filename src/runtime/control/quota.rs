@@ -16,6 +16,9 @@ pub(super) const KEPT_FROM_SESSIONS: u64 = 48;
 /// connection takes two, and an answer one more.
 pub(super) const KEPT_FROM_SILENT: u64 = 16;
 
+/// How many descriptors a session takes.
+const OF_SESSION: u64 = 4;
+
 /// What a session takes that exists or is being set up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Footprint {
@@ -86,6 +89,13 @@ pub(super) fn charge(budget: &'static Budget, layout: &Layout) -> Result<Charge,
     }
     let charge = Session::charge(budget, layout);
     charge.map_err(|why| Failure::new(CHI_NO_SPACE, why.to_string()))
+}
+
+/// Warns if no client could have a session for lack of descriptors, of which the newest is this one's.
+pub(super) fn warn_of_few_descriptors(newest: &OwnedFd) {
+    if let Err(failure) = check_descriptors(newest, KEPT_FROM_SESSIONS + OF_SESSION) {
+        tracing::warn!("no client will be let in: {}", failure.message);
+    }
 }
 
 /// Fails if fewer than `kept` descriptors are left after `fd`, which is the newest.

@@ -22,6 +22,7 @@ pub struct Options {
     refused_io_uring: Option<i32>,
     file_size: Option<u64>,
     addresses: Option<u64>,
+    descriptors: Option<u64>,
     shared_memory: Option<SharedMemory>,
     control_group: Option<Arc<ControlGroup>>,
 }
@@ -177,6 +178,13 @@ impl Options {
         self
     }
 
+    /// Limits the daemon to this many descriptors.
+    #[must_use]
+    pub fn descriptors(mut self, most: u64) -> Options {
+        self.descriptors = Some(most);
+        self
+    }
+
     /// Limits the daemon's address space to this many bytes.
     #[must_use]
     pub fn addresses(mut self, bytes: u64) -> Options {
@@ -230,6 +238,9 @@ impl Options {
         }
         if let Some(bytes) = self.addresses {
             sandbox::limit(&mut command, libc::RLIMIT_AS, bytes);
+        }
+        if let Some(most) = self.descriptors {
+            sandbox::limit(&mut command, libc::RLIMIT_NOFILE, most);
         }
         if let Some(group) = &self.control_group {
             group.admit(&mut command).expect("the group is there");

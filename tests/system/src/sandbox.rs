@@ -35,8 +35,8 @@ pub(crate) fn refuse_io_uring(command: &mut Command, errno: i32) {
 }
 
 /// Limits a resource of the program, as `ulimit` does.
-pub(crate) fn limit(command: &mut Command, what: libc::__rlimit_resource_t, bytes: u64) {
-    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+pub(crate) fn limit(command: &mut Command, what: libc::__rlimit_resource_t, most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
     // SAFETY: the limit is valid; between fork and exec it only makes one system call.
     unsafe { command.pre_exec(move || check(libc::setrlimit(what, &limit))) };
 }

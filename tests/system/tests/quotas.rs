@@ -8,7 +8,8 @@ use chimaera_kv_client as kv;
 use chimaera_tests::raw::{dial, Link};
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask};
 use chimaera_tests::{
-    connect, in_client, in_client_that_may_end_it, process, text_of, Call, Options, Running, Site,
+    connect, in_client, in_client_that_may_end_it, process, text_of, Call, Daemon, Options,
+    Running, Site,
 };
 use serde_json::Value;
 
@@ -39,6 +40,15 @@ fn sessions(site: &Site) -> Vec<Value> {
 
 /// With its only worker blocked and no other to take over, the runtime lists the sessions and ends
 /// the one that blocks it, whose place is free at once.
+/// Nobody could be let in: what is left is kept back for the program.
+#[test]
+fn a_start_with_few_descriptors_is_warned_of() {
+    let daemon = Daemon::start(&Options::new().descriptors(60));
+    let warning = "no client will be let in: the runtime has almost no descriptors left";
+    assert!(daemon.log().contains(warning), "{}", daemon.log());
+    daemon.cli(&["pool", "list"]).ok();
+}
+
 #[test]
 fn sessions_are_listed_and_ended_while_every_worker_is_blocked() {
     let config = "workers: {low_latency: {count: 1}, standby: 0}\nlimits: {sessions: 2}\n";
