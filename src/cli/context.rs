@@ -28,6 +28,8 @@ pub(crate) enum Failed {
     Usage(String),
     /// The instance is not running.
     NotRunning(String),
+    /// The instance did not answer in time.
+    Silent(String),
     /// The user has already been told.
     Told,
     /// The problems of the configuration have already been printed.
@@ -169,6 +171,7 @@ impl Context {
         let answer = control::ask(&self.instance()?, request, words, text, bound);
         let answer = answer.map_err(|error| match error {
             control::Error::NotRunning(_) => Failed::NotRunning(error.to_string()),
+            control::Error::Silent { .. } => Failed::Silent(error.to_string()),
             other => Failed::Message(other.to_string()),
         })?;
         Ok(serde_json::from_str(&answer)?)

@@ -194,7 +194,7 @@ fn main() -> ExitCode {
     let json = cli.json;
     let (code, message) = match run(cli) {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Failed::Message(message)) => (1, message),
+        Err(Failed::Message(message) | Failed::Silent(message)) => (1, message),
         Err(Failed::Usage(message)) => (2, message),
         Err(Failed::NotRunning(message)) => (3, message),
         Err(Failed::Told) => return ExitCode::FAILURE,

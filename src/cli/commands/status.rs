@@ -77,7 +77,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         document["module_hosts"] = runtime["module_hosts"].take();
     }
     let silent = match described {
-        Some(Err(Failed::Message(why))) => Some(why),
+        Some(Err(Failed::Silent(why))) => Some(why),
         _ => None,
     };
     document["answers"] = json!(silent.is_none());
@@ -140,7 +140,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     crate::context::print(&text);
     match silent {
         None => Ok(()),
-        Some(why) => Err(Failed::Message(format!("{why}: only its status page is shown"))),
+        Some(why) => Err(Failed::Silent(format!("{why}: only its status page is shown"))),
     }
 }
 
