@@ -383,7 +383,7 @@ fn tasks_of_a_killed_client_end_in_the_host() {
         .throws()
         .config("workers: 2\nmodule_hosts: {modules: [\"test:throws_method\"]}\n");
     let daemon = Daemon::start(&options);
-    let mut client = mortal(&daemon, &["flight", "200"]);
+    let mut client = mortal(&daemon, &["ended", "100"]);
     assert_eq!(client.line().as_deref(), Some("ready"));
     wait_until("they are there", || daemon.site().pool("test_throws")["tasks"] != 0);
     client.signal(Signal::KILL);
