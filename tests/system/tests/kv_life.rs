@@ -471,6 +471,32 @@ fn a_file_is_compacted_on_request() {
     });
 }
 
+/// What was put since the last flush is part of it.
+#[test]
+fn a_file_is_compacted_whatever_is_not_durable_yet() {
+    in_client!(options(), |site| {
+        connect();
+        let directory = tempfile::tempdir().unwrap();
+        for (name, sync) in [("flush", Sync::Flush), ("none", Sync::None)] {
+            let params = Params { sync, ..with_path(&directory.path().join(name)) };
+            let store = create(name, params, 2);
+            fill(store);
+            store.compact().unwrap();
+            check(store);
+            store.put("one more", "value").unwrap();
+            site.cli(&["pool", "compact", name]).ok();
+            assert_eq!(store.get("one more").unwrap(), b"value");
+            destroy(site, name);
+            let params = Params { sync, ..with_path(&directory.path().join(name)) };
+            let store = create(name, params, 2);
+            assert_eq!(store.get("one more").unwrap(), b"value");
+            store.delete("one more").unwrap();
+            check(store);
+            destroy(site, name);
+        }
+    });
+}
+
 /// A daemon that is killed while its store is migrated and upgraded leaves a file with all that was
 /// acknowledged, or is about to be.
 #[test]

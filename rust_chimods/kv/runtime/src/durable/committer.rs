@@ -324,7 +324,7 @@ impl Committer {
             }
             match of_file {
                 Some(Request { change: Change::Compact, by }) => {
-                    by.end(self.compact());
+                    by.end(self.compact(containers, unwritten.0 > 0));
                     unwritten = (0, 0);
                 }
                 Some(Request { by, .. }) => {
@@ -348,16 +348,31 @@ impl Committer {
         closed.map(|()| true).map_err(|_| self.failure())
     }
 
-    fn compact(&self) -> Result<bool> {
+    /// Shortens the file. `unwritten` if transactions have been committed that are not durable: the database
+    /// counts them as being in progress.
+    fn compact(&self, containers: u32, unwritten: bool) -> Result<bool> {
         if let Some(failed) = self.failed.get() {
             return Err(failed.clone());
+        }
+        if unwritten {
+            let written = catch_unwind(AssertUnwindSafe(|| {
+                self.commit(std::iter::empty(), containers, true).map(drop)
+            }));
+            let written = written.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));
+            written.map_err(|fault| {
+                let grip = self.known.get().map(|(grip, ..)| grip.clone());
+                self.fail(&grip.unwrap_or_default(), &fault)
+            })?;
         }
         // Nobody reads meanwhile.
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         let Some(opened) = &mut *opened else { return Err(self.closed()) };
         let compacted = catch_unwind(AssertUnwindSafe(|| opened.compact()));
         let compacted = compacted.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));
-        compacted.map(|()| true).map_err(|fault| self.fail(&opened.grip, &fault))
+        compacted.map(|()| true).map_err(|fault| match fault {
+            Fault::Busy(_) => fault.status(Path::new(&opened.path)),
+            fault => self.fail(&opened.grip, &fault),
+        })
     }
 
     /// Writes nothing more: not even the database may when it is closed, for it may not know what went

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use chimaera::abi::{CHI_IO, CHI_NOT_FOUND, CHI_NO_SPACE};
+use chimaera::abi::{CHI_BUSY, CHI_IO, CHI_NOT_FOUND, CHI_NO_SPACE};
 use chimaera::Status;
 use redb::{
     CommitError, CompactionError, DatabaseError, StorageError, TableError, TransactionError,
@@ -17,6 +17,8 @@ pub(super) enum Fault {
     Io(io::Error),
     /// It has refused something before, and the database has to be opened again.
     Earlier,
+    /// Others use it: it is as it was.
+    Busy(String),
     /// Anything else: the file contradicts itself.
     Other(String),
 }
@@ -28,6 +30,9 @@ impl Fault {
         match error {
             redb::Error::Io(error) => Fault::Io(error),
             redb::Error::PreviousIo => Fault::Earlier,
+            error @ (redb::Error::TransactionInProgress
+            | redb::Error::PersistentSavepointExists
+            | redb::Error::EphemeralSavepointExists) => Fault::Busy(error.to_string()),
             error => Fault::Other(error.to_string()),
         }
     }
@@ -42,7 +47,8 @@ impl Fault {
     pub(super) fn code(&self) -> i32 {
         match self {
             Fault::Io(error) => code_of(error),
-            _ => CHI_IO,
+            Fault::Busy(_) => CHI_BUSY,
+            Fault::Earlier | Fault::Other(_) => CHI_IO,
         }
     }
 
@@ -53,6 +59,9 @@ impl Fault {
                 return foreign(path, "is something else");
             }
             Fault::Io(error) => return refused(path, "could not be used", error),
+            Fault::Busy(why) => {
+                return Status::new(CHI_BUSY, format!("{}: {why}", path.display()));
+            }
             Fault::Earlier => "it could not be read or written before",
             Fault::Other(why) => why,
         };
@@ -72,7 +81,7 @@ impl std::fmt::Display for Fault {
         match self {
             Fault::Io(error) => error.fmt(f),
             Fault::Earlier => f.write_str("an earlier error"),
-            Fault::Other(why) => f.write_str(why),
+            Fault::Busy(why) | Fault::Other(why) => f.write_str(why),
         }
     }
 }
