@@ -39,6 +39,13 @@ impl SavedPool {
 
     /// Writes it to a new file, which takes the place of `path` when it is whole and on the device.
     pub(crate) fn store(&self, path: &Path) -> Result<(), Failure> {
+        let is_something_else = std::fs::symlink_metadata(path)
+            .is_ok_and(|found| !found.is_file() && !found.is_symlink());
+        if is_something_else {
+            let message =
+                format!("{}: it is not a regular file, and is not replaced", path.display());
+            return Err(Failure::new(CHI_INVALID, message));
+        }
         let stored = write_whole(path, |file| {
             let mut file = BufWriter::with_capacity(CHUNK, file);
             self.write(&mut file)?;

@@ -625,6 +625,21 @@ fn a_saved_pool_is_private_and_follows_no_link() {
     });
 }
 
+/// A device or a pipe is for something else.
+#[test]
+fn a_saved_pool_replaces_no_special_file() {
+    in_client!(options(), |site| {
+        let pool = LifePool::new(connect(), "");
+        pool.add("key", 1);
+        let pipe = site.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        let refused = save(site, &pipe);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains("is not a regular file"), "{refused:?}");
+        assert!(!std::fs::metadata(&pipe).unwrap().is_file());
+    });
+}
+
 /// A version in a directory that others can write is not loaded.
 #[test]
 fn a_version_that_others_could_replace_is_refused() {
