@@ -17,7 +17,11 @@ use crate::failure::Failure;
 use crate::sys::{lock, sync_directory, trust, write_whole};
 
 /// The version of the definitions. Fields may be added without a new number, if they have a default.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The version before, whose files have no sum.
+const WITHOUT_SUM: u32 = 1;
+/// What is behind a definition: its CRC-32C in hexadecimal, on a line of its own.
+const SUM: usize = "\n01234567\n".len();
 /// The limit on a definition, in bytes: parameters have at most 1 MiB, which JSON makes four times as long.
 const MOST: u64 = 8 << 20;
 
@@ -315,7 +319,9 @@ fn write(
 ) -> Result<(), Failure> {
     let pool = PoolRecord { state: None, ..record.clone() };
     let document = Definition { format: FORMAT, number, is_complete, pool };
-    let bytes = serde_json::to_vec(&document).map_err(|error| in_file(directory)(error.into()))?;
+    let mut bytes =
+        serde_json::to_vec(&document).map_err(|error| in_file(directory)(error.into()))?;
+    bytes.extend(sum_of(&bytes));
     replace(directory, DEFINITION, &bytes).map_err(in_file(directory))
 }
 
@@ -329,6 +335,10 @@ fn invalid(directory: &Path, name: &str, why: &str) -> Failure {
     Failure::new(CHI_INVALID, message)
 }
 
+fn sum_of(document: &[u8]) -> Vec<u8> {
+    format!("\n{:08x}\n", crc32c::crc32c(document)).into_bytes()
+}
+
 fn read_definition(directory: &Path) -> Result<Definition, Failure> {
     let invalid = |why: &str| invalid(directory, DEFINITION, why);
     let mut bytes = Vec::new();
@@ -339,10 +349,14 @@ fn read_definition(directory: &Path) -> Result<Definition, Failure> {
     if bytes.len() as u64 > MOST {
         return Err(invalid("it is too long for the definition of a pool"));
     }
-    let found: Definition =
-        serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
-    match found.format {
-        FORMAT => Ok(found),
+    let (document, sum) = bytes.split_at(bytes.len().saturating_sub(SUM));
+    let has_sum = sum == sum_of(document);
+    let document = if has_sum { document } else { &bytes };
+    let found: Definition = serde_json::from_slice(document)
+        .map_err(|error| invalid(&format!("it is damaged: {error}")))?;
+    match (found.format, has_sum) {
+        (FORMAT, true) | (WITHOUT_SUM, false) => Ok(found),
+        (FORMAT, false) => Err(invalid("it is damaged: its checksum is another one")),
         _ => Err(invalid("another version of Chimaera has written it")),
     }
 }

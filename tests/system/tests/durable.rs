@@ -374,7 +374,16 @@ fn damaged_files_are_named() {
         for name in ["definition.json", "state"] {
             let file = directory.join(name);
             let whole = std::fs::read(&file).unwrap();
-            for damaged in [&whole[..whole.len() / 2], b"", b"{}"] {
+            let bit = |at: usize| {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 1;
+                flipped
+            };
+            let mut all = vec![whole[..whole.len() / 2].to_vec(), vec![], b"{}".to_vec()];
+            all.extend((0..whole.len()).step_by(whole.len().div_ceil(12)).map(bit));
+            let pool = whole.windows(7).position(|bytes| bytes == b"lasting");
+            all.extend(pool.map(bit));
+            for damaged in all {
                 std::fs::write(&file, damaged).unwrap();
                 let refused = process::run(&mut lives.options().command(lives.site));
                 assert_ne!(refused.code, 0);
