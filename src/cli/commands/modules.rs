@@ -1,6 +1,7 @@
 //! `chimaera modules`.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use chimaera_abi::CHI_DESCRIBE_MODULES;
 use serde_json::{json, Value};
@@ -39,6 +40,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             out += &line;
             if args.methods {
                 out += &format!("    {}\n", methods(module));
+            }
+            for pool in list(&module["pools"]) {
+                let since = Duration::from_millis(pool["since_ms"].as_u64().unwrap_or(0));
+                let (name, version) = (text(&pool["name"]), text(&pool["version"]));
+                out += &format!("    pool {name}: version {version} for {since:.1?}\n");
             }
             let hosts = list(&module["pools"]).iter().map(|pool| &pool["host"]);
             for host in hosts.filter(|host| host.is_object()) {

@@ -703,6 +703,8 @@ fn a_module_is_upgraded_with_the_states_of_its_pools() {
         assert_eq!(module["version"], "2.0.0");
         assert_eq!(module["pools"].as_array().unwrap().len(), 2);
         assert!(module["pools"].as_array().unwrap().iter().all(|pool| pool["version"] == "2.0.0"));
+        let text = site.cli(&["modules"]).ok().stdout;
+        assert!(text.contains("\n    pool other: version 2.0.0 for "), "{text}");
         let new = LifePool { ipc, id: ipc.create_pool(life::MODULE, "new", b"").unwrap() };
         assert_eq!(new.state().version, 2);
         // The pools are found with the parameters that they were created with.
