@@ -144,8 +144,13 @@ fn create(pool: &Pool) -> Result<&'static str, String> {
 /// The message with which a request failed.
 fn message_of(outcome: Outcome) -> Result<(), String> {
     match outcome {
-        Err(Failed::Message(message) | Failed::NotRunning(message)) => Err(message),
-        _ => Ok(()),
+        Ok(()) | Err(Failed::Told | Failed::Misconfigured) => Ok(()),
+        Err(
+            Failed::Message(message)
+            | Failed::Silent(message)
+            | Failed::NotRunning(message)
+            | Failed::Usage(message),
+        ) => Err(message),
     }
 }
 
