@@ -203,8 +203,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     log.take_standard_error()?;
     signals.stop(&runtime)?;
     if args.as_daemon {
-        // From now on it does not end with the process that started it.
-        rustix::process::set_parent_process_death_signal(None)?;
+        // From now on it does not end with the process that started it. A sandbox that refuses this has refused
+        // the other call, too.
+        let _ = rustix::process::set_parent_process_death_signal(None);
         report(&format!("{READY}\n"));
         // Lets the parent process read to end of file.
         let null = File::options().write(true).open("/dev/null");
@@ -356,8 +357,8 @@ fn start_daemon(context: &Context, args: &Args, settings: &Settings) -> Outcome 
     unsafe {
         command.pre_exec(|| {
             rustix::process::setsid()?;
-            // Until it is ready: nobody else would know of it.
-            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+            // Until it is ready: nobody else would know of it. A sandbox may refuse it.
+            let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
             Ok(())
         });
     }
