@@ -1,14 +1,15 @@
 //! A peer: the process at the other end, a daemon or a module host, with a link for each worker.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use chimaera_abi::{chi_pool_id, CHI_FAULT};
 use chimaera_ipc::wire::{self, Kind, Message};
+use rustix::process::{kill_process, Pid, Signal};
 
 use super::lending::Lending;
 use super::link::Link;
@@ -104,6 +105,25 @@ impl Peer {
         self
     }
 
+    /// Tells the process something that it must not miss. A module host that has left so much unread that there is
+    /// no room for it is killed, and its supervisor does the rest.
+    pub(crate) fn tell(&self, message: &Message, fds: &[BorrowedFd<'_>]) {
+        let Err(error) = wire::send(self.socket.as_fd(), message, fds) else { return };
+        // Any other failure means that the process is gone, which whoever reads its socket finds out.
+        let Some(pid) = Pid::from_raw(self.pid).filter(|_| error.kind() == ErrorKind::WouldBlock)
+        else {
+            return;
+        };
+        if self.lost().is_none() {
+            tracing::error!(
+                pid = self.pid,
+                "ending a module host that has stopped reading its messages"
+            );
+            // It has not been waited for as long as it is not lost. It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+
     /// Takes the states with which the pool of this module host begins, if any.
     pub(crate) fn take_states(&self) -> Option<OwnedFd> {
         lock(&self.states).take()
@@ -194,10 +214,11 @@ impl Peer {
             Opening::Refused(why) => return LinkOf::Lost(why.clone()),
             Opening::Asked(waiters) => waiters.push(waiter()),
             Opening::None => {
-                *opening = Opening::Asked(vec![waiter()]);
                 let message = Message::new(Kind::Link, &[worker.into()]);
-                // If it fails, the peer is gone, which whoever reads its socket is about to find out.
-                let _ = wire::send(self.socket.as_fd(), &message, &[]);
+                if let Err(error) = wire::send(self.socket.as_fd(), &message, &[]) {
+                    return LinkOf::Lost(format!("it cannot be asked for a link: {error}"));
+                }
+                *opening = Opening::Asked(vec![waiter()]);
             }
         }
         LinkOf::Wait
@@ -211,11 +232,12 @@ impl Peer {
         }
     }
 
-    /// How many tasks are with the peer.
+    /// How many tasks are with the peer, or wait for a link to it.
     pub(crate) fn in_flight(&self) -> usize {
         let of = |opening: &Mutex<Opening>| match &*lock(opening) {
             Opening::Open(link) => link.in_flight(),
-            _ => 0,
+            Opening::Asked(waiters) => waiters.len(),
+            Opening::None | Opening::Refused(_) => 0,
         };
         self.links.iter().map(of).sum()
     }

@@ -153,11 +153,7 @@ pub(super) fn describe(shared: &Shared, question: &Message, host: &Peer) {
     let id = chi_pool_id { major_: major as u32, minor_: minor as u32 };
     match shared.table().get(id) {
         Some(pool) => say(host, pool, false),
-        None => {
-            // If it fails, the process is gone.
-            let answer = Message::new(Kind::Pool, &[major, minor]);
-            let _ = wire::send(host.socket.as_fd(), &answer, &[]);
-        }
+        None => host.tell(&Message::new(Kind::Pool, &[major, minor]), &[]),
     }
 }
 
@@ -176,8 +172,7 @@ fn say(host: &Peer, pool: &Pool, is_change: bool) {
     let file = pool.module().itself().path.as_ref();
     let file = file.and_then(|file| text_in_memfd(file.as_os_str().as_bytes()).ok());
     let sent: Vec<_> = file.iter().map(AsFd::as_fd).collect();
-    // If it fails, the process is gone.
-    let _ = wire::send(host.socket.as_fd(), &message, &sent);
+    host.tell(&message, &sent);
 }
 
 /// Learns what a pool of the daemon is, or has become.

@@ -20,7 +20,7 @@ use crate::sync::Far;
 use crate::tables::worker_ipc;
 use crate::task::{Record, IT_SHOULD_END};
 
-/// How long a task waits for room in a link's segment, or for the link.
+/// How long a task waits for room in a link's segment.
 const BOUND: Duration = Duration::from_secs(10);
 /// The pause between two looks for room.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -116,7 +116,8 @@ pub(super) fn go_on(worker: &Worker) -> Result<(), Failure> {
     }
 }
 
-/// The link of this worker to a peer. Fails with the reason if the peer is gone.
+/// The link of this worker to a peer. Waits for a peer that does not answer, as its tasks do. Fails with the
+/// reason if the peer is gone.
 pub(super) fn link_to(worker: &Worker, peer: &Peer) -> Result<Arc<Link>, Failure> {
     let link =
         in_turn(worker, peer, || peer.open_link(worker.index), || wait_for_link(worker, peer))?;
@@ -125,7 +126,6 @@ pub(super) fn link_to(worker: &Worker, peer: &Peer) -> Result<Arc<Link>, Failure
 }
 
 fn wait_for_link(worker: &Worker, peer: &Peer) -> Result<Arc<Link>, Failure> {
-    let until = Instant::now() + BOUND;
     loop {
         let mut waits = false;
         let waiter = || {
@@ -138,12 +138,8 @@ fn wait_for_link(worker: &Worker, peer: &Peer) -> Result<Arc<Link>, Failure> {
             LinkOf::Wait => {}
         }
         debug_assert!(waits, "whoever has to wait was asked for its waiter");
-        suspend(worker, Some(until));
+        suspend(worker, None);
         go_on(worker)?;
-        if Instant::now() >= until {
-            let why = format!("the other process has not opened a link in {BOUND:?}");
-            return Err(Failure::new(CHI_UNAVAILABLE, why));
-        }
     }
 }
 

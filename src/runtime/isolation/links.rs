@@ -8,7 +8,7 @@ use chimaera_abi::{CHI_INVALID, CHI_IO, CHI_NO_SPACE};
 use chimaera_ipc::layout::{Layout, SHARES};
 use chimaera_ipc::ring::{Consumer, Producer};
 use chimaera_ipc::segment::{self, Mapping};
-use chimaera_ipc::wire::{self, Kind, Message};
+use chimaera_ipc::wire::{Kind, Message};
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -47,8 +47,7 @@ pub(super) fn on_message(
             if let Err(failure) = opened {
                 let mut refusal = Message::refused(failure.status, failure.message);
                 refusal.words[1] = worker;
-                // If it fails, the peer is gone, which its socket shows.
-                let _ = wire::send(peer.socket.as_fd(), &refusal, &[]);
+                peer.tell(&refusal, &[]);
             }
         }
         Kind::Link => {
@@ -98,7 +97,7 @@ fn open(
     let caller = Caller::of(peer.socket.as_fd()).map_err(io)?.into_process(peer.pid);
     let answer = Message::new(Kind::Link, &[worker, layout.size, config.runtime_share]);
     let sent = [fd.as_fd(), doorbell.as_fd(), bell.as_fd()];
-    wire::send(peer.socket.as_fd(), &answer, &sent).map_err(io)?;
+    peer.tell(&answer, &sent);
     let completions = Producer::new(mapping.ring(layout.rings - 1));
     let number = shared.next_link.fetch_add(1, Ordering::Relaxed);
     let borrowed = shared.hosts.daemon().map(|_| shared.hosts.borrowed.clone());

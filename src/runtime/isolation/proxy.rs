@@ -1,11 +1,10 @@
 //! The containers of an isolated pool in the daemon: they pass tasks on to the pool's module host.
 
 use std::ffi::{c_char, c_void, CStr};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use chimaera_abi::*;
-use chimaera_ipc::wire::{self, Kind, Message};
+use chimaera_ipc::wire::{Kind, Message};
 
 use super::forward::{go_on, link_to, run_there, suspend};
 use super::in_turn::in_turn;
@@ -251,8 +250,7 @@ unsafe fn tell_of_failure(object: *const Proxy, task: *const chi_life_task) -> c
         let words = [proxy.number, task.reason_, lost.major_, lost.minor_, task.lost_node_];
         let text = format!("{}\0{}", name.to_string_lossy(), text.to_string_lossy());
         let message = Message::new(Kind::NodeFailure, &words.map(u64::from)).saying(text);
-        // If it fails, the process is gone.
-        let _ = wire::send(peer.socket.as_fd(), &message, &[]);
+        peer.tell(&message, &[]);
     }
     CHI_OK
 }
@@ -286,11 +284,11 @@ unsafe fn pass_on(
         let message = format!("{} of pool '{}': {why}", method.name, host.orders.name);
         Failure::new(CHI_FAULT, message)
     };
+    host.watch();
     let link = link_to(worker, &peer).map_err(|failure| match failure.status {
         CHI_FAULT => lost(&failure.message),
         _ => failure,
     })?;
-    host.watch();
     // SAFETY: by the caller's promise.
     let result =
         unsafe { run_there(worker, (&peer, record.client_session()), &link, record, task, method) };

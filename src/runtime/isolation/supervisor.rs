@@ -156,8 +156,7 @@ fn quarantine(shared: &Shared, host: &Host, why: &str, most: u32) {
 fn tell_log_level(shared: &Shared, peer: &Peer) {
     let Some(log) = &shared.config.log else { return };
     let message = Message::new(Kind::LogLevel, &[]).saying(log.level());
-    // If it fails, the process is gone.
-    let _ = wire::send(peer.socket.as_fd(), &message, &[]);
+    peer.tell(&message, &[]);
 }
 
 /// Tells all module hosts the level of the log. Those that are being started get it once they are ready.

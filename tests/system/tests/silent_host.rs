@@ -1,9 +1,13 @@
 //! A module host that does not answer, because it was stopped, is named, and holds nothing up for good.
 
+use std::time::Duration;
+
 use chimaera::Pending;
 use chimaera_test_life_client::{self as life, KeyTask};
-use chimaera_tests::{artefacts, connect, in_client_that_may_end_it, process, LifePool};
-use chimaera_tests::{Options, Output, Site};
+use chimaera_tests::{
+    artefacts, connect, in_client, in_client_that_may_end_it, process, LifePool, Options, Output,
+    Site,
+};
 use rustix::process::{kill_process, Pid, Signal};
 
 /// A runtime with the module in a process of its own, whose methods may take as long as they like.
@@ -68,6 +72,72 @@ fn it_is_named_until_it_answers() {
     let lines = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert_eq!(lines("a module host does not answer"), 2, "{log}");
     assert_eq!(lines("a module host answers again"), 2, "{log}");
+}
+
+/// One that is stopped before it has had any task is waited for as well, and named.
+#[test]
+fn it_is_waited_for_from_its_first_task_on() {
+    let daemon = in_client_that_may_end_it!(options(), |site| {
+        let pool = LifePool::new(connect(), "");
+        let host = host(site);
+        kill_process(host, Signal::STOP).unwrap();
+        let task = pool.submit_slow(site, 1);
+        until_it_is_silent(site);
+        // Longer than anything else in a runtime waits for another process.
+        std::thread::sleep(Duration::from_secs(11));
+        assert!(!task.is_complete());
+        kill_process(host, Signal::CONT).unwrap();
+        task.wait().unwrap();
+        assert_eq!(pool.check(0).recovered.get(), 0);
+        site.cli(&["stop"]).ok();
+    });
+    if let Some(mut daemon) = daemon {
+        daemon.end();
+    }
+}
+
+/// With a bound for its methods, it is killed, and another one takes the task that waits for it.
+#[test]
+fn it_is_killed_before_its_first_task_if_methods_have_a_bound() {
+    let modules = life::MODULE;
+    let config =
+        format!("workers: 2\nmodule_hosts: {{modules: [\"{modules}\"], kill_after: 500ms}}\n");
+    let options = Options::new().file(artefacts::rust_life(1)).config(config);
+    in_client!(options, |site| {
+        let pool = LifePool::new(connect(), "");
+        kill_process(host(site), Signal::STOP).unwrap();
+        let task = pool.submit_slow(site, 1);
+        let why = task.wait().unwrap_err().to_string();
+        assert!(why.contains("has not answered") && why.contains("kill_after"), "{why}");
+        pool.add("key", 1);
+        assert_eq!(pool.check(0).recovered.get(), 1);
+    });
+}
+
+/// One that has left so many messages unread that it would miss the next one is ended.
+#[test]
+fn it_is_ended_if_it_would_miss_something() {
+    let daemon = in_client_that_may_end_it!(options(), |site| {
+        let pool = LifePool::new(connect(), "");
+        let first = host(site);
+        kill_process(first, Signal::STOP).unwrap();
+        let is_running = || std::fs::read_link(format!("/proc/{first}/exe")).is_ok();
+        let told = (0..2000).take_while(|round| {
+            let level = if round % 2 == 0 { "debug" } else { "info" };
+            site.cli(&["log", "level", level]).ok();
+            is_running()
+        });
+        let told = told.count();
+        assert!((100..2000).contains(&told), "{told} messages");
+        pool.add("key", 1);
+        assert_eq!(pool.check(0).recovered.get(), 1);
+        assert_ne!(host(site), first);
+        site.cli(&["stop"]).ok();
+    });
+    let Some(mut daemon) = daemon else { return };
+    daemon.end();
+    let log = daemon.log();
+    assert!(log.contains("ending a module host that has stopped reading its messages"), "{log}");
 }
 
 /// Nothing waits for it beyond its bound.
