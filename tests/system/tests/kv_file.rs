@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chimaera::abi::{
@@ -269,6 +270,66 @@ fn a_disk_that_fails_costs_nothing_that_was_promised() {
             drop(daemon);
         }
         assert!(failed > 0, "{failed} stores failed, {refused} were not opened");
+    });
+}
+
+/// A store whose disk is full refuses everything and says what to do, and that helps: when there is room again, the
+/// pool that goes on is the same one, with what was promised.
+#[test]
+fn a_store_goes_on_after_its_disk_was_full() {
+    in_client!(Options::new(), |_| {
+        for (round, n) in [1, 3].into_iter().enumerate() {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("store");
+            let is_full = Arc::new(AtomicBool::new(false));
+            let fails = is_full.clone();
+            let decide = move |call: Call| match call.thread_name() == "chi-kv"
+                && fails.load(Ordering::SeqCst)
+            {
+                true => Answer::Fail(libc::ENOSPC),
+                false => Answer::Pass,
+            };
+            let site = Site::new();
+            let mut command = Options::new().kv().command(&site);
+            let interception = Interception::of(&mut command, &[libc::SYS_pwrite64], decide);
+            let daemon = Daemon::run(site.clone(), command);
+            std::env::set_var("XDG_RUNTIME_DIR", site.path());
+            std::env::set_var("CHI_INSTANCE", site.name());
+            connect();
+            let sync = [Sync::Always, Sync::Flush][round];
+            let store = Client::create_with("store", params(&path, sync), containers(n)).unwrap();
+            store.put("key", "value").unwrap();
+            if sync == Sync::Flush {
+                store.flush().unwrap();
+            }
+            is_full.store(true, Ordering::SeqCst);
+            let refused = |result: Result<()>| {
+                let (code, message) = text_of(result);
+                assert_eq!(code, CHI_NO_SPACE, "{message}");
+                let advice = "`chimaera pool migrate`";
+                assert!(message.contains(advice), "{message}");
+            };
+            refused(store.put("other", vec![1; 1 << 20]).map(drop).and_then(|()| store.flush()));
+            refused(store.delete("key").map(drop));
+            refused(store.compact().map(drop));
+            // Too early, it costs the container, which is made anew once there is room.
+            let again = match n {
+                1 => {
+                    assert_ne!(site.cli(&["pool", "migrate", "store"]).code, 0);
+                    "reset"
+                }
+                _ => "migrate",
+            };
+            is_full.store(false, Ordering::SeqCst);
+            site.cli(&["pool", again, "store"]).ok();
+            assert_eq!(store.get("key").unwrap(), b"value");
+            assert_eq!(text_of(store.get("other")).0, CHI_NOT_FOUND);
+            store.put("other", "value").unwrap();
+            assert_eq!(store.count().unwrap(), 2);
+            chimaera::client::shutdown();
+            drop(daemon);
+            drop(interception);
+        }
     });
 }
 

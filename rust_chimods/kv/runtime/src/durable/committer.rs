@@ -536,8 +536,8 @@ impl Committer {
         Status::new(
             fault.code(),
             format!(
-                "the store in {} could not be written ({fault}) and takes no more changes: see to \
-                 its disk, then destroy the pool and create it again",
+                "the store in {} could not be written ({fault}), and takes no more changes until its \
+                 file is opened again: see to its disk, then migrate the pool (`chimaera pool migrate`)",
                 self.path
             ),
         )
