@@ -518,6 +518,12 @@ fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
         };
         shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_CREATE_POOL, Box::new(create)));
         let made = told.recv().unwrap_or_else(|_| Err("its worker has ended".into()));
+        let made = made.and_then(|(id, _)| match shared.durable.has(id) && !wanted.durable {
+            true => Err("it is durable, and the configuration does not say so: write `durable: true`, or start \
+                         without it and destroy it"
+                .into()),
+            false => Ok(()),
+        });
         made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
     }
     progress.end();

@@ -333,7 +333,14 @@ fn a_configured_pool_may_be_durable() {
         assert_ne!(refused.code, 0);
         let why = "pool 'lasting' already exists with 1 container, not 2; it is durable";
         assert!(refused.stdout.contains(why), "{refused:?}");
+        // Nor with an entry that takes it for one that ends with its runtime.
+        for plain in [CONFIG.replace("true", "false"), CONFIG.replace(", durable: true", "")] {
+            let refused = process::run(&mut lives.options().config(plain).command(lives.site));
+            assert_ne!(refused.code, 0);
+            assert!(refused.stdout.contains("it is durable"), "{refused:?}");
+        }
         lives.start();
+        assert_eq!(lives.site.pool("lasting")["durable"], true);
         lives.stop();
     });
 }
