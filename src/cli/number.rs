@@ -1,4 +1,4 @@
-//! Bounded numbers on the command line.
+//! Numbers: bounded ones on the command line, and counts in what is printed.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,6 +13,12 @@ where
         Ok(number) if range.contains(&number) => Ok(number),
         _ => Err(format!("write a whole number from {} to {}", range.start(), range.end())),
     }
+}
+
+/// A count with its noun: "1 pool", "3 pools".
+pub(crate) fn counted(count: &serde_json::Value, noun: &str) -> String {
+    let s = if *count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
 }
 
 /// Parses a duration in seconds, which may have a fraction.

@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     modules: Modules,
     /// The core of the runtime's worker; the clients share the others [default: the last]
-    #[arg(long)]
+    #[arg(long, value_parser = number::<usize>(0..=1023))]
     core: Option<usize>,
 }
 

@@ -10,7 +10,7 @@ use super::inspect;
 use super::pool::DESTROY_BOUND;
 use super::repo_output::{problems, written};
 use crate::context::{Context, Failed, Outcome};
-use crate::number::number;
+use crate::number::{counted, number};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -117,11 +117,11 @@ fn upgrade(context: &Context, name: &str, file: &Path, timeout: u32) -> Outcome 
     if !context.print_json(&document) {
         let (from, to) = (&document["from"], &document["to"]);
         let (from, to) = (from.as_str().unwrap_or_default(), to.as_str().unwrap_or_default());
-        let (count, bytes) = (&document["containers"], &document["state_bytes"]);
-        let s = if *count == 1 { "" } else { "s" };
+        let (count, bytes) =
+            (counted(&document["containers"], "container"), &document["state_bytes"]);
         let pause = document["pause_ms"].as_f64().unwrap_or_default();
         crate::context::print(&format!(
-            "upgraded {name} from {from} to {to}: {count} container{s}, {bytes} bytes of state; tasks \
+            "upgraded {name} from {from} to {to}: {count}, {bytes} bytes of state; tasks \
              waited {pause:.1} ms\n"
         ));
     }

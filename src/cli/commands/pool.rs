@@ -13,7 +13,7 @@ use super::offered;
 use super::policy::{policy_flags, PolicyArgs};
 use crate::commands::status::host_in_words;
 use crate::context::{Context, Failed, Outcome};
-use crate::number::number;
+use crate::number::{counted, number};
 use crate::progress;
 use crate::table;
 
@@ -74,7 +74,7 @@ pub(crate) enum Command {
         /// Name of the pool
         pool: String,
         /// Number of the container to replace [default: all]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = number::<u32>(0..=CHI_MAX_CONTAINERS - 1))]
         container: Option<u32>,
         /// How long it may take, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
@@ -115,6 +115,7 @@ pub(crate) enum Command {
         /// Name of the pool
         pool: String,
         /// The size that it shall have; 0 for as much as there is room for
+        #[arg(value_parser = number::<u64>(0..=u64::MAX))]
         size: u64,
         /// How long it may take, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(1..=86_400))]
@@ -218,11 +219,11 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             let bound = Duration::from_secs(timeout.into());
             let document = context.migrate_pool(&pool, container, bound)?;
             if !context.print_json(&document) {
-                let (count, bytes) = (&document["containers"], &document["state_bytes"]);
-                let s = if *count == 1 { "" } else { "s" };
+                let (count, bytes) =
+                    (counted(&document["containers"], "container"), &document["state_bytes"]);
                 let pause = document["pause_ms"].as_f64().unwrap_or_default();
                 crate::context::print(&format!(
-                    "migrated {count} container{s} of '{pool}': {bytes} bytes of state; tasks waited \
+                    "migrated {count} of '{pool}': {bytes} bytes of state; tasks waited \
                      {pause:.1} ms\n"
                 ));
             }

@@ -9,6 +9,7 @@ use serde_json::{json, Value};
 
 use super::modules::how_changed;
 use crate::context::{Context, Failed, Outcome};
+use crate::number::counted;
 
 /// A module that was installed.
 pub(crate) struct Installed {
@@ -121,12 +122,11 @@ fn line(one: &Value) -> String {
     let name = text("module");
     match text("state") {
         "upgraded" => {
-            let s = if one["containers"] == 1 { "" } else { "s" };
             format!(
-                "upgraded   {name} from {} to {}: {} container{s}, {} bytes of state; tasks waited {:.1} ms\n",
+                "upgraded   {name} from {} to {}: {}, {} bytes of state; tasks waited {:.1} ms\n",
                 text("from"),
                 text("to"),
-                one["containers"],
+                counted(&one["containers"], "container"),
                 one["state_bytes"],
                 one["pause_ms"].as_f64().unwrap_or_default()
             )

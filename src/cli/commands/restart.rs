@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::context::{print, Context, Failed, Outcome};
-use crate::number::number;
+use crate::number::{counted, number};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -51,9 +51,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         "pause_ms": done["pause_ms"],
     });
     if !context.print_json(&document) {
-        let (pools, sessions) = (&done["pools"], &done["sessions"]);
+        let pools = counted(&done["pools"], "pool");
+        let sessions = counted(&done["sessions"], "session");
         print(&format!(
-            "restarted '{}' (process {}, version {}): {pools} pools and {sessions} sessions go on; tasks \
+            "restarted '{}' (process {}, version {}): {pools} and {sessions} go on; tasks \
              waited for {} ms\n",
             context.name,
             done["pid"],

@@ -5,6 +5,7 @@ use chimaera_ipc::control::Request;
 use serde_json::Value;
 
 use crate::context::{Context, Outcome};
+use crate::number::number;
 use crate::table;
 
 #[derive(clap::Args)]
@@ -20,6 +21,7 @@ enum Command {
     /// The client's process keeps running. Its next connection is a new session.
     Kill {
         /// Number of the session, as `chimaera sessions` shows it
+        #[arg(value_parser = number::<u64>(0..=u64::MAX))]
         id: u64,
     },
 }

@@ -721,7 +721,8 @@ fn cannot(what: &str, error: io::Error) -> Failure {
 }
 
 fn ended_early() -> Failure {
-    let message = "not restarted: the new process has ended; its log says why";
+    let message = "not restarted: the new process has ended without a word: the log says why, unless the program \
+                   is something else than Chimaera";
     Failure::new(CHI_FAILED, message)
 }
 
