@@ -149,7 +149,7 @@ loom: ## Check the lock-free parts under every interleaving (loom)
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom \
 		-p chimaera-ipc -p chimaera-runtime --lib loom_
 
-FUZZERS := wire elf task repo config archive saved parcel
+FUZZERS := wire elf task repo config archive saved parcel message
 
 fuzz: ## Run each fuzzer for a minute (a nightly toolchain and cargo-fuzz needed)
 	for fuzzer in $(FUZZERS); do \

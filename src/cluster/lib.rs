@@ -9,6 +9,7 @@ mod agree;
 mod bounds;
 mod calls;
 mod effect;
+mod format;
 mod guard;
 mod holding;
 mod ids;

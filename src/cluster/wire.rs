@@ -1,13 +1,14 @@
-//! How what is agreed on is written down: numbers little-endian, counts before elements, a number before each
+//! How messages, and what is agreed on, are written down: numbers little-endian, counts before elements, a number before each
 //! variant. A value has exactly one form, and what is read has been checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::ids::{BootId, ContainerId, Epoch, Life, NodeId, PoolId};
 
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed record of the cluster's log")]
+#[error("malformed message or record of the cluster")]
 pub struct Malformed;
 
 /// A value that can be written to bytes and read back.
@@ -68,17 +69,48 @@ impl Wire for bool {
     }
 }
 
+/// Appends bytes behind their length.
+pub(crate) fn put_bytes(bytes: &[u8], to: &mut Vec<u8>) {
+    bytes.len().put(to);
+    to.extend_from_slice(bytes);
+}
+
+/// Takes bytes from the front. Their length is checked before anything is allocated.
+pub(crate) fn bytes_of<'a>(from: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+    let length = usize::take(from)?;
+    let (bytes, rest) = from.split_at_checked(length).ok_or(Malformed)?;
+    *from = rest;
+    Ok(bytes)
+}
+
 impl Wire for String {
     fn put(&self, to: &mut Vec<u8>) {
-        self.len().put(to);
-        to.extend_from_slice(self.as_bytes());
+        put_bytes(self.as_bytes(), to);
     }
 
     fn take(from: &mut &[u8]) -> Result<Self, Malformed> {
-        let length = usize::take(from)?;
-        let (bytes, rest) = from.split_at_checked(length).ok_or(Malformed)?;
-        *from = rest;
-        String::from_utf8(bytes.to_vec()).map_err(|_| Malformed)
+        String::from_utf8(bytes_of(from)?.to_vec()).map_err(|_| Malformed)
+    }
+}
+
+impl Wire for Vec<u8> {
+    fn put(&self, to: &mut Vec<u8>) {
+        put_bytes(self, to);
+    }
+
+    fn take(from: &mut &[u8]) -> Result<Self, Malformed> {
+        Ok(bytes_of(from)?.to_vec())
+    }
+}
+
+/// In nanoseconds; what is longer than 584 years is that long.
+impl Wire for Duration {
+    fn put(&self, to: &mut Vec<u8>) {
+        u64::try_from(self.as_nanos()).unwrap_or(u64::MAX).put(to);
+    }
+
+    fn take(from: &mut &[u8]) -> Result<Self, Malformed> {
+        Ok(Duration::from_nanos(u64::take(from)?))
     }
 }
 

@@ -2,8 +2,11 @@
 
 mod disk;
 mod engine;
+mod format;
 mod packet;
 
 pub use disk::{Disk, Write};
 pub(crate) use engine::{Change, Engine, Entry};
+#[cfg(test)]
+pub(crate) use packet::random_packet;
 pub use packet::Packet;

@@ -11,3 +11,5 @@ mod random;
 mod seeds;
 mod workload;
 mod world;
+
+pub(crate) use random::Sequence;

@@ -317,8 +317,11 @@ impl World {
         };
         let as_node = self.hosts[host].life.node;
         let spite = self.stormy && message_is_vote(&message) && self.random.below(10) == 0;
-        for delay in self.network.send(&mut self.random, host, target, &message) {
-            let message = Box::new(message.clone());
+        let delays = self.network.send(&mut self.random, host, target, &message);
+        let sent = if delays.is_empty() { Vec::new() } else { message.encode() };
+        for delay in delays {
+            let message =
+                Box::new(Message::decode(&sent).map_err(|e| format!("{e}: {message:?}"))?);
             self.on(target, delay, Event::Deliver { from: host, as_node, to_node: to, message });
         }
         if spite && self.hosts[host].node.is_some() {
