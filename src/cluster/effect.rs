@@ -36,14 +36,15 @@ pub enum Effect {
     },
     /// Change the disk, then call [`crate::Node::written`].
     Write(Write),
-    /// Make a container, from nothing or from what its last owner left, then call [`crate::Node::opened`].
+    /// Make a container, from nothing or from what its last owner left, then call [`crate::Node::opened`], or
+    /// [`crate::Node::cannot_open`] if this node cannot.
     Open {
         /// Which.
         container: ContainerId,
         /// As whose.
         epoch: Epoch,
     },
-    /// The container is not this node's any more: destroy it. What it still does has no effect.
+    /// The container is not this node's any more: destroy it, if it was made. What it still does has no effect.
     Drop {
         /// Which.
         container: ContainerId,

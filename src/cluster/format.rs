@@ -7,7 +7,7 @@ use crate::agree::Packet;
 use crate::calls::{Answer, Call, Payload, Place, Verdict};
 use crate::ids::{ContainerId, Epoch, Index, Life};
 use crate::message::Message;
-use crate::state::Proposal;
+use crate::state::{Proposal, MAX_NAME};
 use crate::wire::{wire_struct, Malformed, Wire};
 
 wire_struct!(Place { caller, server, slot, turn });
@@ -108,11 +108,15 @@ impl Message {
             PACKET => Message::Packet(Packet::take(from)?),
             JOIN => Message::Join {
                 life: Life::take(from)?,
-                name: String::take(from)?,
-                address: String::take(from)?,
+                name: take_name(from)?,
+                address: take_name(from)?,
                 hops: u8::take(from)?,
             },
-            PROPOSE => Message::Propose(Proposal::take(from)?),
+            PROPOSE => {
+                let proposal = Proposal::take(from)?;
+                proposal.command.check().map_err(|_| Malformed)?;
+                Message::Propose(proposal)
+            }
             RENEW => Message::Renew { life: Life::take(from)?, number: u64::take(from)? },
             GRANT => Message::Grant {
                 life: Life::take(from)?,
@@ -146,6 +150,10 @@ impl Message {
 fn put(to: &mut Vec<u8>, kind: u8, value: &impl Wire) {
     to.push(kind);
     value.put(to);
+}
+
+fn take_name(from: &mut &[u8]) -> Result<String, Malformed> {
+    Some(String::take(from)?).filter(|name| name.len() <= MAX_NAME).ok_or(Malformed)
 }
 
 fn rest(from: &mut &[u8]) -> Payload {

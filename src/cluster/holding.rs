@@ -14,6 +14,8 @@ use crate::state::{Agreed, Command};
 enum Phase {
     /// The shell makes it.
     Opening,
+    /// The shell could not. The proposal gives it to another node.
+    Refused { proposal: Option<u64> },
     /// It takes tasks.
     Serving,
     /// It is to move: what runs ends, what comes waits.
@@ -27,10 +29,12 @@ enum Phase {
 }
 
 /// A container of this node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Holding {
     epoch: Epoch,
     phase: Phase,
+    /// Why it was refused.
+    why: String,
     /// Where it moves.
     to: Option<NodeId>,
 }
@@ -48,12 +52,23 @@ impl Holdings {
     /// Whether tasks of a container may run and be answered, if its owner at this epoch holds a lease.
     pub(crate) fn is_open(&self, container: ContainerId, epoch: Epoch) -> bool {
         let phase = self.phase(container, epoch);
-        phase.is_some_and(|phase| !matches!(phase, Phase::Opening | Phase::Closed { .. }))
+        phase.is_some_and(|phase| {
+            !matches!(phase, Phase::Opening | Phase::Refused { .. } | Phase::Closed { .. })
+        })
     }
 
     /// The shell has made a container.
     pub(crate) fn opened(&mut self, container: ContainerId, epoch: Epoch) {
         self.step(container, epoch, Phase::Opening, Phase::Serving);
+    }
+
+    /// The shell cannot make a container.
+    pub(crate) fn cannot_open(&mut self, container: ContainerId, epoch: Epoch, why: String) {
+        if let Some(held) = self.0.get_mut(&container) {
+            if held.epoch == epoch && held.phase == Phase::Opening {
+                (held.phase, held.why) = (Phase::Refused { proposal: None }, why);
+            }
+        }
     }
 
     /// The shell has given a container's state away.
@@ -76,7 +91,7 @@ impl Holdings {
                 let held = self.0.entry(*container).or_insert_with(|| {
                     let (container, epoch) = (*container, owned.epoch);
                     effects.push(Effect::Open { container, epoch });
-                    Holding { epoch, phase: Phase::Opening, to: None }
+                    Holding { epoch, phase: Phase::Opening, why: String::new(), to: None }
                 });
                 held.to = owned.moving_to;
             }
@@ -113,6 +128,12 @@ impl Holdings {
                 {
                     let command = Command::HandOver { container, epoch };
                     Phase::Closed { proposal: proposals.begin(bounds, now, command).ok() }
+                }
+                (Phase::Refused { proposal }, _)
+                    if proposal.is_none_or(|number| !proposals.is_open(number)) =>
+                {
+                    let command = Command::Refuse { container, epoch, why: held.why.clone() };
+                    Phase::Refused { proposal: proposals.begin(bounds, now, command).ok() }
                 }
                 (phase, _) => phase,
             };

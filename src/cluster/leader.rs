@@ -6,7 +6,7 @@ use crate::agree::{Change, Engine};
 use crate::bounds::{Bounds, Instant};
 use crate::ids::{Index, Life, NodeId};
 use crate::lease::Granter;
-use crate::state::{place, Agreed, Command, Standing};
+use crate::state::{Agreed, Command, Standing};
 
 /// The largest number of containers that are told to move in one tick.
 const MOVES: usize = 8;
@@ -77,12 +77,6 @@ impl Leader {
         suspects: &BTreeSet<NodeId>,
     ) -> Vec<Command> {
         let mut duties: Vec<Command> = std::mem::take(&mut self.joining).into_values().collect();
-        let able: Vec<NodeId> = agreed
-            .members()
-            .iter()
-            .filter(|(_, member)| member.standing == (Standing::Member {}))
-            .map(|(node, _)| *node)
-            .collect();
         for (node, member) in agreed.members() {
             let life = member.life;
             let owns = |moving: bool| {
@@ -105,8 +99,11 @@ impl Leader {
                     let its = agreed.containers().iter().filter(|(_, owned)| {
                         owned.owner == Some(life) && owned.moving_to.is_none()
                     });
+                    let mut places = BTreeMap::new();
                     for (container, _) in its.take(MOVES) {
-                        if let Some(to) = place(*container, able.iter().copied()) {
+                        let pool = container.pool;
+                        let places = places.entry(pool).or_insert_with(|| agreed.places(pool));
+                        if let Some(to) = places.next() {
                             duties.push(Command::Move { container: *container, to });
                         }
                     }

@@ -32,6 +32,6 @@ pub use effect::{Effect, Start};
 pub use ids::{BootId, ContainerId, Epoch, Index, Life, NodeId, PoolId};
 pub use message::Message;
 pub use node::{Node, Setup, Unusable};
-pub use proposals::TooMany;
-pub use state::{place, Agreed, Command, Member, Ownership, Pool, Proposal, Reply, Standing};
+pub use proposals::{TooMany, Unproposed};
+pub use state::{Agreed, Command, Member, Ownership, Pool, Proposal, Reply, Standing, TooLarge};
 pub use wire::Malformed;

@@ -12,8 +12,8 @@ use crate::ids::{ContainerId, Epoch, Life, NodeId};
 use crate::leader::{self, Leader};
 use crate::lease::Held;
 use crate::message::Message;
-use crate::proposals::{Proposals, TooMany};
-use crate::state::{Agreed, Command, Proposal, Standing};
+use crate::proposals::{Proposals, Unproposed};
+use crate::state::{Agreed, Command, Proposal, Standing, MAX_NAME};
 use crate::view::View;
 use crate::wire::{from_bytes, to_bytes};
 
@@ -37,10 +37,16 @@ pub struct Setup {
     pub seed: u64,
 }
 
-/// A disk that no node can start with.
+/// A disk or a name that no node can start with.
 #[derive(Debug, thiserror::Error)]
-#[error("the log of agreement on this disk cannot be used: {0}")]
+#[error("{0}")]
 pub struct Unusable(String);
+
+impl Unusable {
+    fn log(error: &impl std::fmt::Display) -> Unusable {
+        Unusable(format!("the log of agreement on this disk cannot be used: {error}"))
+    }
+}
 
 /// A node of a cluster, as far as decisions go. Not shared between threads.
 pub struct Node {
@@ -85,15 +91,16 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// A disk that is not what this node wrote.
+    /// A disk that is not what this node wrote, or a name or an address of more than 255 bytes.
     pub fn new(setup: Setup, disk: Disk, now: Instant) -> Result<Node, Unusable> {
         let life = setup.life;
+        if setup.name.len().max(setup.address.len()) > MAX_NAME {
+            return Err(Unusable("a node's name or address has more than 255 bytes".to_owned()));
+        }
         let engine = Engine::new(life.node, disk, &setup.bounds, setup.seed)
-            .map_err(|error| Unusable(error.to_string()))?;
+            .map_err(|error| Unusable::log(&error))?;
         let agreed = match engine.base() {
-            Some((_, bytes)) => {
-                Agreed::from_bytes(bytes).map_err(|error| Unusable(error.to_string()))?
-            }
+            Some((_, bytes)) => Agreed::from_bytes(bytes).map_err(|error| Unusable::log(&error))?,
             None => Agreed::default(),
         };
         Ok(Node {
@@ -215,10 +222,11 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// Too many are under way.
-    pub fn propose(&mut self, now: Instant, command: Command) -> Result<u64, TooMany> {
+    /// Too many are under way, or the command is too large.
+    pub fn propose(&mut self, now: Instant, command: Command) -> Result<u64, Unproposed> {
         self.now = now;
-        self.proposals.begin(&self.setup.bounds, now, command)
+        command.check()?;
+        Ok(self.proposals.begin(&self.setup.bounds, now, command)?)
     }
 
     /// Calls a container, wherever it is. Ends with [`Effect::CallEnded`].
@@ -256,6 +264,23 @@ impl Node {
         self.holdings.opened(container, epoch);
         self.look_at_holdings();
         self.look();
+    }
+
+    /// A container cannot be made here: its module is not there, or does not take the parameters. It goes to another
+    /// node, and this one gets no more of its pool in this life. `why` is for people, and is cut at 255 bytes.
+    pub fn cannot_open(
+        &mut self,
+        now: Instant,
+        container: ContainerId,
+        epoch: Epoch,
+        mut why: String,
+    ) {
+        self.now = now;
+        let most = MAX_NAME.min(why.len());
+        let end = (0..=most).rev().find(|end| why.is_char_boundary(*end));
+        why.truncate(end.unwrap_or(0));
+        self.holdings.cannot_open(container, epoch, why);
+        self.look_at_holdings();
     }
 
     /// A container's state is with the next owner. It is not to be served again.

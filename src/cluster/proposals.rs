@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::bounds::{Bounds, Instant};
 use crate::effect::Effect;
 use crate::ids::Life;
-use crate::state::{Agreed, Command, Proposal};
+use crate::state::{Agreed, Command, Proposal, TooLarge};
 
 #[derive(Debug)]
 struct Open {
@@ -25,6 +25,17 @@ pub(crate) struct Proposals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many changes of the cluster are under way: wait for some of them to end")]
 pub struct TooMany;
+
+/// Why something was not proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unproposed {
+    /// Too much is under way.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// It is too large.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
 
 impl Proposals {
     pub(crate) fn new(me: Life) -> Proposals {

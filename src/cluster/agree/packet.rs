@@ -36,7 +36,7 @@ impl Packet {
 
 /// A packet as it could come from an engine, or not, by a sequence of numbers below one that is given.
 #[cfg(test)]
-pub(crate) fn random_packet(below: &mut dyn FnMut(u64) -> u64) -> Packet {
+pub(crate) fn random_packet(padding: usize, below: &mut dyn FnMut(u64) -> u64) -> Packet {
     use raft::eraftpb::{Entry, EntryType, MessageType, Snapshot};
 
     let kinds = [MessageType::MsgAppend, MessageType::MsgHeartbeat, MessageType::MsgSnapshot];
@@ -46,7 +46,7 @@ pub(crate) fn random_packet(below: &mut dyn FnMut(u64) -> u64) -> Packet {
     (message.reject, message.reject_hint) = (below(2) == 0, below(99));
     (message.request_snapshot, message.commit_term) = (below(99), below(99));
     (message.priority, message.deprecated_priority) = (-1, below(3));
-    message.context = below(u64::MAX).to_le_bytes().to_vec().into();
+    message.context = vec![3; padding].into();
     for after in 1..=below(5) {
         let kind = [EntryType::EntryNormal, EntryType::EntryConfChangeV2][below(2) as usize];
         let mut entry = Entry { entry_type: kind, term: below(9), ..Entry::default() };

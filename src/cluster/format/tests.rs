@@ -65,10 +65,22 @@ fn epoch(random: &mut Sequence) -> Epoch {
 }
 
 fn proposal(random: &mut Sequence) -> Proposal {
-    let command = match random.below(4) {
+    let command = match random.below(6) {
         0 => Command::Enter { life: life(random), name: text(random), address: text(random) },
         1 => Command::DestroyPool { pool: PoolId(random.next() as u32) },
         2 => Command::Move { container: container(random), to: NodeId(random.next()) },
+        3 => Command::CreatePool {
+            name: text(random),
+            module: text(random),
+            params: payload(random).to_vec(),
+            containers: random.below(1 << 15) as u32,
+            nodes: random.next() as u32,
+            flags: random.next() as u32,
+        },
+        4 => {
+            let (container, epoch) = (container(random), epoch(random));
+            Command::Refuse { container, epoch, why: text(random) }
+        }
         _ => Command::Nothing {},
     };
     let (origin, number, floor) = (life(random), random.next(), random.next());
@@ -90,7 +102,7 @@ fn verdict(random: &mut Sequence) -> Verdict {
 
 fn message(random: &mut Sequence) -> Message {
     match random.below(9) {
-        0 => Message::Packet(random_packet(&mut |end| random.below(end))),
+        0 => Message::Packet(random_packet(8, &mut |end| random.below(end))),
         1 => Message::Join {
             life: life(random),
             name: text(random),
@@ -181,12 +193,16 @@ fn noise_is_taken_or_refused() {
 
 #[test]
 fn a_word_that_is_too_long_is_refused() {
+    let packet = |padding: usize| Message::Packet(random_packet(padding, &mut |_| 0)).encode();
+    let most = Message::MAX_WORD - packet(0).len();
+    assert!(decode(&packet(most)).is_ok());
+    assert_eq!(decode(&packet(most + 1)), Err(Malformed));
+
     let life = Life { node: NodeId(1), boot: BootId(1) };
     let join = |length: usize| {
-        let (name, address) = (String::new(), "a".repeat(length));
+        let (name, address) = ("a".repeat(length), String::new());
         Message::Join { life, name, address, hops: 0 }.encode()
     };
-    let most = Message::MAX_WORD - join(0).len();
-    assert!(decode(&join(most)).is_ok());
-    assert_eq!(decode(&join(most + 1)), Err(Malformed));
+    assert!(decode(&join(255)).is_ok());
+    assert_eq!(decode(&join(256)), Err(Malformed));
 }

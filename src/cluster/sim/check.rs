@@ -29,6 +29,7 @@ pub(super) struct Counts {
     pub(super) takeovers: u64,
     pub(super) elections: u64,
     pub(super) entries: u64,
+    pub(super) refused: u64,
 }
 
 impl Counts {
@@ -40,6 +41,7 @@ impl Counts {
         self.takeovers += other.takeovers;
         self.elections += other.elections;
         self.entries += other.entries;
+        self.refused += other.refused;
     }
 }
 

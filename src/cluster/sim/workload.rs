@@ -27,17 +27,22 @@ impl World {
         let pools: Vec<PoolId> = node.agreed().pools().keys().copied().collect();
         let kind = self.random.below(100);
         match kind {
-            _ if containers.is_empty() => self.create(host, "shared-0".to_owned(), 3),
+            _ if containers.is_empty() => self.create(host, "shared-0".to_owned(), 3, 0),
             0 => {
                 // Two nodes create one name at once.
-                let name = format!("shared-{}", self.random.below(3));
+                let number = self.random.below(3);
+                let name = format!("shared-{number}");
+                // Three containers, or one for each of up to two nodes.
+                let (containers, nodes) = [(3, 0), (3, 2), (0, 2)][number as usize];
                 let other = self.random.below(self.hosts.len() as u64) as usize;
-                self.create(other, name.clone(), 3);
-                self.create(host, name, 3);
+                self.create(other, name.clone(), containers, nodes);
+                self.create(host, name, containers, nodes);
             }
             1 if pools.len() < 6 => {
                 self.next_name += 1;
-                self.create(host, format!("once-{}", self.next_name), 2);
+                let (containers, nodes) = (self.random.below(5), self.random.below(4));
+                let name = format!("once-{}", self.next_name);
+                self.create(host, name, containers as u32, nodes as u32);
             }
             2 if pools.len() > 2 => {
                 let pool = self.pick(&pools);
@@ -88,8 +93,10 @@ impl World {
         from[self.random.below(from.len() as u64) as usize]
     }
 
-    fn create(&mut self, host: usize, name: String, containers: u32) {
-        self.propose(host, Command::CreatePool { name, containers });
+    fn create(&mut self, host: usize, name: String, containers: u32, nodes: u32) {
+        let (module, params) = ("kv".to_owned(), name.clone().into_bytes());
+        let command = Command::CreatePool { name, module, params, containers, nodes, flags: 0 };
+        self.propose(host, command);
     }
 
     pub(super) fn propose(&mut self, host: usize, command: Command) {

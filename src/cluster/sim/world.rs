@@ -25,6 +25,7 @@ pub(super) enum Event {
     Synced,
     TaskEnds(TaskNumber),
     Opened(ContainerId, Epoch),
+    CannotOpen(ContainerId, Epoch),
     Closed(ContainerId, Epoch),
     Restart,
     Pulse,
@@ -227,6 +228,10 @@ impl World {
                 }
             }
             Event::Opened(container, epoch) => node.opened(now, container, epoch),
+            Event::CannotOpen(container, epoch) => {
+                self.check.counts.refused += 1;
+                node.cannot_open(now, container, epoch, "no module".to_owned());
+            }
             Event::Closed(container, epoch) => node.closed(now, container, epoch),
             Event::Restart | Event::Pulse | Event::Fault | Event::Work => {}
         }
@@ -256,7 +261,15 @@ impl World {
                 }
                 Effect::Open { container, epoch } => {
                     let after = self.random.below(MS);
-                    self.on(host, after, Event::Opened(container, epoch));
+                    let refuses = self.stormy && self.random.below(20) == 0;
+                    self.on(
+                        host,
+                        after,
+                        match refuses {
+                            true => Event::CannotOpen(container, epoch),
+                            false => Event::Opened(container, epoch),
+                        },
+                    );
                 }
                 Effect::Close { container, epoch, .. } => {
                     let after = self.random.below(30 * MS);

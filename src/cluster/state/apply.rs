@@ -1,11 +1,18 @@
 //! What each command does to the state.
 
-use super::{place, Agreed, Command, Member, Ownership, Pool, Proposal, Reply, Standing};
+use std::collections::BTreeMap;
+
+use super::command::MAX_CONTAINERS;
+use super::{Agreed, Command, Member, Ownership, Pool, Proposal, Reply, Standing};
 use crate::guard::{holds, Guard};
 use crate::ids::{ContainerId, Epoch, Index, Life, NodeId, PoolId};
 
-/// The largest number of containers that a pool may have in a cluster.
-const MAX_CONTAINERS: u32 = 1 << 16;
+/// The largest number of pools.
+const MAX_POOLS: usize = 1 << 10;
+/// The largest size of what all pools are made with, in bytes. With it, a state fits into one message.
+const MAX_POOL_BYTES: usize = 1 << 20;
+/// The largest size of all reasons for refusals, in bytes. Those beyond are left out.
+const MAX_REASONS: usize = 256 << 10;
 
 impl Agreed {
     /// Applies what stands at a place in the log, which is the next or a later one: places in between hold
@@ -28,6 +35,10 @@ impl Agreed {
     }
 
     fn perform(&mut self, index: Index, command: &Command) -> Reply {
+        if command.check().is_err() {
+            // No node proposes such a thing.
+            return Reply::Outdated {};
+        }
         match command {
             Command::Nothing {} => Reply::Done {},
             Command::Enter { life, name, address } => self.enter(index, *life, name, address),
@@ -55,7 +66,22 @@ impl Agreed {
                 None => Reply::NoSuchNode {},
             },
             Command::Remove { node } => self.remove(*node),
-            Command::CreatePool { name, containers } => self.create(index, name, *containers),
+            Command::CreatePool { name, module, params, containers, nodes, flags } => {
+                let pool = Pool {
+                    name: name.clone(),
+                    module: module.clone(),
+                    params: params.clone(),
+                    wanted: *containers,
+                    containers: *containers,
+                    nodes: *nodes,
+                    flags: *flags,
+                    refused: BTreeMap::new(),
+                };
+                self.create(index, pool)
+            }
+            Command::Refuse { container, epoch, why } => {
+                self.refuse(index, *container, *epoch, why)
+            }
             Command::DestroyPool { pool } => self.destroy(*pool),
             Command::Move { container, to } => self.begin_move(*container, *to),
             Command::HandOver { container, epoch } => self.hand_over(index, *container, *epoch),
@@ -94,6 +120,7 @@ impl Agreed {
         let (name, address) = (name.to_owned(), address.to_owned());
         let member = Member { life, name, address, standing, changed_at: index };
         self.members.insert(life.node, member);
+        self.forget_refusals(life.node);
         // The containers died with the life before. Another's would have to wait for its lease, which no
         // one holds any more: the new life may have them at once.
         for owned in self.containers.values_mut() {
@@ -160,28 +187,48 @@ impl Agreed {
         self.members.remove(&node);
         self.removed.insert(node);
         self.once.forget(node);
+        self.forget_refusals(node);
         Reply::Done {}
     }
 
-    fn create(&mut self, index: Index, name: &str, containers: u32) -> Reply {
-        if let Some(id) = self.pool_named(name) {
-            let is_same = self.pools[&id].containers == containers;
+    fn create(&mut self, index: Index, mut pool: Pool) -> Reply {
+        if let Some(id) = self.pool_named(&pool.name) {
+            let there = &self.pools[&id];
+            let is_same = (&there.module, &there.params) == (&pool.module, &pool.params)
+                && (there.wanted == pool.wanted || there.containers == pool.wanted);
             return match is_same {
                 true => Reply::Pool { id, created: false },
                 false => Reply::OtherPool { id },
             };
         }
-        self.next_pool += 1;
-        let id = PoolId(self.next_pool);
-        let containers = containers.clamp(1, MAX_CONTAINERS);
-        self.pools.insert(id, Pool { name: name.to_owned(), containers });
-        self.names.insert(name.to_owned(), id);
-        for number in 0..containers {
+        let id = PoolId(self.next_pool + 1);
+        if pool.wanted == 0 {
+            let able = self.members.keys().filter(|node| self.can_own(**node)).count();
+            let able = u32::try_from(able).unwrap_or(u32::MAX);
+            let chosen = if pool.nodes == 0 { able } else { able.min(pool.nodes) };
+            pool.containers = chosen.max(1);
+        }
+        if !self.has_place_for(&pool) {
+            return Reply::Full {};
+        }
+        self.next_pool = id.0;
+        for number in 0..pool.containers {
             let nobody = Ownership { owner: None, epoch: Epoch(index), moving_to: None };
             self.containers.insert(ContainerId { pool: id, number }, nobody);
         }
+        self.names.insert(pool.name.clone(), id);
+        self.pools.insert(id, pool);
         self.place_orphans(index);
         Reply::Pool { id, created: true }
+    }
+
+    fn has_place_for(&self, pool: &Pool) -> bool {
+        // A name is there twice.
+        let size = |pool: &Pool| 2 * pool.name.len() + pool.module.len() + pool.params.len();
+        let all: usize = self.pools.values().map(size).sum();
+        self.pools.len() < MAX_POOLS
+            && all + size(pool) <= MAX_POOL_BYTES
+            && self.containers.len() + pool.containers as usize <= MAX_CONTAINERS as usize
     }
 
     fn destroy(&mut self, id: PoolId) -> Reply {
@@ -198,6 +245,9 @@ impl Agreed {
         };
         if !can_own {
             return Reply::NoSuchNode {};
+        }
+        if self.pools[&container.pool].refused.contains_key(&to) {
+            return Reply::Refused {};
         }
         match (owned.owner, owned.moving_to) {
             (Some(owner), None) if owner.node == to => Reply::Done {},
@@ -222,27 +272,54 @@ impl Agreed {
             return Reply::Outdated {};
         }
         // Its owner has stopped serving it. If nobody can take it, it goes back, at another epoch.
-        let owner = if self.can_own(to) { self.members[&to].life } else { from };
+        let can_take = self.can_own(to) && !self.pools[&container.pool].refused.contains_key(&to);
+        let owner = if can_take { self.members[&to].life } else { from };
         let owned = Ownership { owner: Some(owner), epoch: Epoch(index), moving_to: None };
         self.containers.insert(container, owned);
         Reply::Done {}
     }
 
+    fn refuse(&mut self, index: Index, container: ContainerId, epoch: Epoch, why: &str) -> Reply {
+        let Some(owned) = self.containers.get_mut(&container) else {
+            return Reply::NoSuchContainer {};
+        };
+        let Some(owner) = owned.owner.filter(|_| owned.epoch == epoch) else {
+            return Reply::Outdated {};
+        };
+        *owned = Ownership { owner: None, epoch: Epoch(index), moving_to: None };
+        let reasons = self.pools.values().flat_map(|pool| pool.refused.values());
+        let fits = reasons.map(String::len).sum::<usize>() + why.len() <= MAX_REASONS;
+        if let Some(pool) = self.pools.get_mut(&container.pool) {
+            pool.refused.insert(owner.node, if fits { why.to_owned() } else { String::new() });
+        }
+        self.place_orphans(index);
+        Reply::Done {}
+    }
+
+    /// A node may have been given what it lacked, or is gone.
+    fn forget_refusals(&mut self, node: NodeId) {
+        for pool in self.pools.values_mut() {
+            pool.refused.remove(&node);
+        }
+    }
+
     /// Gives what nobody owns to those who can own it.
     fn place_orphans(&mut self, index: Index) {
-        let able: Vec<NodeId> =
-            self.members.keys().copied().filter(|node| self.can_own(*node)).collect();
-        for (container, owned) in &mut self.containers {
-            if owned.owner.is_none() {
-                if let Some(node) = place(*container, able.iter().copied()) {
-                    owned.owner = Some(self.members[&node].life);
-                    owned.epoch = Epoch(index);
-                }
+        let orphans = self.containers.iter().filter(|(_, owned)| owned.owner.is_none());
+        let orphans: Vec<ContainerId> = orphans.map(|(container, _)| *container).collect();
+        let mut places = BTreeMap::new();
+        for container in orphans {
+            let of_pool =
+                places.entry(container.pool).or_insert_with(|| self.places(container.pool));
+            if let Some(node) = of_pool.next() {
+                let owner = Some(self.members[&node].life);
+                let owned = Ownership { owner, epoch: Epoch(index), moving_to: None };
+                self.containers.insert(container, owned);
             }
         }
     }
 
-    fn can_own(&self, node: NodeId) -> bool {
+    pub(super) fn can_own(&self, node: NodeId) -> bool {
         self.members.get(&node).is_some_and(|member| member.standing == (Standing::Member {}))
     }
 

@@ -53,8 +53,16 @@ pub enum Command {
     CreatePool {
         /// Its name.
         name: String,
-        /// How many containers.
+        /// What its containers are.
+        module: String,
+        /// What they are made with; for the module.
+        params: Vec<u8>,
+        /// How many containers; 0: one for each node that it is kept on when this is applied.
         containers: u32,
+        /// On how many members it is kept; 0: on all.
+        nodes: u32,
+        /// For those that make its containers.
+        flags: u32,
     },
     /// A pool is no more.
     DestroyPool {
@@ -82,6 +90,60 @@ pub enum Command {
         /// As whose.
         epoch: Epoch,
     },
+    /// The owner cannot make a container: it goes to another node, and this one gets no more of its pool.
+    Refuse {
+        /// Which.
+        container: ContainerId,
+        /// As whose.
+        epoch: Epoch,
+        /// For people.
+        why: String,
+    },
+}
+
+/// The largest name of a node, a pool or a module, the largest address, and the longest reason, in bytes.
+pub(crate) const MAX_NAME: usize = 255;
+/// The largest parameters of a pool, in bytes.
+const MAX_PARAMS: usize = 64 << 10;
+/// The largest number of containers in a cluster.
+pub(super) const MAX_CONTAINERS: u32 = 1 << 15;
+
+/// A command that is larger than commands may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    /// A name, an address or a reason.
+    #[error("a name, an address or a reason has more than 255 bytes")]
+    Name,
+    /// The parameters of a pool.
+    #[error("the pool's parameters have more than 64 KiB: let them name a file or another pool")]
+    Params,
+    /// A pool's containers.
+    #[error("a pool has at most 32768 containers")]
+    Containers,
+}
+
+impl Command {
+    /// Whether it keeps to the bounds of commands.
+    pub(crate) fn check(&self) -> Result<(), TooLarge> {
+        let texts: [&str; 2] = match self {
+            Command::Enter { name, address, .. } => [name, address],
+            Command::CreatePool { name, module, .. } => [name, module],
+            Command::Refuse { why, .. } => [why, ""],
+            _ => ["", ""],
+        };
+        if texts.iter().any(|text| text.len() > MAX_NAME) {
+            return Err(TooLarge::Name);
+        }
+        match self {
+            Command::CreatePool { params, .. } if params.len() > MAX_PARAMS => {
+                Err(TooLarge::Params)
+            }
+            Command::CreatePool { containers, .. } if *containers > MAX_CONTAINERS => {
+                Err(TooLarge::Containers)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A command on its way to agreement.
@@ -113,7 +175,7 @@ pub enum Reply {
     NoSuchContainer {},
     /// There is no such node among the members.
     NoSuchNode {},
-    /// The pool of that name has another number of containers.
+    /// The pool of that name has another module, other parameters, or another number of containers.
     OtherPool {
         /// The pool that has the name.
         id: PoolId,
@@ -122,6 +184,10 @@ pub enum Reply {
     NameTaken {},
     /// What the command was about has changed meanwhile.
     Outdated {},
+    /// The node cannot make containers of this pool.
+    Refused {},
+    /// The cluster has as many containers or pools, or their parameters are as large, as can be.
+    Full {},
 }
 
 wire_enum!(Command {
@@ -133,11 +199,12 @@ wire_enum!(Command {
     5 => TakeOver { life, lost_at },
     6 => Drain { node },
     7 => Remove { node },
-    8 => CreatePool { name, containers },
+    8 => CreatePool { name, module, params, containers, nodes, flags },
     9 => DestroyPool { pool },
     10 => Move { container, to },
     11 => HandOver { container, epoch },
     12 => Stay { container, epoch },
+    13 => Refuse { container, epoch, why },
 });
 wire_struct!(Proposal { origin, number, floor, command });
 wire_enum!(Reply {
@@ -148,4 +215,6 @@ wire_enum!(Reply {
     4 => OtherPool { id },
     5 => NameTaken {},
     6 => Outdated {},
+    7 => Refused {},
+    8 => Full {},
 });

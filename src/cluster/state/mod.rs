@@ -8,8 +8,8 @@ mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use command::{Command, Proposal, Reply};
-pub use place::place;
+pub(crate) use command::MAX_NAME;
+pub use command::{Command, Proposal, Reply, TooLarge};
 
 use crate::ids::{ContainerId, Epoch, Index, Life, NodeId, PoolId};
 use crate::wire::{self, wire_enum, wire_struct, Malformed};
@@ -53,8 +53,20 @@ pub struct Member {
 pub struct Pool {
     /// Its name.
     pub name: String,
+    /// What its containers are.
+    pub module: String,
+    /// What they are made with.
+    pub params: Vec<u8>,
+    /// How many containers were wanted; 0: one for each node.
+    pub wanted: u32,
     /// How many containers it has.
     pub containers: u32,
+    /// On how many members it is kept; 0: on all.
+    pub nodes: u32,
+    /// For those that make its containers.
+    pub flags: u32,
+    /// The nodes that cannot make its containers, and why. A node that starts again is asked again.
+    pub refused: BTreeMap<NodeId, String>,
 }
 
 /// Who owns a container.
@@ -181,65 +193,9 @@ wire_enum!(Standing {
     3 => Lost { at, draining },
 });
 wire_struct!(Member { life, name, address, standing, changed_at });
-wire_struct!(Pool { name, containers });
+wire_struct!(Pool { name, module, params, wanted, containers, nodes, flags, refused });
 wire_struct!(Ownership { owner, epoch, moving_to });
 wire_struct!(Agreed { applied, next_pool, members, removed, pools, names, containers, once });
 
 #[cfg(test)]
-mod tests {
-    use super::{Agreed, Command, Proposal, Reply};
-    use crate::ids::{BootId, Life, NodeId, PoolId};
-    use crate::wire::{from_bytes, to_bytes, Malformed};
-
-    const FIRST: Life = Life { node: NodeId(1), boot: BootId(1) };
-
-    fn proposal(number: u64, command: Command) -> Proposal {
-        Proposal { origin: FIRST, number, floor: 1, command }
-    }
-
-    fn some() -> Agreed {
-        let mut agreed = Agreed::founded_by(FIRST, "one", "10.0.0.1:1");
-        let create = Command::CreatePool { name: "store".to_owned(), containers: 3 };
-        let reply = agreed.apply(2, &proposal(1, create.clone()));
-        assert_eq!(reply, Some(Reply::Pool { id: PoolId(1), created: true }));
-        let again = agreed.apply(3, &proposal(2, create));
-        assert_eq!(again, Some(Reply::Pool { id: PoolId(1), created: false }));
-        agreed
-    }
-
-    #[test]
-    fn a_snapshot_is_the_state() {
-        let agreed = some();
-        assert_eq!(Agreed::from_bytes(&agreed.to_bytes()), Ok(agreed));
-    }
-
-    #[test]
-    fn what_is_not_a_snapshot_is_refused() {
-        let bytes = some().to_bytes();
-        for length in 0..bytes.len() {
-            assert_eq!(Agreed::from_bytes(&bytes[..length]), Err(Malformed), "{length} bytes");
-        }
-        assert_eq!(Agreed::from_bytes(&[&bytes[..], &[0]].concat()), Err(Malformed));
-    }
-
-    #[test]
-    fn a_proposal_is_applied_once() {
-        let mut agreed = some();
-        let destroy = proposal(3, Command::DestroyPool { pool: PoolId(1) });
-        assert_eq!(agreed.apply(4, &destroy), Some(Reply::Done {}));
-        let create = Command::CreatePool { name: "store".to_owned(), containers: 3 };
-        assert_eq!(agreed.apply(5, &proposal(1, create)), None);
-        assert!(agreed.pools().is_empty());
-        assert_eq!(agreed.reply(FIRST, 3), Some(Reply::Done {}));
-    }
-
-    #[test]
-    fn commands_have_one_form() {
-        let command = Command::TakeOver { life: FIRST, lost_at: 7 };
-        let bytes = to_bytes(&proposal(9, command.clone()));
-        assert_eq!(from_bytes(&bytes), Ok(proposal(9, command)));
-        let mut unknown = bytes;
-        unknown[32] = 200;
-        assert_eq!(from_bytes::<Proposal>(&unknown), Err(Malformed));
-    }
-}
+mod tests;

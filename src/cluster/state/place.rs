@@ -1,48 +1,80 @@
-//! Where containers go: rendezvous hashing. Each member bids for each container, and the highest bid wins; a
-//! member that comes wins only its share from the others, and one that goes leaves only its own to them.
+//! Where containers go: rendezvous hashing. Each member bids for each pool, and those with the highest bids keep it:
+//! a member that goes leaves only its own to others, and a pool leaves its other members in peace.
 
-use crate::ids::{ContainerId, NodeId};
+use std::cmp::Reverse;
+
+use super::Agreed;
+use crate::ids::{ContainerId, NodeId, PoolId};
 use crate::mix::spread;
 
-/// The member that a container belongs on; `None` if there are no members.
-pub fn place(container: ContainerId, members: impl IntoIterator<Item = NodeId>) -> Option<NodeId> {
-    let key = spread(u64::from(container.pool.0) << 32 | u64::from(container.number));
-    members.into_iter().max_by_key(|node| (spread(key ^ spread(node.0)), *node))
+/// The members in the order of their bids for a pool.
+fn order(pool: PoolId, members: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
+    let key = spread(u64::from(pool.0));
+    let mut order: Vec<NodeId> = members.into_iter().collect();
+    order.sort_unstable_by_key(|node| Reverse((spread(key ^ spread(node.0)), *node)));
+    order
+}
+
+/// The members on which a pool is kept, in their order, and how many of its containers each has or is to get.
+pub(crate) struct Places(Vec<(NodeId, u32)>);
+
+impl Places {
+    /// Where one more container goes: to the first of those that have the fewest. `None` if no member can have it.
+    pub(crate) fn next(&mut self) -> Option<NodeId> {
+        let (node, count) = self.0.iter_mut().min_by_key(|(_, count)| *count)?;
+        *count += 1;
+        Some(*node)
+    }
+}
+
+impl Agreed {
+    /// Where containers of a pool that have to go somewhere go.
+    pub(crate) fn places(&self, id: PoolId) -> Places {
+        let Some(pool) = self.pools.get(&id) else { return Places(Vec::new()) };
+        let able = self.members.keys().copied();
+        let able = able.filter(|node| self.can_own(*node) && !pool.refused.contains_key(node));
+        let mut chosen = order(id, able);
+        if pool.nodes != 0 {
+            chosen.truncate(usize::try_from(pool.nodes).unwrap_or(usize::MAX));
+        }
+        let mut places: Vec<(NodeId, u32)> = chosen.into_iter().map(|node| (node, 0)).collect();
+        let all = ContainerId { pool: id, number: 0 }..=ContainerId { pool: id, number: u32::MAX };
+        for (_, owned) in self.containers.range(all) {
+            let at = owned.moving_to.or(owned.owner.map(|owner| owner.node));
+            if let Some((_, count)) = places.iter_mut().find(|(node, _)| Some(*node) == at) {
+                *count += 1;
+            }
+        }
+        Places(places)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::place;
-    use crate::ids::{ContainerId, NodeId, PoolId};
+    use super::order;
+    use crate::ids::{NodeId, PoolId};
 
-    fn all(members: &[u64]) -> Vec<NodeId> {
-        (0..3_000)
-            .map(|number| {
-                let container = ContainerId { pool: PoolId(number % 7), number };
-                place(container, members.iter().copied().map(NodeId)).unwrap()
-            })
-            .collect()
+    fn first(members: &[u64]) -> Vec<NodeId> {
+        let of = |pool| order(PoolId(pool), members.iter().copied().map(NodeId))[0];
+        (0..3_000).map(of).collect()
     }
 
     #[test]
-    fn members_have_equal_shares() {
-        let placed = all(&[3, 14, 15, 92, 65]);
+    fn members_have_equal_shares_of_the_pools() {
+        let firsts = first(&[3, 14, 15, 92, 65]);
         for node in [3, 14, 15, 92, 65] {
-            let share = placed.iter().filter(|owner| owner.0 == node).count();
-            assert!((480..720).contains(&share), "{node} has {share} of 3000");
+            let share = firsts.iter().filter(|owner| owner.0 == node).count();
+            assert!((480..720).contains(&share), "{node} is first for {share} of 3000");
         }
     }
 
     #[test]
-    fn a_member_that_comes_or_goes_moves_only_its_share() {
-        let (without, with) = (all(&[1, 2, 3, 4]), all(&[1, 2, 3, 4, 5]));
-        let moved = without.iter().zip(&with).filter(|(before, after)| before != after);
-        assert!(moved.clone().all(|(_, after)| *after == NodeId(5)));
-        assert!((480..720).contains(&moved.count()));
-    }
-
-    #[test]
-    fn nobody_owns_anything_without_members() {
-        assert_eq!(place(ContainerId { pool: PoolId(1), number: 0 }, []), None);
+    fn a_member_that_comes_changes_no_order_among_the_others() {
+        for pool in 0..100 {
+            let before = order(PoolId(pool), [1, 2, 3, 4].map(NodeId));
+            let mut after = order(PoolId(pool), [5, 4, 3, 2, 1].map(NodeId));
+            after.retain(|node| node.0 != 5);
+            assert_eq!(before, after);
+        }
     }
 }
