@@ -25,7 +25,7 @@ mod state;
 mod view;
 mod wire;
 
-pub use agree::{Disk, Packet, Write};
+pub use agree::{Disk, Packet, Record, Write};
 pub use bounds::{Bounds, Instant};
 pub use calls::{Answer, Call, CallNumber, Outcome, Payload, Place, Request, TaskNumber, Verdict};
 pub use effect::{Effect, Start};

@@ -8,7 +8,7 @@ use crate::ids::{Index, Life};
 use crate::state::Agreed;
 
 /// A change of the disk. Changes are written in their order, each as a whole or not at all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Write {
     /// For [`crate::Node::written`], when it is on the disk.
     pub number: u64,
@@ -21,12 +21,12 @@ pub struct Write {
 }
 
 /// The log from its last snapshot on. An empty one is that of a node that has never been in a cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Disk {
     pub(super) hard_state: HardState,
     /// What the entries continue. Its place is 0 for a node that has never been given anything.
     pub(super) snapshot: Snapshot,
-    entries: Vec<eraftpb::Entry>,
+    pub(super) entries: Vec<eraftpb::Entry>,
     /// A newer state for nodes that lag behind; not on the disk.
     offer: Option<Snapshot>,
 }
@@ -99,7 +99,7 @@ impl Disk {
         self.entries.get(usize::try_from(at).ok()?).map(|entry| entry.term)
     }
 
-    fn last(&self) -> Index {
+    pub(super) fn last(&self) -> Index {
         self.base() + self.entries.len() as u64
     }
 }

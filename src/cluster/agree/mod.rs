@@ -4,9 +4,11 @@ mod disk;
 mod engine;
 mod format;
 mod packet;
+mod records;
 
 pub use disk::{Disk, Write};
 pub(crate) use engine::{Change, Engine, Entry};
 #[cfg(test)]
 pub(crate) use packet::random_packet;
 pub use packet::Packet;
+pub use records::Record;

@@ -39,6 +39,18 @@ pub(super) enum Crash {
     Disk,
 }
 
+/// What a store gives back.
+fn through_records(disk: &Disk) -> Disk {
+    let write = disk.as_write();
+    let snapshot = write.snapshot_record().map(|record| record.bytes);
+    Disk::from_records(
+        write.hard_state_record().as_deref(),
+        snapshot.as_deref(),
+        write.entry_records(),
+    )
+    .expect("its own records")
+}
+
 impl Host {
     pub(super) fn new(life: Life, disk: Disk, clock: Clock, hosts: usize) -> Host {
         Host {
@@ -73,6 +85,7 @@ impl Host {
             self.disk = Disk::default();
             self.wiped = true;
         }
+        self.disk = through_records(&self.disk);
     }
 
     /// The next life, or the first of a new id.
