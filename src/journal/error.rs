@@ -60,6 +60,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A change does not continue the log: changes were left out.
+    #[error("{} ends with entry {last}, and entry {next} was to be written", path.display())]
+    Gap {
+        /// The file.
+        path: PathBuf,
+        /// The last entry.
+        last: u64,
+        /// The one that was to follow.
+        next: u64,
+    },
     /// An earlier change failed.
     #[error(
         "{} takes no more changes before it is opened again, since one has failed: {why}",
@@ -91,7 +101,9 @@ pub enum Error {
 pub(crate) enum Fault {
     /// The operating system has refused something.
     Io(io::Error),
-    /// Anything else: the file contradicts itself, or what is to be written does.
+    /// What is to be written does not follow what is there.
+    Gap { last: u64, next: u64 },
+    /// Anything else: the file contradicts itself.
     Other(String),
 }
 
@@ -104,6 +116,7 @@ impl Fault {
                 Error::Damaged { path, why: "it is too short".to_owned() }
             }
             Fault::Io(source) => Error::Io { path, what: "could not be read or written", source },
+            Fault::Gap { last, next } => Error::Gap { path, last, next },
             Fault::Other(why) => Error::Damaged { path, why },
         }
     }

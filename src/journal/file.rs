@@ -2,7 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -22,11 +24,15 @@ const CACHE: usize = 8 << 20;
 /// The database, and what keeps it from its file.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(crate) database: Database,
+    database: ManuallyDrop<Database>,
     frozen: Arc<AtomicBool>,
 }
 
 impl Store {
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Has nothing more written.
     pub(crate) fn freeze(&self) {
         self.frozen.store(true, Ordering::SeqCst);
@@ -37,6 +43,10 @@ impl Drop for Store {
     /// A file that was not closed is checked as a whole when it is opened: so none ever is.
     fn drop(&mut self) {
         self.freeze();
+        // SAFETY: the database is not used after this: the store is being dropped.
+        let database = unsafe { ManuallyDrop::take(&mut self.database) };
+        // It finds that it cannot write, and on some files that are damaged panics: either ends it.
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(database)));
     }
 }
 
@@ -133,7 +143,7 @@ fn create(directory: &Path, path: &Path) -> Result<Store, Error> {
     let store =
         database(&draft, opened.map_err(|error| refused(&draft, "cannot be created", error))?)?;
     let node = new_node(path)?;
-    guarded(|| commit(&store.database, |transaction| tables::begin(transaction, node, 0)))
+    guarded(|| commit(store.database(), |transaction| tables::begin(transaction, node, 0)))
         .map_err(|fault| fault.error(&draft))?;
     fs::rename(&draft, path).map_err(|error| refused(path, "cannot be created", error))?;
     lock::sync(directory)?;
@@ -147,7 +157,7 @@ fn database(path: &Path, file: File) -> Result<Store, Error> {
     builder.set_cache_size(CACHE).create_with_file_format_v3(true);
     let database = guarded(|| Ok(builder.create_with_backend(backend)?));
     match database {
-        Ok(database) => Ok(Store { database, frozen }),
+        Ok(database) => Ok(Store { database: ManuallyDrop::new(database), frozen }),
         Err(fault) => Err(fault.error(path)),
     }
 }

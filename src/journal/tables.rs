@@ -84,8 +84,7 @@ pub(crate) fn write(transaction: &WriteTransaction, write: &Write) -> Result<(),
         }
         let last = log.last()?.map_or(base, |(last, _)| last.value());
         if last.checked_add(1) != Some(index) {
-            let why = format!("entry {index} was to be written after entry {last}");
-            return Err(Fault::Other(why));
+            return Err(Fault::Gap { last, next: index });
         }
         log.insert(index, (term, &bytes[..]))?;
     }
