@@ -1,0 +1,80 @@
+//! A connection as the I/O thread sees it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::lanes::Entry;
+use crate::wire::Sock;
+use crate::{Class, Peer};
+
+/// For making a TCP connection.
+pub(crate) const CONNECT: Duration = Duration::from_secs(2);
+/// For the handshake, TLS included.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(3);
+/// For the other side to read why it was refused.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+/// For the other side to write what it has before an idle connection is closed.
+pub(crate) const CLOSING: Duration = Duration::from_secs(3);
+
+/// Why this side connects.
+pub(crate) enum Aim {
+    /// To have a connection of a class.
+    Open(Arc<Entry>, Class),
+    /// To learn who is there.
+    Probe,
+}
+
+pub(crate) enum Phase {
+    /// TCP is being connected, by this side.
+    Dialing(Aim),
+    /// This side waits for the answer to its hello.
+    Asking(Aim),
+    /// Somebody has connected; nothing is known of him.
+    Incoming,
+    /// Everything is said; the other side is to close.
+    Farewell,
+    /// In use.
+    Up(Up),
+}
+
+/// What belongs to a connection in use.
+pub(crate) struct Up {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) class: Class,
+    /// This side has said goodbye.
+    pub(crate) closing: bool,
+    /// When a message last came.
+    pub(crate) used: Instant,
+    pub(crate) pinged: Instant,
+}
+
+pub(crate) struct Conn {
+    pub(crate) sock: Arc<Sock>,
+    /// Of the other side of the socket.
+    pub(crate) addr: SocketAddr,
+    pub(crate) phase: Phase,
+    /// What has come of a hello or a frame.
+    pub(crate) got: Vec<u8>,
+    /// When a phase that must end is over.
+    pub(crate) deadline: Instant,
+    /// When a byte last came.
+    pub(crate) heard: Instant,
+}
+
+/// How a connection ends.
+pub(crate) enum End {
+    /// As it should.
+    Done,
+    /// The other side does not want it at the moment.
+    Later,
+    /// For a reason that a person may want to know.
+    Why(String),
+}
+
+impl End {
+    pub(crate) fn why(text: impl ToString) -> End {
+        End::Why(text.to_string())
+    }
+}

@@ -1,0 +1,387 @@
+//! The I/O thread: polls, accepts, connects, and looks at what is due.
+
+use std::collections::HashMap;
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{epoll, Timespec};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use crate::conn::{Aim, Conn, End, Phase, CONNECT, HANDSHAKE};
+use crate::hello::Kind;
+use crate::lanes::{lock, Entry, State};
+use crate::shared::Shared;
+use crate::wire::{Fill, Sock};
+use crate::{Class, Error};
+
+const WAKE: u64 = 0;
+const LISTENER: u64 = 1;
+/// How many may have connected without a finished handshake.
+const STRANGERS: usize = 64;
+/// How often a connection is read before others have their turn.
+const TURNS: usize = 8;
+/// How often what is due is looked at, while there is something that may be.
+const TICK: Duration = Duration::from_millis(100);
+/// The same while a connection is being made.
+const SHORT_TICK: Duration = Duration::from_millis(10);
+/// A thread that is late by more did not run, and does not hold it against others.
+const LATE: Duration = Duration::from_millis(500);
+
+pub(crate) struct Io {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) conns: HashMap<u64, Conn>,
+    /// When to look next at what is due.
+    pub(crate) scan_at: Instant,
+    listener: TcpListener,
+    /// Accepting failed, for want of descriptors; not tried before.
+    deaf_until: Option<Instant>,
+    poll: Arc<OwnedFd>,
+    next: u64,
+    /// Connections of which more can be read.
+    hot: Vec<u64>,
+    buffer: Vec<u8>,
+}
+
+/// Whoever sends is told when there is nobody any more to do it.
+struct Over(Arc<Shared>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Release);
+    }
+}
+
+impl Io {
+    pub(crate) fn new(shared: Arc<Shared>, listener: TcpListener) -> Result<Io, Error> {
+        let system = |e: rustix::io::Errno| Error::System("make an epoll instance", e.into());
+        let poll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC).map_err(system)?);
+        let flags = epoll::EventFlags::IN;
+        epoll::add(&*poll, &shared.wake, epoll::EventData::new_u64(WAKE), flags).map_err(system)?;
+        epoll::add(&*poll, &listener, epoll::EventData::new_u64(LISTENER), flags)
+            .map_err(system)?;
+        Ok(Io {
+            shared,
+            conns: HashMap::new(),
+            scan_at: Instant::now(),
+            listener,
+            deaf_until: None,
+            poll,
+            next: LISTENER + 1,
+            hot: Vec::new(),
+            buffer: vec![0; 64 << 10],
+        })
+    }
+
+    pub(crate) fn run(mut self) {
+        let _over = Over(self.shared.clone());
+        let mut events = [MaybeUninit::uninit(); 256];
+        let mut expected = Instant::now();
+        let mut busy = true;
+        while !self.shared.stop.load(Acquire) {
+            let before = Instant::now();
+            let wait = match (self.hot.is_empty(), busy) {
+                (false, _) => Some(Duration::ZERO),
+                (true, true) => Some(self.scan_at.saturating_duration_since(before)),
+                (true, false) => None,
+            };
+            // Rounded up by the kernel's own grain only, so no turn is spent waiting for nothing.
+            let time = wait.map(|wait| Timespec {
+                tv_sec: wait.as_secs() as i64,
+                tv_nsec: wait.subsec_nanos().into(),
+            });
+            let ready: Vec<(u64, epoll::EventFlags)> =
+                match epoll::wait(&*self.poll, &mut events[..], time.as_ref()) {
+                    Ok((ready, _)) => ready.iter().map(|e| (e.data.u64(), e.flags)).collect(),
+                    Err(rustix::io::Errno::INTR) => Vec::new(),
+                    // Nothing that is passed to it can be wrong; without it nothing goes on.
+                    Err(_) => return,
+                };
+            let now = Instant::now();
+            if let Some(late) = busy.then(|| now.saturating_duration_since(expected)) {
+                if late > LATE {
+                    self.forgive(late, now);
+                }
+            }
+            for token in std::mem::take(&mut self.hot) {
+                self.serve(token, epoll::EventFlags::IN);
+            }
+            for (token, flags) in ready {
+                match token {
+                    WAKE => self.woken(),
+                    LISTENER => self.accept(),
+                    _ => self.serve(token, flags),
+                }
+            }
+            let now = Instant::now();
+            if now >= self.scan_at {
+                busy = self.scan(now);
+            }
+            expected = self.scan_at.max(now);
+        }
+    }
+
+    fn woken(&mut self) {
+        let mut count = [0; 8];
+        // Nothing to read means that it was read already.
+        let _ = rustix::io::read(&self.shared.wake, &mut count);
+        self.scan_at = Instant::now();
+    }
+
+    /// Time for which this thread did not run counts for nothing.
+    fn forgive(&mut self, late: Duration, now: Instant) {
+        for conn in self.conns.values_mut() {
+            conn.heard = now;
+            conn.deadline += late;
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            let (stream, addr) = match self.listener.accept() {
+                Ok(accepted) => accepted,
+                Err(e) => match e.kind() {
+                    std::io::ErrorKind::WouldBlock => return,
+                    std::io::ErrorKind::Interrupted | std::io::ErrorKind::ConnectionAborted => {
+                        continue
+                    }
+                    _ => return self.listen(false),
+                },
+            };
+            let strangers = |conn: &&Conn| matches!(conn.phase, Phase::Incoming | Phase::Farewell);
+            if self.conns.values().filter(strangers).count() >= STRANGERS {
+                let why = format!("{STRANGERS} handshakes are under way already");
+                self.shared.handler.refused(addr, &why);
+                continue;
+            }
+            if let Err(why) = self.register(stream, addr, Phase::Incoming, HANDSHAKE) {
+                self.shared.handler.refused(addr, &why);
+            }
+        }
+    }
+
+    /// Has the listener polled, or lets it rest: what it cannot accept would be told again at once.
+    fn listen(&mut self, on: bool) {
+        let mut flags = epoll::EventFlags::empty();
+        flags.set(epoll::EventFlags::IN, on);
+        let data = epoll::EventData::new_u64(LISTENER);
+        // Fails for want of memory; then it is told again, and tried again.
+        let _ = epoll::modify(&*self.poll, &self.listener, data, flags);
+        self.deaf_until = (!on).then(|| Instant::now() + TICK);
+        self.scan_at = Instant::now();
+    }
+
+    fn register(
+        &mut self,
+        stream: TcpStream,
+        addr: SocketAddr,
+        phase: Phase,
+        time: Duration,
+    ) -> Result<u64, String> {
+        let incoming = matches!(phase, Phase::Incoming);
+        stream.set_nonblocking(true).map_err(|e| e.to_string())?;
+        stream.set_nodelay(true).map_err(|e| e.to_string())?;
+        let tls = match &self.shared.config.tls {
+            None => None,
+            Some(identity) if incoming => Some(identity.accepting().map_err(|e| e.to_string())?),
+            Some(identity) => Some(identity.connecting().map_err(|e| e.to_string())?),
+        };
+        let token = self.next;
+        self.next += 1;
+        let sock = Sock::new(token, stream, tls, self.poll.clone()).map_err(|e| e.to_string())?;
+        let now = Instant::now();
+        let conn = Conn {
+            sock: Arc::new(sock),
+            addr,
+            phase,
+            got: Vec::new(),
+            deadline: now + time,
+            heard: now,
+        };
+        self.conns.insert(token, conn);
+        self.scan_at = now;
+        Ok(token)
+    }
+
+    fn dial(&mut self, addr: SocketAddr, aim: Aim) -> Result<u64, String> {
+        let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)
+            .map_err(|e| e.to_string())?;
+        match rustix::net::connect(&socket, &addr) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+            Err(e) => return Err(e.to_string()),
+        }
+        self.register(TcpStream::from(socket), addr, Phase::Dialing(aim), CONNECT)
+    }
+
+    /// Ends a connection, if there still is one.
+    pub(crate) fn end(&mut self, token: u64, end: End) {
+        if let Some(conn) = self.conns.remove(&token) {
+            self.ended(conn, end);
+        }
+    }
+
+    /// Reads and writes.
+    fn serve(&mut self, token: u64, flags: epoll::EventFlags) {
+        self.with(token, |io, conn| io.exchange(conn, flags));
+    }
+
+    fn with(&mut self, token: u64, work: impl FnOnce(&mut Io, &mut Conn) -> Result<(), End>) {
+        // Not in the table meanwhile, so that the work can end others.
+        let Some(mut conn) = self.conns.remove(&token) else { return };
+        match work(self, &mut conn) {
+            Ok(()) => {
+                self.conns.insert(token, conn);
+            }
+            Err(end) => self.ended(conn, end),
+        }
+    }
+
+    fn exchange(&mut self, conn: &mut Conn, flags: epoll::EventFlags) -> Result<(), End> {
+        if matches!(conn.phase, Phase::Dialing(_)) {
+            if let Some(e) = conn.sock.stream().take_error().map_err(End::why)? {
+                return Err(End::why(e));
+            }
+            if !flags.contains(epoll::EventFlags::OUT) {
+                return Ok(());
+            }
+            let Phase::Dialing(aim) = std::mem::replace(&mut conn.phase, Phase::Farewell) else {
+                return Ok(());
+            };
+            let (kind, to) = match &aim {
+                Aim::Open(entry, class) => (Kind::Open(class.index() as u8), entry.node),
+                Aim::Probe => (Kind::Probe, 0),
+            };
+            conn.phase = Phase::Asking(aim);
+            conn.deadline = Instant::now() + HANDSHAKE;
+            conn.sock.put_raw(&self.hello(kind, to, "")).map_err(End::why)?;
+        }
+        if flags.contains(epoll::EventFlags::OUT) {
+            // If it fails, what the other side has said before is still read.
+            if let Err(e) = conn.sock.flush() {
+                if !matches!(conn.phase, Phase::Asking(_) | Phase::Up(_)) {
+                    return Err(End::why(e));
+                }
+            }
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.read(conn, &mut buffer);
+        self.buffer = buffer;
+        read?;
+        conn.sock.flush_tls().map_err(End::why)
+    }
+
+    fn read(&mut self, conn: &mut Conn, buffer: &mut [u8]) -> Result<(), End> {
+        for _ in 0..TURNS {
+            match conn.sock.fill(buffer) {
+                Ok(Fill::Bytes(count)) => {
+                    conn.heard = Instant::now();
+                    self.take(conn, &buffer[..count])?;
+                }
+                Ok(Fill::Nothing) => return Ok(()),
+                Ok(Fill::End) => {
+                    return Err(match &conn.phase {
+                        Phase::Up(up) if up.closing => End::Done,
+                        _ => End::why("it closed the connection"),
+                    })
+                }
+                Err(why) => return Err(End::Why(why)),
+            }
+        }
+        self.hot.push(conn.sock.token);
+        Ok(())
+    }
+
+    fn take(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<(), End> {
+        match &conn.phase {
+            Phase::Up(up) => {
+                lock(&up.entry.life).heard = Some(conn.heard);
+                self.frames(conn, bytes)
+            }
+            Phase::Farewell => Ok(()),
+            _ => {
+                self.greet(conn, bytes)?;
+                let rest = std::mem::take(&mut conn.got);
+                match conn.phase {
+                    Phase::Up(_) => self.frames(conn, &rest),
+                    _ => {
+                        conn.got = rest;
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at what is due; whether something may become due without an event.
+    fn scan(&mut self, now: Instant) -> bool {
+        self.scan_at = now + TICK;
+        let mut wanted = false;
+        if self.deaf_until.is_some_and(|until| until <= now) {
+            self.listen(true);
+        }
+        let tokens: Vec<u64> = self.conns.keys().copied().collect();
+        for token in tokens {
+            self.with(token, |io, conn| io.tend(conn, now));
+        }
+        for entry in self.shared.all() {
+            for class in Class::ALL {
+                wanted |= self.want(&entry, class, now);
+            }
+        }
+        wanted |= self.ask_seeds(now);
+        let unfinished = |conn: &Conn| !matches!(conn.phase, Phase::Up(_));
+        if wanted || self.conns.values().any(unfinished) {
+            self.scan_at = self.scan_at.min(now + SHORT_TICK);
+        }
+        wanted || !self.conns.is_empty() || self.deaf_until.is_some()
+    }
+
+    /// Connects if something waits; whether it does.
+    fn want(&mut self, entry: &Arc<Entry>, class: Class, now: Instant) -> bool {
+        let mut lane = entry.lane(class);
+        let Some(since) = lane.since else { return false };
+        if !matches!(lane.state, State::Down) {
+            return true;
+        }
+        if now.saturating_duration_since(since) >= self.shared.config.give_up {
+            lane.since = None;
+            lane.waiting = Default::default();
+            let why = std::mem::take(&mut lane.why);
+            drop(lane);
+            let time = self.shared.config.give_up.as_secs_f64();
+            let why = format!("no connection within {time:.1} s; the last attempt: {why}");
+            self.shared.handler.unreached(entry.node, class, &why);
+            return false;
+        }
+        if !lane.backoff.over(now) {
+            return true;
+        }
+        let Some(addr) = *lock(&entry.addr) else { return true };
+        match self.dial(addr, Aim::Open(entry.clone(), class)) {
+            Ok(token) => lane.state = State::Dialing(token),
+            Err(why) => {
+                lane.backoff.fail(now);
+                lane.why = why;
+            }
+        }
+        true
+    }
+
+    fn ask_seeds(&mut self, now: Instant) -> bool {
+        let shared = self.shared.clone();
+        let mut seeds = lock(&shared.seeds);
+        for seed in seeds.iter_mut().filter(|seed| !seed.asking && seed.backoff.over(now)) {
+            match self.dial(seed.addr, Aim::Probe) {
+                Ok(_) => seed.asking = true,
+                // Counted like an attempt that fails later; the handler is not called under a lock.
+                Err(_) => seed.backoff.fail(now),
+            }
+        }
+        !seeds.is_empty()
+    }
+}

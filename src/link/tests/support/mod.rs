@@ -1,0 +1,167 @@
+//! What the tests of transports have in common.
+
+pub mod conformance;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chimaera_link::{Class, ClusterKey, Config, Endpoint, Handler, Peer, PeerState, Refused};
+
+/// A way to carry messages between nodes that the conformance suite can drive.
+pub trait Transport {
+    type Node: Send + Sync;
+    fn start(&self, node: u64, boot: u64) -> (Self::Node, Arc<Seen>);
+    /// Tells a node where another is.
+    fn learn(&self, node: &Self::Node, id: u64, other: &Self::Node);
+    fn send(&self, node: &Self::Node, to: u64, class: Class, bytes: &[u8]) -> Result<(), Refused>;
+    fn peers(&self, node: &Self::Node) -> Vec<PeerState>;
+    fn longest(&self) -> usize;
+}
+
+pub struct Tcp {
+    pub key: Option<ClusterKey>,
+}
+
+pub const QUEUE: usize = 4 << 20;
+
+impl Transport for Tcp {
+    type Node = Endpoint;
+
+    fn start(&self, node: u64, boot: u64) -> (Endpoint, Arc<Seen>) {
+        let mut config = Config::new("a", node, boot);
+        config.queue_bytes = QUEUE;
+        config.max_message = 1 << 20;
+        config.tls = self.key.as_ref().map(|key| key.identity(node, "node").unwrap());
+        let seen = Seen::new();
+        (Endpoint::start(config, seen.clone()).unwrap(), seen)
+    }
+
+    fn learn(&self, node: &Endpoint, id: u64, other: &Endpoint) {
+        node.learn(id, other.local_addr()).unwrap();
+    }
+
+    fn send(&self, node: &Endpoint, to: u64, class: Class, bytes: &[u8]) -> Result<(), Refused> {
+        let (front, back) = bytes.split_at(bytes.len() / 3);
+        node.send(to, class, &[front, back])
+    }
+
+    fn peers(&self, node: &Endpoint) -> Vec<PeerState> {
+        node.peers()
+    }
+
+    fn longest(&self) -> usize {
+        1 << 20
+    }
+}
+
+/// Writes down all that an endpoint calls.
+#[derive(Default)]
+pub struct Seen {
+    messages: Mutex<Vec<(u64, Class, Vec<u8>)>>,
+    texts: Mutex<Vec<(&'static str, String)>>,
+    pub connected: Mutex<Vec<Peer>>,
+    /// While held, `received` does not return: a node that does not read.
+    pub gate: Mutex<()>,
+}
+
+impl Seen {
+    pub fn new() -> Arc<Seen> {
+        Arc::default()
+    }
+
+    pub fn messages(&self) -> Vec<(u64, Class, Vec<u8>)> {
+        self.messages.lock().unwrap().clone()
+    }
+
+    pub fn count(&self) -> usize {
+        self.messages.lock().unwrap().len()
+    }
+
+    pub fn has_refused(&self, text: &str) -> bool {
+        self.has("refused", text)
+    }
+
+    pub fn any_refused(&self) -> bool {
+        self.has("refused", "")
+    }
+
+    pub fn has_broken(&self, text: &str) -> bool {
+        self.has("broken", text)
+    }
+
+    pub fn has_unreached(&self, text: &str) -> bool {
+        self.has("unreached", text)
+    }
+
+    pub fn texts(&self) -> Vec<(&'static str, String)> {
+        self.texts.lock().unwrap().clone()
+    }
+
+    fn has(&self, kind: &str, text: &str) -> bool {
+        self.texts().iter().any(|(k, t)| *k == kind && t.contains(text))
+    }
+
+    fn note(&self, kind: &'static str, text: &str) {
+        self.texts.lock().unwrap().push((kind, text.to_owned()));
+    }
+}
+
+impl Handler for Seen {
+    fn received(&self, from: &Peer, class: Class, message: &[u8]) {
+        drop(self.gate.lock().unwrap());
+        self.messages.lock().unwrap().push((from.node, class, message.to_vec()));
+    }
+
+    fn connected(&self, peer: &Peer) {
+        self.connected.lock().unwrap().push(peer.clone());
+    }
+
+    fn broken(&self, _: &Peer, _: Class, why: &str) {
+        self.note("broken", why);
+    }
+
+    fn unreached(&self, _: u64, _: Class, why: &str) {
+        self.note("unreached", why);
+    }
+
+    fn refused(&self, _: SocketAddr, why: &str) {
+        self.note("refused", why);
+    }
+}
+
+/// Waits until something is so; a minute at most.
+#[track_caller]
+pub fn wait(what: &str, is: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(Instant::now() < end, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// An empty directory of the test.
+pub fn dir(name: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("chi-link-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+pub fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Numbers that follow from a seed.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 >> 24
+    }
+
+    pub fn bytes(&mut self, most: usize) -> Vec<u8> {
+        (0..self.next() as usize % most + 1).map(|_| self.next() as u8).collect()
+    }
+}
