@@ -2,7 +2,8 @@
 //!
 //! When two nodes connect to each other at once, the connection that the node with the smaller id
 //! makes stays: that node answers "later", the other accepts and gives up its own attempt. Neither
-//! sends a message before an attempt was accepted, so none is lost.
+//! sends a message before an attempt was accepted, so none is lost. What was given up may still be
+//! read later, so attempts are numbered, and each side knows which are over.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ impl Io {
             node: config.node,
             boot: config.boot,
             to,
+            attempt: self.attempt,
             port: self.shared.port,
             cluster: config.cluster.clone(),
             name: config.name.clone(),
@@ -115,7 +117,13 @@ impl Io {
             },
         };
         self.end_former_life(&entry, &hello);
+        let same = lock(&entry.life).peer.as_ref().is_some_and(|peer| peer.boot == hello.boot);
         let mut lane = entry.lane(class);
+        if same && hello.attempt <= lane.stale {
+            // It was read late; whoever sent it has given it up.
+            drop(lane);
+            return self.dismiss(conn, Kind::Later, "this attempt was given up");
+        }
         let former = match &lane.state {
             State::Down => None,
             State::Dialing(_) if own < hello.node => {
@@ -242,6 +250,7 @@ impl Io {
         first.extend(lane.waiting.drain(..));
         lane.waiting.shrink_to(0);
         lane.since = None;
+        lane.stale = hello.attempt;
         lane.backoff = Backoff::default();
         lane.used = now;
         lane.state = State::Up(conn.sock.clone());

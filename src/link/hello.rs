@@ -59,6 +59,9 @@ pub(crate) struct Hello {
     pub(crate) boot: u64,
     /// Whom the sender wants to reach; 0: whoever is there.
     pub(crate) to: u64,
+    /// Of a question: the number of this attempt. Of a welcome: the sender's last attempt. It has given
+    /// up all up to that number.
+    pub(crate) attempt: u64,
     /// The port that the sender listens on.
     pub(crate) port: u16,
     pub(crate) cluster: String,
@@ -69,7 +72,7 @@ pub(crate) struct Hello {
 impl Hello {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut rest = vec![self.kind.code()];
-        for number in [self.node, self.boot, self.to] {
+        for number in [self.node, self.boot, self.to, self.attempt] {
             rest.extend_from_slice(&number.to_le_bytes());
         }
         rest.extend_from_slice(&self.port.to_le_bytes());
@@ -147,6 +150,7 @@ impl<'a> Fields<'a> {
             node: self.long()?,
             boot: self.long()?,
             to: self.long()?,
+            attempt: self.long()?,
             port: self.short()?,
             cluster: self.text()?,
             name: self.text()?,

@@ -41,6 +41,8 @@ pub(crate) struct Io {
     deaf_until: Option<Instant>,
     poll: Arc<OwnedFd>,
     next: u64,
+    /// The number of this side's last attempt to connect.
+    pub(crate) attempt: u64,
     /// Connections of which more can be read.
     hot: Vec<u64>,
     buffer: Vec<u8>,
@@ -71,6 +73,7 @@ impl Io {
             deaf_until: None,
             poll,
             next: LISTENER + 1,
+            attempt: 0,
             hot: Vec::new(),
             buffer: vec![0; 64 << 10],
         })
@@ -258,6 +261,7 @@ impl Io {
             };
             conn.phase = Phase::Asking(aim);
             conn.deadline = Instant::now() + HANDSHAKE;
+            self.attempt += 1;
             conn.sock.put_raw(&self.hello(kind, to, "")).map_err(End::why)?;
         }
         if flags.contains(epoll::EventFlags::OUT) {
@@ -286,8 +290,10 @@ impl Io {
                 Ok(Fill::End) => {
                     return Err(match &conn.phase {
                         Phase::Up(up) if up.closing => End::Done,
+                        // An attempt that was given up.
+                        Phase::Incoming if conn.got.is_empty() => End::Done,
                         _ => End::why("it closed the connection"),
-                    })
+                    });
                 }
                 Err(why) => return Err(End::Why(why)),
             }

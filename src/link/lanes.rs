@@ -57,6 +57,8 @@ pub(crate) struct Lane {
     pub(crate) backoff: Backoff,
     /// Why the last connection failed.
     pub(crate) why: String,
+    /// The other side has given up its attempts up to this one, in its present life.
+    pub(crate) stale: u64,
     /// When a message was last sent.
     pub(crate) used: Instant,
 }
@@ -90,6 +92,7 @@ impl Entry {
                 since: None,
                 backoff: Backoff::default(),
                 why: String::new(),
+                stale: 0,
                 used: Instant::now(),
             })
         };

@@ -4,6 +4,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use chimaera_link::{Class, ClusterKey, Config, Endpoint, Error, Refused};
@@ -94,9 +95,11 @@ fn a_key_is_private_and_not_overwritten() {
     assert!(ClusterKey::load(&path).unwrap_err().to_string().contains("does not hold"));
 }
 
+static ATTEMPT: AtomicU64 = AtomicU64::new(1);
+
 fn hello(version: u16, minor: u16, node: u64, class: u8) -> Vec<u8> {
     let mut rest = vec![class];
-    for number in [node, 1, 0] {
+    for number in [node, 1, 0, ATTEMPT.fetch_add(1, Relaxed)] {
         rest.extend_from_slice(&u64::to_le_bytes(number));
     }
     rest.extend_from_slice(&1u16.to_le_bytes());

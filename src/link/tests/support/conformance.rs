@@ -4,7 +4,7 @@ use chimaera_link::{Class, Refused};
 
 use super::{wait, Transport};
 
-pub fn all<T: Transport>(net: &T) {
+pub(crate) fn all<T: Transport>(net: &T) {
     sizes(net);
     many_small(net);
     back_pressure(net);

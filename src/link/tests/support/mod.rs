@@ -1,6 +1,6 @@
 //! What the tests of transports have in common.
 
-pub mod conformance;
+pub(crate) mod conformance;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chimaera_link::{Class, ClusterKey, Config, Endpoint, Handler, Peer, PeerState, Refused};
 
 /// A way to carry messages between nodes that the conformance suite can drive.
-pub trait Transport {
+pub(crate) trait Transport: Sync {
     type Node: Send + Sync;
     fn start(&self, node: u64, boot: u64) -> (Self::Node, Arc<Seen>);
     /// Tells a node where another is.
@@ -20,11 +20,11 @@ pub trait Transport {
     fn longest(&self) -> usize;
 }
 
-pub struct Tcp {
-    pub key: Option<ClusterKey>,
+pub(crate) struct Tcp {
+    pub(crate) key: Option<ClusterKey>,
 }
 
-pub const QUEUE: usize = 4 << 20;
+pub(crate) const QUEUE: usize = 4 << 20;
 
 impl Transport for Tcp {
     type Node = Endpoint;
@@ -58,44 +58,44 @@ impl Transport for Tcp {
 
 /// Writes down all that an endpoint calls.
 #[derive(Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     messages: Mutex<Vec<(u64, Class, Vec<u8>)>>,
     texts: Mutex<Vec<(&'static str, String)>>,
-    pub connected: Mutex<Vec<Peer>>,
+    pub(crate) connected: Mutex<Vec<Peer>>,
     /// While held, `received` does not return: a node that does not read.
-    pub gate: Mutex<()>,
+    pub(crate) gate: Mutex<()>,
 }
 
 impl Seen {
-    pub fn new() -> Arc<Seen> {
+    pub(crate) fn new() -> Arc<Seen> {
         Arc::default()
     }
 
-    pub fn messages(&self) -> Vec<(u64, Class, Vec<u8>)> {
+    pub(crate) fn messages(&self) -> Vec<(u64, Class, Vec<u8>)> {
         self.messages.lock().unwrap().clone()
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.messages.lock().unwrap().len()
     }
 
-    pub fn has_refused(&self, text: &str) -> bool {
+    pub(crate) fn has_refused(&self, text: &str) -> bool {
         self.has("refused", text)
     }
 
-    pub fn any_refused(&self) -> bool {
+    pub(crate) fn any_refused(&self) -> bool {
         self.has("refused", "")
     }
 
-    pub fn has_broken(&self, text: &str) -> bool {
+    pub(crate) fn has_broken(&self, text: &str) -> bool {
         self.has("broken", text)
     }
 
-    pub fn has_unreached(&self, text: &str) -> bool {
+    pub(crate) fn has_unreached(&self, text: &str) -> bool {
         self.has("unreached", text)
     }
 
-    pub fn texts(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn texts(&self) -> Vec<(&'static str, String)> {
         self.texts.lock().unwrap().clone()
     }
 
@@ -133,7 +133,7 @@ impl Handler for Seen {
 
 /// Waits until something is so; a minute at most.
 #[track_caller]
-pub fn wait(what: &str, is: impl Fn() -> bool) {
+pub(crate) fn wait(what: &str, is: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     while !is() {
         assert!(Instant::now() < end, "{what} did not happen");
@@ -142,26 +142,26 @@ pub fn wait(what: &str, is: impl Fn() -> bool) {
 }
 
 /// An empty directory of the test.
-pub fn dir(name: &str) -> PathBuf {
+pub(crate) fn dir(name: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("chi-link-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     dir
 }
 
-pub fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Numbers that follow from a seed.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         self.0 >> 24
     }
 
-    pub fn bytes(&mut self, most: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, most: usize) -> Vec<u8> {
         (0..self.next() as usize % most + 1).map(|_| self.next() as u8).collect()
     }
 }
