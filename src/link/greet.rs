@@ -217,7 +217,12 @@ impl Io {
             let mut life = lock(&entry.life);
             let known = life.peer.clone().filter(|peer| peer.boot == hello.boot);
             let peer = known.clone().unwrap_or_else(|| {
-                *lock(&entry.addr) = Some(addr);
+                // What was learned is kept, unless the node may have moved since.
+                let mut place = lock(&entry.addr);
+                if life.peer.is_some() || place.is_none() {
+                    *place = Some(addr);
+                }
+                drop(place);
                 Arc::new(Peer {
                     node: hello.node,
                     boot: hello.boot,

@@ -143,7 +143,8 @@ impl Io {
     }
 
     fn accept(&mut self) {
-        loop {
+        // No more at once than may be under way; for the rest the poll tells again.
+        for _ in 0..STRANGERS {
             let (stream, addr) = match self.listener.accept() {
                 Ok(accepted) => accepted,
                 Err(e) => match e.kind() {
@@ -380,14 +381,23 @@ impl Io {
 
     fn ask_seeds(&mut self, now: Instant) -> bool {
         let shared = self.shared.clone();
+        let mut failed = Vec::new();
         let mut seeds = lock(&shared.seeds);
         for seed in seeds.iter_mut().filter(|seed| !seed.asking && seed.backoff.over(now)) {
             match self.dial(seed.addr, Aim::Probe) {
                 Ok(_) => seed.asking = true,
-                // Counted like an attempt that fails later; the handler is not called under a lock.
-                Err(_) => seed.backoff.fail(now),
+                Err(why) => {
+                    seed.backoff.fail(now);
+                    failed.push((seed.addr, why));
+                }
             }
         }
-        !seeds.is_empty()
+        let any = !seeds.is_empty();
+        // The handler may call the endpoint, which takes the lock.
+        drop(seeds);
+        for (addr, why) in failed {
+            shared.handler.refused(addr, &why);
+        }
+        any
     }
 }

@@ -153,7 +153,8 @@ pub struct Config {
     pub ping_every: Duration,
     /// A connection on which nothing came or went for so long is broken. Default: 5 s.
     pub dead_after: Duration,
-    /// How long messages wait for a connection. Default: 10 s.
+    /// How long messages wait for a connection, and 5 s more if an attempt is under way then.
+    /// Default: 10 s.
     pub give_up: Duration,
     /// How many nodes are known at most. Default: 1,024.
     pub max_peers: usize,

@@ -1,7 +1,6 @@
 //! Nodes in processes of their own that are killed, stopped and continued.
 
-#[path = "support/mod.rs"]
-#[allow(dead_code)] // The other test program uses the rest.
+#[allow(dead_code)] // Other test programs use the rest.
 mod support;
 
 use std::io::{BufRead, BufReader};
