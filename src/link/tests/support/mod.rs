@@ -33,6 +33,8 @@ impl Transport for Tcp {
         let mut config = Config::new("a", node, boot);
         config.queue_bytes = QUEUE;
         config.max_message = 1 << 20;
+        // The suite keeps a node from reading, on a machine that may have other work.
+        config.dead_after = Duration::from_secs(60);
         config.tls = self.key.as_ref().map(|key| key.identity(node, "node").unwrap());
         let seen = Seen::new();
         (Endpoint::start(config, seen.clone()).unwrap(), seen)
