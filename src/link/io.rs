@@ -290,7 +290,7 @@ impl Io {
                 Ok(Fill::Nothing) => return Ok(()),
                 Ok(Fill::End) => {
                     return Err(match &conn.phase {
-                        Phase::Up(up) if up.closing => End::Done,
+                        Phase::Up(up) if up.closing && conn.sock.queued() == 0 => End::Done,
                         // An attempt that was given up.
                         Phase::Incoming if conn.got.is_empty() => End::Done,
                         _ => End::why("it closed the connection"),

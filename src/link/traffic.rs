@@ -105,7 +105,7 @@ impl Io {
         if up.closing {
             // What the other side still writes is waited for as long as it comes.
             let over = now >= conn.deadline && quiet >= CLOSING;
-            return if over { Err(End::Done) } else { Ok(()) };
+            return if over { Err(End::why("it did not answer a goodbye")) } else { Ok(()) };
         }
         if quiet >= config.dead_after {
             return Err(End::Why(format!("nothing came for {:.1} s", quiet.as_secs_f64())));
