@@ -120,6 +120,8 @@ pub const CHI_DESCRIBE_POOLS: u32 = 1;
 pub const CHI_DESCRIBE_MODULES: u32 = 2;
 /// `chi_describe_task.subject_`: sessions, memory, workers.
 pub const CHI_DESCRIBE_RUNTIME: u32 = 3;
+/// `chi_describe_task.subject_`: the cluster that the runtime is a node of.
+pub const CHI_DESCRIBE_CLUSTER: u32 = 4;
 
 /// The task that describes the runtime.
 #[repr(C)]

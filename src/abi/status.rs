@@ -108,6 +108,8 @@ statuses! {
     /// such as SIGSEGV. Or it was not called, because its container has been in quarantine since
     /// another task caused one.
     CHI_FAULT = 24, "the method crashed or overflowed its stack";
+    /// The node that has the container was lost. The message says whether the task may have run.
+    CHI_NODE_LOST = 25, "the node that has the container was lost";
 }
 
 /// The first number that modules may use for their own statuses.

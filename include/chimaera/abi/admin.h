@@ -130,6 +130,9 @@ typedef struct chi_find_task {
 // `chi_describe_task.subject_`: sessions, memory, workers.
 #define CHI_DESCRIBE_RUNTIME 3
 
+// `chi_describe_task.subject_`: the cluster that the runtime is a node of.
+#define CHI_DESCRIBE_CLUSTER 4
+
 // The task that describes the runtime.
 typedef struct chi_describe_task {
   // The task.

@@ -94,6 +94,9 @@ typedef int32_t chi_status;
 // another task caused one.
 #define CHI_FAULT 24
 
+// The node that has the container was lost. The message says whether the task may have run.
+#define CHI_NODE_LOST 25
+
 // The first number that modules may use for their own statuses.
 #define CHI_MODULE_STATUS 1000
 
@@ -123,6 +126,7 @@ typedef int32_t chi_status;
   X(CHI_INTERNAL, "internal error: this is a bug in Chimaera") \
   X(CHI_DEADLINE, "the task's deadline has passed") \
   X(CHI_DEADLOCK, "deadlock: tasks are waiting for each other") \
-  X(CHI_FAULT, "the method crashed or overflowed its stack")
+  X(CHI_FAULT, "the method crashed or overflowed its stack") \
+  X(CHI_NODE_LOST, "the node that has the container was lost")
 
 #endif  // CHIMAERA_ABI_STATUS_H_
