@@ -49,8 +49,8 @@ pub enum Effect {
         /// Which.
         container: ContainerId,
     },
-    /// Nothing runs in the container any more: give its state to another node, then call
-    /// [`crate::Node::closed`].
+    /// No call of another node runs in the container any more: give its state to another node, then call
+    /// [`crate::Node::closed`], or [`crate::Node::cannot_close`] if it stays as it was.
     Close {
         /// Which.
         container: ContainerId,

@@ -24,6 +24,8 @@ enum Phase {
     Staying { proposal: u64 },
     /// The shell gives its state to the next owner.
     Closing,
+    /// The shell could not give it away, and has the container as before. The proposal ends the move.
+    Keeping { proposal: Option<u64> },
     /// That is done, and this node is never to serve it again at this epoch. The proposal hands it over.
     Closed { proposal: Option<u64> },
 }
@@ -76,6 +78,11 @@ impl Holdings {
         self.step(container, epoch, Phase::Closing, Phase::Closed { proposal: None });
     }
 
+    /// The shell cannot give a container's state away, and has the container as before.
+    pub(crate) fn cannot_close(&mut self, container: ContainerId, epoch: Epoch) {
+        self.step(container, epoch, Phase::Closing, Phase::Keeping { proposal: None });
+    }
+
     /// Follows what was agreed on.
     pub(crate) fn follow(&mut self, me: Life, agreed: &Agreed, effects: &mut Vec<Effect>) {
         self.0.retain(|container, held| {
@@ -111,7 +118,9 @@ impl Holdings {
             let (container, epoch) = (*container, held.epoch);
             held.phase = match (held.phase, held.to) {
                 (Phase::Serving, Some(_)) => Phase::Draining { since: now },
-                (Phase::Draining { .. } | Phase::Staying { .. }, None) => Phase::Serving,
+                (Phase::Draining { .. } | Phase::Staying { .. } | Phase::Keeping { .. }, None) => {
+                    Phase::Serving
+                }
                 (Phase::Draining { .. }, Some(to)) if server.is_idle(container) => {
                     effects.push(Effect::Close { container, epoch, to });
                     Phase::Closing
@@ -122,6 +131,12 @@ impl Holdings {
                 }
                 (Phase::Staying { proposal }, Some(_)) if !proposals.is_open(proposal) => {
                     Phase::Draining { since: now }
+                }
+                (Phase::Keeping { proposal }, Some(_))
+                    if proposal.is_none_or(|number| !proposals.is_open(number)) =>
+                {
+                    let command = Command::Stay { container, epoch };
+                    Phase::Keeping { proposal: proposals.begin(bounds, now, command).ok() }
                 }
                 (Phase::Closed { proposal }, Some(_))
                     if proposal.is_none_or(|number| !proposals.is_open(number)) =>

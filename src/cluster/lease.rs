@@ -45,6 +45,12 @@ impl Held {
         }
     }
 
+    /// Until when this node may serve what it owns by a state that has applied this much.
+    pub(crate) fn until(&self, applied: Index) -> Option<Instant> {
+        let good = self.granted.iter().filter(|(_, needs)| *needs <= applied);
+        good.map(|(until, _)| *until).max()
+    }
+
     /// Whether this node may serve what it owns by a state that has applied this much.
     pub(crate) fn holds(&self, now: Instant, applied: Index) -> bool {
         self.granted.iter().any(|(until, needs)| now < *until && *needs <= applied)

@@ -142,6 +142,12 @@ impl Node {
         (self.engine.term(), self.engine.leads())
     }
 
+    /// Who leads, as far as this node knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        self.engine.leader()
+    }
+
     /// Those who vote, by what this node has applied.
     #[must_use]
     pub fn voters(&self) -> BTreeSet<NodeId> {
@@ -162,6 +168,12 @@ impl Node {
             && self.holdings.is_open(container, owned.epoch)
             && self.lease.holds(now, self.agreed.applied());
         may.then_some(owned.epoch)
+    }
+
+    /// Until when this node may serve what it owns, by its clock. It may not if that has passed, or for `None`.
+    #[must_use]
+    pub fn lease_until(&self) -> Option<Instant> {
+        self.lease.until(self.agreed.applied())
     }
 
     /// Time has passed.
@@ -206,6 +218,13 @@ impl Node {
         self.suspects.insert(node);
         if broken && self.broken.insert(node) {
             self.look();
+        }
+    }
+
+    /// Another node has been met, which may know of the cluster.
+    pub fn meet(&mut self, node: NodeId) {
+        if node != self.setup.life.node && !self.setup.seeds.contains(&node) {
+            self.setup.seeds.push(node);
         }
     }
 
@@ -281,6 +300,15 @@ impl Node {
         why.truncate(end.unwrap_or(0));
         self.holdings.cannot_open(container, epoch, why);
         self.look_at_holdings();
+    }
+
+    /// A container's state cannot be given to the next owner: it stays, and is served as before.
+    pub fn cannot_close(&mut self, now: Instant, container: ContainerId, epoch: Epoch) {
+        self.now = now;
+        self.holdings.cannot_close(container, epoch);
+        self.look_at_holdings();
+        self.drive();
+        self.look();
     }
 
     /// A container's state is with the next owner. It is not to be served again.

@@ -45,6 +45,18 @@ impl Disk {
         Disk { hard_state, snapshot, ..Disk::default() }
     }
 
+    /// The first change of the log of a cluster that consists of one node.
+    #[must_use]
+    pub fn founding(life: Life, name: &str, address: &str) -> Write {
+        let Disk { hard_state, snapshot, .. } = Disk::founded_by(life, name, address);
+        Write {
+            number: 0,
+            hard_state: Some(hard_state),
+            snapshot: Some(snapshot),
+            entries: Vec::new(),
+        }
+    }
+
     /// Makes a change, as the disk does.
     pub fn write(&mut self, write: &Write) {
         if let Some(snapshot) = &write.snapshot {

@@ -27,6 +27,7 @@ pub(super) enum Event {
     Opened(ContainerId, Epoch),
     CannotOpen(ContainerId, Epoch),
     Closed(ContainerId, Epoch),
+    Kept(ContainerId, Epoch),
     Restart,
     Pulse,
     Fault,
@@ -233,6 +234,7 @@ impl World {
                 node.cannot_open(now, container, epoch, "no module".to_owned());
             }
             Event::Closed(container, epoch) => node.closed(now, container, epoch),
+            Event::Kept(container, epoch) => node.cannot_close(now, container, epoch),
             Event::Restart | Event::Pulse | Event::Fault | Event::Work => {}
         }
         if is_tick {
@@ -273,7 +275,12 @@ impl World {
                 }
                 Effect::Close { container, epoch, .. } => {
                     let after = self.random.below(30 * MS);
-                    self.on(host, after, Event::Closed(container, epoch));
+                    let fails = self.stormy && self.random.below(8) == 0;
+                    let event = match fails {
+                        true => Event::Kept(container, epoch),
+                        false => Event::Closed(container, epoch),
+                    };
+                    self.on(host, after, event);
                 }
                 Effect::Drop { .. } => {}
                 Effect::Start(start) => {

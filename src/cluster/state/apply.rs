@@ -127,6 +127,7 @@ impl Agreed {
             if owned.owner.is_some_and(|owner| owner.node == life.node) {
                 owned.owner = Some(life);
                 owned.moving_to = None;
+                owned.lost = true;
                 if holds(Guard::NewLifeNewEpoch) {
                     owned.epoch = Epoch(index);
                 }
@@ -170,7 +171,8 @@ impl Agreed {
         }
         for owned in self.containers.values_mut() {
             if owned.owner == Some(life) {
-                *owned = Ownership { owner: None, epoch: Epoch(index), moving_to: None };
+                let epoch = Epoch(index);
+                *owned = Ownership { owner: None, epoch, moving_to: None, lost: true };
             }
         }
         self.place_orphans(index);
@@ -213,7 +215,8 @@ impl Agreed {
         }
         self.next_pool = id.0;
         for number in 0..pool.containers {
-            let nobody = Ownership { owner: None, epoch: Epoch(index), moving_to: None };
+            let epoch = Epoch(index);
+            let nobody = Ownership { owner: None, epoch, moving_to: None, lost: false };
             self.containers.insert(ContainerId { pool: id, number }, nobody);
         }
         self.names.insert(pool.name.clone(), id);
@@ -274,7 +277,8 @@ impl Agreed {
         // Its owner has stopped serving it. If nobody can take it, it goes back, at another epoch.
         let can_take = self.can_own(to) && !self.pools[&container.pool].refused.contains_key(&to);
         let owner = if can_take { self.members[&to].life } else { from };
-        let owned = Ownership { owner: Some(owner), epoch: Epoch(index), moving_to: None };
+        let (owner, epoch) = (Some(owner), Epoch(index));
+        let owned = Ownership { owner, epoch, moving_to: None, lost: false };
         self.containers.insert(container, owned);
         Reply::Done {}
     }
@@ -286,7 +290,8 @@ impl Agreed {
         let Some(owner) = owned.owner.filter(|_| owned.epoch == epoch) else {
             return Reply::Outdated {};
         };
-        *owned = Ownership { owner: None, epoch: Epoch(index), moving_to: None };
+        let (epoch, lost) = (Epoch(index), owned.lost);
+        *owned = Ownership { owner: None, epoch, moving_to: None, lost };
         let reasons = self.pools.values().flat_map(|pool| pool.refused.values());
         let fits = reasons.map(String::len).sum::<usize>() + why.len() <= MAX_REASONS;
         if let Some(pool) = self.pools.get_mut(&container.pool) {
@@ -313,8 +318,8 @@ impl Agreed {
                 places.entry(container.pool).or_insert_with(|| self.places(container.pool));
             if let Some(node) = of_pool.next() {
                 let owner = Some(self.members[&node].life);
-                let owned = Ownership { owner, epoch: Epoch(index), moving_to: None };
-                self.containers.insert(container, owned);
+                let owned = self.containers.get_mut(&container).expect("it is an orphan");
+                (owned.owner, owned.epoch, owned.moving_to) = (owner, Epoch(index), None);
             }
         }
     }

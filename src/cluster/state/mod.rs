@@ -78,6 +78,8 @@ pub struct Ownership {
     pub epoch: Epoch,
     /// Where it is to go.
     pub moving_to: Option<NodeId>,
+    /// Its last owner was lost with what it had in memory: whoever makes it recovers it.
+    pub lost: bool,
 }
 
 /// The agreed state.
@@ -194,7 +196,7 @@ wire_enum!(Standing {
 });
 wire_struct!(Member { life, name, address, standing, changed_at });
 wire_struct!(Pool { name, module, params, wanted, containers, nodes, flags, refused });
-wire_struct!(Ownership { owner, epoch, moving_to });
+wire_struct!(Ownership { owner, epoch, moving_to, lost });
 wire_struct!(Agreed { applied, next_pool, members, removed, pools, names, containers, once });
 
 #[cfg(test)]

@@ -172,7 +172,7 @@ fn what_a_node_cannot_make_goes_to_others() {
     let nobody = agreed.containers()[&container];
     assert_eq!(
         nobody,
-        Ownership { owner: None, epoch: Epoch(agreed.applied() - 1), moving_to: None }
+        Ownership { owner: None, epoch: Epoch(agreed.applied() - 1), moving_to: None, lost: false }
     );
     let last = refused[2];
     refused.sort_unstable();
