@@ -27,7 +27,7 @@ use chimaera_kv_client::{
 };
 
 use durable::{Durable, Share};
-use pool::{Keys, Member, Pool};
+use pool::{Keys, Member, Pool, Presence};
 use store::{Key, Store};
 use stored::Stored;
 
@@ -38,6 +38,7 @@ const LANES: u32 = 16;
 /// start in the order in which they arrived.
 pub struct Runtime {
     values: Values,
+    _presence: Presence,
     pool: Arc<Pool>,
     lanes: Queue,
     id: u32,
@@ -81,6 +82,7 @@ impl Runtime {
         let pool = Pool::of(init.pool_id(), init.container_count(), params.max_bytes);
         Ok(Runtime {
             values: Values::new(init, &params, &pool)?,
+            _presence: Presence::new(&pool, init.container_id()),
             pool,
             lanes: init.create_queue(0, LANES)?,
             id: init.container_id(),
@@ -325,9 +327,13 @@ impl Runtime {
         }
     }
 
-    /// Sends tasks on all keys to the containers in turn. Each can serve them.
+    /// Sends tasks on all keys to the containers in turn. Each can serve them, unless some are on other nodes:
+    /// then each serves its part.
     fn send_anywhere(&self, mode: MonitorMode, task: &TaskBase) {
         if mode == MonitorMode::GlobalSchedule && self.containers > 1 {
+            if !self.pool.is_whole() {
+                return task.set_domain_query(DomainQuery::global_bcast());
+            }
             let next = self.next.fetch_add(1, Ordering::Relaxed);
             task.set_domain_query(DomainQuery::global_hash(next));
         }

@@ -2,7 +2,7 @@
 //! its keys.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use chimaera::abi::CHI_BUSY;
@@ -92,7 +92,7 @@ pub(crate) trait Keys: Send + Sync {
     fn bytes(&self) -> u64;
 }
 
-/// A pool whose containers are in this process.
+/// A pool: those of its containers that are in this process.
 pub(crate) struct Pool {
     account: Arc<Account>,
     /// By the container's number.
@@ -100,6 +100,8 @@ pub(crate) struct Pool {
     /// For a pool with a path.
     durable: Mutex<Weak<Durable>>,
     next_scan: AtomicU64,
+    /// How many objects there are of each container, by its number: for a while there may be two.
+    objects: Box<[AtomicU32]>,
 }
 
 /// A container's place in its pool.
@@ -141,6 +143,7 @@ impl Pool {
             places: Mutex::new(vec![Place::default(); containers as usize]),
             durable: Mutex::default(),
             next_scan: AtomicU64::new(0),
+            objects: (0..containers).map(|_| AtomicU32::new(0)).collect(),
         });
         pools.retain(|_, pool| pool.strong_count() > 0);
         pools.insert(id, Arc::downgrade(&pool));
@@ -159,6 +162,11 @@ impl Pool {
             *durable = Arc::downgrade(&made);
             made
         })
+    }
+
+    /// Whether all containers are in this process. Otherwise the others are on other nodes of a cluster.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.objects.iter().all(|objects| objects.load(Ordering::Relaxed) > 0)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -233,6 +241,22 @@ struct Scan<'a> {
 impl Drop for Scan<'_> {
     fn drop(&mut self) {
         self.rest.iter().for_each(|keys| keys.forget(self.number));
+    }
+}
+
+/// An object of a container, as long as it exists.
+pub(crate) struct Presence(Arc<Pool>, u32);
+
+impl Presence {
+    pub(crate) fn new(pool: &Arc<Pool>, number: u32) -> Presence {
+        pool.objects[number as usize].fetch_add(1, Ordering::Relaxed);
+        Presence(pool.clone(), number)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.objects[self.1 as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -342,6 +366,7 @@ mod tests {
             places: Mutex::new(vec![Place::default()]),
             durable: Mutex::default(),
             next_scan: AtomicU64::new(0),
+            objects: Box::default(),
         })
     }
 
