@@ -64,6 +64,10 @@ pub enum Request {
     /// Say what the runtime abandons: once its threads have ended, an answer with what it had `abandoned`, and another
     /// if its process does not end properly after that.
     AwaitEnd = 16,
+    /// Change the cluster. The text is `drain`, `remove`, or `move`, and what it is about, each behind a zero byte: the
+    /// name of a node; or those of a pool, of its container, and of the node that it is to go to. The answer comes when
+    /// the cluster has agreed.
+    Cluster = 17,
 }
 
 impl Request {
@@ -85,6 +89,7 @@ impl Request {
             Request::Restart,
             Request::Progress,
             Request::AwaitEnd,
+            Request::Cluster,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

@@ -1,5 +1,6 @@
 //! The configuration of a runtime, and the errors of starting one.
 
+mod cluster;
 mod isolation;
 mod limits;
 mod memory;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::cluster::ClusterConfig;
 pub use self::isolation::{HostLimits, Isolation};
 pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
 pub use self::memory::MemoryLimit;
@@ -174,6 +176,8 @@ pub struct Config {
     pub predecessor: Option<Arc<OwnedFd>>,
     /// The instance's name will not be used again, so none of its files should stay behind.
     pub private: bool,
+    /// The cluster that the runtime is a node of, if any.
+    pub cluster: Option<ClusterConfig>,
 }
 
 impl Config {
@@ -437,6 +441,7 @@ impl Default for Config {
             program: None,
             predecessor: None,
             private: false,
+            cluster: None,
             isolated_modules: Vec::new(),
             hosts: HostLimits::default(),
             host_program: None,
@@ -473,6 +478,12 @@ pub enum Error {
     #[error("durable pools: {message}")]
     Durable {
         /// Which one, and why.
+        message: String,
+    },
+    /// The runtime cannot be a node of its cluster.
+    #[error("the cluster: {message}")]
+    Cluster {
+        /// Why.
         message: String,
     },
     /// A worker is to be pinned to a core that the process cannot use.

@@ -26,12 +26,14 @@
 //! | `handover` | what a runtime hands over to its successor |
 //! | `isolation` | starting module hosts, and passing tasks on to them |
 //! | `admin` | the admin pool: creating, destroying, describing |
+//! | `cluster` | being a node of a cluster |
 //! | `control` | accepting clients, ending sessions and the runtime |
 
 #![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod access;
 mod admin;
+mod cluster;
 mod config;
 mod control;
 mod coroutine;
@@ -58,8 +60,8 @@ mod task;
 pub use access::{Accounts, PoolAccess};
 pub use admin::describe_page;
 pub use config::{
-    check_cores, Config, Error, HostLimits, HostOrders, Isolation, MemoryLimit, OnCrash,
-    PoolConfig, ProcessLimits, Program, Progress, UserLimits, UserQuota,
+    check_cores, ClusterConfig, Config, Error, HostLimits, HostOrders, Isolation, MemoryLimit,
+    OnCrash, PoolConfig, ProcessLimits, Program, Progress, UserLimits, UserQuota,
 };
 pub use module::library_path_warning;
 pub use runtime::{exit_at_once, Runtime};

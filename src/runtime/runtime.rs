@@ -16,6 +16,7 @@ use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::admin;
+use crate::cluster;
 use crate::config::{Config, Error, HostOrders, Policy, Progress};
 use crate::control::{close, descriptors, end_process, restore_durable, Acceptor, Predecessor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
@@ -200,6 +201,9 @@ impl Runtime {
             (Origin::Daemon(daemon, roll), _) => host_pool(&shared, &instance, daemon, roll)?,
             (Origin::Own, lock) => {
                 let lock = lock.expect("it is taken without a predecessor");
+                if let Some(config) = shared.config.cluster.clone() {
+                    cluster::join(&shared, &config)?;
+                }
                 restore_durable(&shared, &progress)
                     .map_err(|Failure { message, .. }| Error::Durable { message })?;
                 create_pools(&shared, &progress)?;

@@ -421,6 +421,9 @@ unsafe fn destroy_pool(worker: &Worker, task: *mut chi_destroy_task) -> Result<(
     // SAFETY: `run` passes the running task, whose method has this type.
     let id = unsafe { (*task).pool_id_ };
     destruction::check(&worker.shared, id, sender(worker))?;
+    if let Some(cluster) = worker.shared.agreed_pools.get() {
+        return cluster.destroy(worker, id);
+    }
     destruction::destroy(worker, id, task.cast())
 }
 

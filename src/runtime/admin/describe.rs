@@ -21,11 +21,23 @@ pub(crate) fn describe(shared: &Shared, subject: u32) -> Result<serde_json::Valu
         CHI_DESCRIBE_POOLS => Ok(pools(shared)),
         CHI_DESCRIBE_MODULES => Ok(modules(shared)),
         CHI_DESCRIBE_RUNTIME => Ok(runtime(shared)),
+        CHI_DESCRIBE_CLUSTER => cluster(shared),
         other => {
             let message = format!("there is no description of subject {other}");
             Err(Failure::new(CHI_INVALID, message))
         }
     }
+}
+
+/// Describes the cluster.
+fn cluster(shared: &Shared) -> Result<serde_json::Value, Failure> {
+    let Some(cluster) = shared.agreed_pools.get() else {
+        let message = "this runtime is no node of a cluster: start it with `--listen` or `--join`";
+        return Err(Failure::new(CHI_UNAVAILABLE, message));
+    };
+    cluster.describe().ok_or_else(|| {
+        Failure::new(CHI_UNAVAILABLE, "the thread of the cluster has not answered in 2 s")
+    })
 }
 
 /// Describes the open pools, and those that are being destroyed.

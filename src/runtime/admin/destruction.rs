@@ -163,6 +163,12 @@ pub(super) fn destroy(
     destroy_until(worker, id, task, Instant::now() + BOUND, Why::Wanted)
 }
 
+/// Destroys a pool that the cluster has agreed on to destroy.
+pub(super) fn destroy_agreed(worker: &Worker, id: chi_pool_id) -> Result<(), Failure> {
+    let mut task = destroy_task(id);
+    destroy_until(worker, id, (&raw mut task).cast(), Instant::now() + BOUND, Why::Wanted)
+}
+
 /// Destroys a pool, for this reason, unless its tasks have not ended by `until`.
 pub(super) fn destroy_until(
     worker: &Worker,

@@ -1,6 +1,7 @@
 //! The admin pool: creating, destroying and finding pools, describing and stopping the runtime, all
 //! as tasks. It imports the tables and every room below them.
 
+pub(crate) mod agreed;
 pub(crate) mod container;
 pub(crate) mod definition;
 mod describe;
@@ -16,6 +17,7 @@ pub(crate) mod replacement;
 pub(crate) mod restart;
 mod status;
 
+pub(crate) use self::agreed::Installed;
 pub(crate) use self::describe::{busy_with, describe, describe_module, obstacles};
 pub(crate) use self::hosted::create_hosted;
 pub(crate) use self::hosted_state::{saves as hosted_saves, Hosted};

@@ -23,7 +23,7 @@ use crate::isolation::{self, isolate, proxy_of};
 use crate::log::{shortened, LineKind};
 use crate::module::Module;
 use crate::pool::{Claim, Container, Lookup, Pool};
-use crate::scheduler::{loss, Shared, Worker};
+use crate::scheduler::{loss, AgreedPool, Shared, Worker};
 use crate::sys::objects;
 
 /// How long a task waits for another that creates or destroys the same pool: longer than a
@@ -123,6 +123,16 @@ pub(super) unsafe fn create(
     };
     let shown = params::shown(wanted.params);
     let wanted = &Wanted { params: &params, ..*wanted };
+    if let Some(cluster) = shared.agreed_pools.get() {
+        if let Some(caller) = caller {
+            may_create(worker, caller)?;
+        }
+        if module_is_missing(worker, wanted.module) {
+            return Err(no_module(worker, wanted.module));
+        }
+        let Wanted { name, module, params, containers, policy, .. } = *wanted;
+        return cluster.create(worker, &AgreedPool { name, module, params, containers, policy });
+    }
     let (module, id) = loop {
         if let Some(pool) = settled(worker, name)? {
             return match restored {
@@ -427,6 +437,10 @@ impl Wanted<'_> {
         }
         Err(Failure::new(CHI_EXISTS, message))
     }
+}
+
+fn module_is_missing(worker: &Worker, name: &str) -> bool {
+    worker.shared.modules.find(name).is_none()
 }
 
 fn no_module(worker: &Worker, name: &str) -> Failure {

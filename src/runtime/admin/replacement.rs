@@ -154,6 +154,13 @@ fn check(shared: &Shared, pool: &Pool, what: &Replacing) -> Result<(), Failure> 
     if pool.id.major_ == CHI_ADMIN_POOL_MAJOR {
         return Err(Failure::new(CHI_DENIED, "the admin pool has no state"));
     }
+    if shared.agreed_pools.get().is_some() {
+        let message = format!(
+            "pool '{name}' is one of the cluster: `chimaera pool migrate {name} --container N --to NODE` moves its \
+             containers, and nothing else is possible yet"
+        );
+        return Err(Failure::new(CHI_UNSUPPORTED, message));
+    }
     if let Some(number) = what.container.filter(|number| *number >= pool.count()) {
         let count = pool.count();
         let message = format!("pool '{name}' has no container {number}: it has {count}, from 0");
@@ -584,6 +591,13 @@ fn save(
     })
 }
 
+/// Has a container in which no task is save its state for its successor. If that fails, it goes on.
+pub(super) fn save_one(worker: &Worker, container: &Arc<Container>) -> Result<Image, Failure> {
+    let progress = Progress::new(&Arc::default());
+    let saved = save(worker, container, CHI_SAVED_FOR_SUCCESSOR, &progress);
+    saved.inspect_err(|_| resume(worker, container))
+}
+
 /// Constructs a container of the successor, which loads this state.
 fn make(
     worker: &Worker,
@@ -609,7 +623,7 @@ fn make(
 }
 
 /// The task that a container's `kCreate` is passed if no client created the pool.
-fn create_task(
+pub(super) fn create_task(
     module: &str,
     name: &str,
     pool_id_: chi_pool_id,

@@ -127,7 +127,7 @@ pub unsafe extern "C" fn chi_embedded_start(
                 Error::Instance(_) | Error::Config(_) | Error::Core { .. } => CHI_INVALID,
                 Error::Running { .. } => CHI_EXISTS,
                 Error::Io { .. } => CHI_IO,
-                Error::Pool { .. } | Error::Durable { .. } => CHI_FAILED,
+                Error::Pool { .. } | Error::Durable { .. } | Error::Cluster { .. } => CHI_FAILED,
             };
             return fail(status, error);
         }

@@ -18,6 +18,7 @@ use super::client::{add_ring, Client, Phase};
 use super::close::close_pools;
 use super::descriptors::Closer;
 use super::destroy::Destructions;
+use super::orders::{self, Orders};
 use super::quota::{self, Footprint};
 use super::replace::{self, Replacements};
 use super::requests;
@@ -62,6 +63,7 @@ pub(crate) struct Acceptor {
     clients: HashMap<u64, Client>,
     destructions: Destructions,
     replacements: Replacements,
+    orders: Orders,
     restart: Option<Restart>,
     /// The connections that wait for the end of the runtime.
     await_end: Vec<u64>,
@@ -106,6 +108,7 @@ impl Acceptor {
             clients: HashMap::new(),
             destructions: Destructions::default(),
             replacements: Replacements::default(),
+            orders: Orders::default(),
             restart: None,
             await_end: Vec::new(),
             deferred: Vec::new(),
@@ -256,6 +259,11 @@ impl Acceptor {
 
     fn begin_restart(&mut self, number: u64, message: &Message) -> Result<(), Failure> {
         self.must_not_restart()?;
+        if self.shared.agreed_pools.get().is_some() {
+            let why =
+                "a node of a cluster cannot be restarted in place: stop it, and start it again";
+            return Err(Failure::new(CHI_UNSUPPORTED, why));
+        }
         if !self.destructions.is_empty() || !self.replacements.is_empty() {
             let why = "pools are being changed: try again once that has ended";
             return Err(Failure::new(CHI_BUSY, why));
@@ -274,7 +282,7 @@ impl Acceptor {
             _ => Some(client.since + SETUP_BOUND),
         });
         let next = setups.chain(self.accept_again).chain(self.destructions.next_look());
-        let next = next.chain(self.replacements.next_look());
+        let next = next.chain(self.replacements.next_look()).chain(self.orders.next_look());
         let next = next.chain(self.restart.as_ref().map(Restart::next_look)).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -484,6 +492,10 @@ impl Acceptor {
         let client = self.clients.get_mut(&number).expect("the caller has it");
         match (&mut client.phase, message.kind) {
             (Phase::Greeting, Kind::Hello) => self.greet(number, message),
+            (Phase::Greeting, Kind::Request) if orders::is_asked_for(&self.shared, message) => {
+                client.phase = Phase::Asking;
+                self.orders.add(number, &self.shared, &client.caller, message)
+            }
             (Phase::Greeting, Kind::Request) if message.words[0] == Request::DestroyPool as u64 => {
                 client.phase = Phase::Asking;
                 let [_, bound, forced, ..] = message.words;
@@ -538,6 +550,7 @@ impl Acceptor {
         let is_there = |number: u64| clients.contains_key(&number);
         let mut ended = self.destructions.advance(&self.shared, is_there);
         ended.append(&mut self.replacements.advance(&self.shared, is_there));
+        ended.append(&mut self.orders.advance());
         for (number, outcome) in ended {
             let Some(client) = self.clients.get(&number) else { continue };
             let answered = outcome.and_then(|document| {

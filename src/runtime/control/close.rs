@@ -25,6 +25,9 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
     let begin = Instant::now();
     let until = begin + shared.config.stop_grace;
     shared.set_stopping();
+    if let Some(cluster) = shared.agreed_pools.get() {
+        cluster.end();
+    }
     for mailbox in shared.mailboxes() {
         mailbox.send(WorkerMessage::Cancel(CancelScope::Clients));
     }

@@ -8,6 +8,7 @@ pub(crate) mod close;
 pub(crate) mod descriptors;
 mod destroy;
 mod log_control;
+mod orders;
 mod quota;
 mod replace;
 mod requests;

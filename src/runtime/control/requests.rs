@@ -56,6 +56,8 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         | Request::SavePool
         | Request::LoadPool
         | Request::Restart => None,
+        // `orders` checks it.
+        Request::Cluster => None,
         Request::AwaitEnd => None,
         Request::LogLevel | Request::Describe | Request::Status | Request::Progress => None,
     }
@@ -123,7 +125,8 @@ pub(super) fn answer(
             | Request::LoadPool
             | Request::Restart
             | Request::Progress
-            | Request::AwaitEnd,
+            | Request::AwaitEnd
+            | Request::Cluster,
         ) => {
             let message = format!("this runtime does not know request {request}; it may be older");
             return Err(Failure::new(CHI_UNSUPPORTED, message));

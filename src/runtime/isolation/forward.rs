@@ -144,7 +144,7 @@ fn wait_for_link(worker: &Worker, peer: &Peer) -> Result<Arc<Link>, Failure> {
 }
 
 /// Results of a task of this runtime: they belong to the task, as if a method here had allocated them.
-struct OwnResults(*mut chi_task);
+pub(crate) struct OwnResults(pub(crate) *mut chi_task);
 
 impl Results for OwnResults {
     fn alloc(&mut self, size: u64, elements: bool) -> Result<chi_buffer, Failure> {

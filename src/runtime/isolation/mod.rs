@@ -22,8 +22,9 @@ pub(crate) use self::daemon::{listen, ready, receive_orders, refuse, HostedPool,
 pub(crate) use self::foreign::{
     find as find_foreign, foreign_module, foreign_object, tell_of_version,
 };
+pub(crate) use self::forward::OwnResults;
 pub(crate) use self::links::end_session_of_host;
-pub(crate) use self::proxy::{isolate, proxy_of};
+pub(crate) use self::proxy::{isolate, proxy_of, report};
 pub(crate) use self::succession::{
     elect, end_succeeded, first, has_ended, kill, propose, resume, save, saves, states_of, withdraw,
 };

@@ -256,7 +256,7 @@ unsafe fn tell_of_failure(object: *const Proxy, task: *const chi_life_task) -> c
 }
 
 /// Reports the outcome of a method to the runtime.
-pub(super) fn report(record: &Record, result: Result<(), Failure>) -> chi_status {
+pub(crate) fn report(record: &Record, result: Result<(), Failure>) -> chi_status {
     match result {
         Ok(()) => CHI_OK,
         Err(Failure { status, message }) => {

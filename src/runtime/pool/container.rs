@@ -276,7 +276,7 @@ impl Container {
     }
 
     /// Opens the container for tasks.
-    pub(super) fn publish(&self) {
+    pub(crate) fn publish(&self) {
         self.fix_queues();
         self.admission.open();
     }

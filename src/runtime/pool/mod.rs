@@ -16,7 +16,7 @@ mod table;
 
 pub(crate) use self::admission::Life;
 pub(crate) use self::claims::Claim;
-pub(crate) use self::container::{Container, CrashPolicy, Del};
+pub(crate) use self::container::{Container, CrashPolicy, Del, Ops};
 pub(crate) use self::hold::{Hold, Release};
 pub(crate) use self::lane::{ContainerLane, Entered, LanePtr, TaskHandle};
 pub(crate) use self::loss::Loss;

@@ -27,6 +27,23 @@ pub(crate) struct Pool {
     pub(crate) since: Instant,
     /// At least one, by number.
     containers: Box<[Arc<Container>]>,
+    /// The number of the container whose monitors are asked.
+    asked: usize,
+    here: Box<[u32]>,
+}
+
+/// The numbers of the containers that are not passed on to others, or of all.
+fn here(containers: &[Arc<Container>]) -> Box<[u32]> {
+    let numbers = |all: bool| -> Box<[u32]> {
+        let found = containers.iter().filter(|it| all || !it.module.is_proxy);
+        found.map(|container| container.number).collect()
+    };
+    let found = numbers(false);
+    if found.is_empty() {
+        numbers(true)
+    } else {
+        found
+    }
 }
 
 impl Pool {
@@ -47,6 +64,8 @@ impl Pool {
             Arc::new(Container::new(id, number, count, name, module, on_crash))
         };
         let methods = PoolMethods::of(&module.methods);
+        let containers: Box<[_]> = (0..count).map(container).collect();
+        let here = here(&containers);
         Pool {
             id,
             restricted: rights.restrict_calls(),
@@ -55,7 +74,9 @@ impl Pool {
             shown,
             methods,
             since: Instant::now(),
-            containers: (0..count).map(container).collect(),
+            containers,
+            asked: here[0] as usize,
+            here,
         }
     }
 
@@ -90,6 +111,17 @@ impl Pool {
         self.containers.iter().for_each(|container| container.publish());
     }
 
+    /// The container whose monitors decide where tasks go: the first that is not elsewhere, or else the first.
+    #[inline]
+    pub(crate) fn asked(&self) -> &Arc<Container> {
+        &self.containers[self.asked]
+    }
+
+    /// Its containers that are here, or all if none is.
+    pub(crate) fn here(&self) -> &[u32] {
+        &self.here
+    }
+
     /// Closes the pool for new tasks.
     pub(crate) fn close(&self) {
         self.containers.iter().for_each(|container| container.admission.close());
@@ -119,6 +151,26 @@ impl Pool {
                 old.on_crash.clone(),
             )),
         };
+        self.with_containers(module, params, container)
+    }
+
+    /// A pool of the same id that replaces this one, with this container in the place of the one of its number.
+    pub(crate) fn with(&self, container: Arc<Container>) -> Pool {
+        let one = |old: &Arc<Container>| match old.number == container.number {
+            true => container.clone(),
+            false => old.clone(),
+        };
+        self.with_containers(self.module(), self.params.clone(), one)
+    }
+
+    fn with_containers(
+        &self,
+        module: &Arc<Module>,
+        params: Vec<u8>,
+        container: impl Fn(&Arc<Container>) -> Arc<Container>,
+    ) -> Pool {
+        let containers: Box<[_]> = self.containers.iter().map(container).collect();
+        let here = here(&containers);
         Pool {
             id: self.id,
             restricted: self.restricted,
@@ -127,7 +179,9 @@ impl Pool {
             shown: self.shown.clone(),
             methods: self.methods.successor(&module.methods),
             since: Instant::now(),
-            containers: self.containers.iter().map(container).collect(),
+            containers,
+            asked: here[0] as usize,
+            here,
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod abandon;
 mod admission;
+mod agreed_pools;
 mod broadcast;
 mod call;
 pub(crate) mod cancel;
@@ -46,6 +47,7 @@ mod watchdog_state;
 pub(crate) mod worker;
 mod worker_time;
 
+pub(crate) use self::agreed_pools::{AgreedPool, AgreedPools, Answer, Order};
 pub(crate) use self::crash::{describe_circumstances, may_give_up};
 pub(crate) use self::given_up::GivenUp;
 pub(crate) use self::mailbox::{ControlCommand, Question, WorkerMessage};

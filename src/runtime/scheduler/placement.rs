@@ -24,7 +24,7 @@ pub(super) fn choose_container(
     pool: &Pool,
     method: &PoolMethod,
 ) -> Result<(), Failure> {
-    let first = &*pool.containers()[0];
+    let first = &**pool.asked();
     debug_assert!(std::ptr::eq(record.container, first));
     ask_monitor(worker, record, first, method, CHI_MONITOR_GLOBAL_SCHEDULE)?;
     // The monitor wrote its choice into the query. Restore the caller's dynamic query, in case the

@@ -13,6 +13,7 @@ use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
 use rustix::event::{epoll, EventfdFlags};
 
+use super::agreed_pools::AgreedPools;
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
 use super::role::Role;
 use super::run_queue::RunQueue;
@@ -74,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) hosts: Hosts,
     /// In a module host: puts a pool of the daemon into the table.
     pub(crate) on_unknown_pool: OnceLock<FindPool>,
+    /// The cluster that this runtime is a node of, if any.
+    pub(crate) agreed_pools: OnceLock<Arc<dyn AgreedPools>>,
     /// The number of the next session whose client is another runtime.
     pub(crate) next_link: AtomicU64,
     /// Wakes the control thread.
@@ -136,6 +139,7 @@ impl Shared {
             durable: DurablePools::default(),
             hosts: Hosts::default(),
             on_unknown_pool: OnceLock::new(),
+            agreed_pools: OnceLock::new(),
             next_link: AtomicU64::new(FIRST_LINK),
             replicas: ReplicaBudget::new(budget),
             standby_threads: Mutex::default(),

@@ -22,9 +22,10 @@ pub(crate) fn destination<'p>(
             next.set(next.get().wrapping_add(1));
             next.get() % containers.len()
         }
-        CHI_DOMAIN_DYNAMIC | CHI_DOMAIN_GLOBAL_BCAST => 0,
+        CHI_DOMAIN_DYNAMIC | CHI_DOMAIN_GLOBAL_BCAST => return Ok(pool.asked()),
         CHI_DOMAIN_LOCAL_ID | CHI_DOMAIN_GLOBAL_ID => query.value_ as usize,
-        CHI_DOMAIN_LOCAL_HASH | CHI_DOMAIN_GLOBAL_HASH => query.value_ as usize % containers.len(),
+        CHI_DOMAIN_LOCAL_HASH => pool.here()[query.value_ as usize % pool.here().len()] as usize,
+        CHI_DOMAIN_GLOBAL_HASH => query.value_ as usize % containers.len(),
         _ => usize::MAX,
     };
     containers.get(number).map(|found| &**found).ok_or_else(|| nowhere(pool, query))

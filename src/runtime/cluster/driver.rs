@@ -1,0 +1,549 @@
+//! The thread of the cluster: it tells the node what happens, and does what the node wants done.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chimaera_abi::*;
+use chimaera_cluster::{
+    CallNumber, Command, ContainerId, Effect, Epoch, Message, Node, NodeId, Outcome, PoolId, Reply,
+    TaskNumber,
+};
+use chimaera_link::Class;
+use serde_json::json;
+
+use super::clock::now;
+use super::flat::is_question;
+use super::handle::{Calls, Cluster, Entry, Input, Running};
+use super::jobs::{Definition, Step};
+use super::pools::push;
+use super::serve;
+use super::states::{self, Heard, Sent};
+use super::waiting::Waiting;
+use crate::failure::Failure;
+use crate::scheduler::{Answer, Order, Shared};
+use crate::sys::caught;
+
+/// After how long without a byte a member seems dead, although its connection stands.
+const SILENCE: Duration = Duration::from_millis(1500);
+/// How often to look at that.
+const LOOK: Duration = Duration::from_millis(200);
+/// Messages with more bytes than this go another way than small ones.
+const BULK: usize = 64 << 10;
+/// How many inputs are taken before time is looked at.
+const BATCH: usize = 256;
+
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) node: Node,
+    pub(super) journal: Sender<Entry>,
+    pub(super) tick: Duration,
+    pub(super) calls: Calls,
+    pub(super) proposals: HashMap<u64, Arc<Waiting<Result<Reply, String>>>>,
+    /// What people want, and whom to tell what came of it, by the numbers of the proposals.
+    pub(super) orders: HashMap<u64, (String, Answer)>,
+    /// States that are on their way from here, until when, and whoever waits.
+    pub(super) states: Vec<(ContainerId, Epoch, Instant, Sent)>,
+    /// Members to which there is no connection, and since when.
+    pub(super) away: HashMap<NodeId, Instant>,
+    pub(super) tasks: HashMap<TaskNumber, Arc<Running>>,
+    /// The pools that are known here, by what was agreed on.
+    pub(super) pools: BTreeMap<PoolId, String>,
+    pub(super) applied: u64,
+    /// Why this node takes no part any more.
+    pub(super) stopped: Option<String>,
+}
+
+impl Driver {
+    /// Runs until the end is asked for. Whatever this node does after a panic would be worth nothing: then it takes
+    /// no part any more, and says so.
+    pub(super) fn run(mut self, inbox: &Receiver<Input>) {
+        while let Err(why) = caught(|| self.serve(inbox)) {
+            let why = format!("the cluster's thread panicked: {why}");
+            tracing::error!(why, "this node takes no part in the cluster any more: start it again");
+            self.end(&why);
+            self.stopped = Some(why);
+        }
+    }
+
+    fn serve(&mut self, inbox: &Receiver<Input>) {
+        let mut next_tick = Instant::now();
+        let mut next_look = next_tick + LOOK;
+        loop {
+            let wait = next_tick.saturating_duration_since(Instant::now());
+            let mut input = match inbox.recv_timeout(wait) {
+                Ok(input) => Some(input),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut taken = 0;
+            while let Some(one) = input {
+                if matches!(one, Input::End) {
+                    return self.end("the runtime is stopping");
+                }
+                self.take(one);
+                self.follow();
+                taken += 1;
+                input = if taken < BATCH { inbox.try_recv().ok() } else { None };
+            }
+            let at = Instant::now();
+            if at >= next_tick {
+                next_tick = at + self.tick;
+                if self.stopped.is_none() {
+                    self.node.tick(now());
+                    if at >= next_look {
+                        next_look = at + LOOK;
+                        self.look_at_members();
+                        self.look_at_states();
+                    }
+                }
+                self.follow();
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let at = now();
+        if let Some(why) = self.stopped.clone() {
+            return self.refuse(input, &why);
+        }
+        match input {
+            Input::Heard(from, bytes) => self.hear(from, &bytes),
+            Input::Connected(node) => {
+                self.node.meet(node);
+                self.node.alive(at, node);
+            }
+            Input::Broken(node) => self.node.suspect(at, node, true),
+            Input::Written(number) => self.node.written(at, number),
+            Input::Unwritten(why) => {
+                let why = format!("the log of the cluster cannot be written: {why}; see to its disk, and start again");
+                tracing::error!(why, "this node takes no part in the cluster any more");
+                self.end(&why);
+                self.stopped = Some(why);
+            }
+            Input::Call(request, waiting) => {
+                let number = self.node.call(at, request);
+                waiting.set_number(number.0 + 1);
+                self.calls.insert(number, waiting);
+            }
+            Input::CancelCall(waiting) => {
+                if let Some(number) = waiting.number.load(Ordering::Relaxed).checked_sub(1) {
+                    self.node.cancel(at, CallNumber(number));
+                }
+            }
+            Input::Propose(command, waiting) => self.propose(command, waiting),
+            Input::Finished(task, result) => {
+                self.tasks.remove(&task);
+                self.node.finished(at, task, result);
+            }
+            Input::Opened(container, epoch) => self.node.opened(at, container, epoch),
+            Input::CannotOpen(container, epoch, why) => {
+                self.node.cannot_open(at, container, epoch, why)
+            }
+            Input::Closed(container, epoch) => self.node.closed(at, container, epoch),
+            Input::CannotClose(container, epoch) => self.node.cannot_close(at, container, epoch),
+            Input::AwaitState(container, epoch, sent) => {
+                let until = Instant::now() + states::BOUND;
+                self.states.push((container, epoch, until, sent));
+            }
+            Input::Order(order, answer) => self.order(order, answer),
+            Input::Describe(answer) => {
+                // Whoever asked may have given up.
+                let _ = answer.send(self.describe());
+            }
+            Input::Refusals(pool, waiting) => {
+                let agreed = self.node.agreed();
+                let names = |(node, why): (&NodeId, &String)| {
+                    let member = agreed.members().get(node);
+                    let name =
+                        member.map_or_else(|| node.to_string(), |member| member.name.clone());
+                    format!("node {name}: {why}")
+                };
+                let refused =
+                    agreed.pools().get(&pool).map(|pool| pool.refused.iter().map(names).collect());
+                waiting.end(&self.shared, refused.unwrap_or_default());
+            }
+            Input::End => {}
+        }
+    }
+
+    fn hear(&mut self, from: NodeId, bytes: &[u8]) {
+        match states::read(bytes) {
+            Some(Heard::Nodes(bytes)) => match Message::decode(bytes) {
+                Ok(message) => self.node.receive(now(), from, message),
+                Err(error) => {
+                    tracing::warn!(node = from.0, %error, "a message of another node makes no sense");
+                }
+            },
+            Some(Heard::Nothing) => {}
+            Some(Heard::Part(part)) => {
+                if self.cluster.states.take(from, &part) {
+                    let arrived = states::arrived(part.container, part.epoch);
+                    // If it is lost, the other node sends the state again.
+                    let _ = self.cluster.endpoint().send(from.0, Class::Control, &[&arrived]);
+                }
+            }
+            Some(Heard::Arrived(container, epoch)) => {
+                let is_it = |it: &mut (ContainerId, Epoch, Instant, Sent)| {
+                    (it.0, it.1) == (container, epoch)
+                };
+                for (.., sent) in self.states.extract_if(.., is_it) {
+                    sent.end(&self.shared, true);
+                }
+            }
+            None => tracing::warn!(node = from.0, "a message of another node makes no sense"),
+        }
+    }
+
+    /// Gives up on states that have not arrived in time.
+    fn look_at_states(&mut self) {
+        let at = Instant::now();
+        for (.., sent) in self.states.extract_if(.., |(_, _, until, _)| *until <= at) {
+            sent.end(&self.shared, false);
+        }
+    }
+
+    /// Does what people want.
+    fn order(&mut self, order: Order, answer: Answer) {
+        let node = |name: &str| {
+            let agreed = self.node.agreed();
+            let found = agreed.members().iter().find(|(_, member)| member.name == name);
+            found.map(|(node, _)| *node).ok_or_else(|| {
+                let names: Vec<_> = agreed.members().values().map(|member| &*member.name).collect();
+                let message = format!(
+                    "there is no node '{name}' in the cluster, which has {}",
+                    names.join(", ")
+                );
+                Failure::new(CHI_NOT_FOUND, message)
+            })
+        };
+        let wanted = match &order {
+            Order::Drain(name) => {
+                node(name).map(|node| (Command::Drain { node }, format!("node '{name}'")))
+            }
+            Order::Remove(name) => {
+                node(name).map(|node| (Command::Remove { node }, format!("node '{name}'")))
+            }
+            Order::Destroy(pool) => match self.node.agreed().pool_named(pool) {
+                Some(id) => Ok((Command::DestroyPool { pool: id }, format!("pool '{pool}'"))),
+                None => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{pool}'"))),
+            },
+            Order::Move(pool, number, to) => match self.node.agreed().pool_named(pool) {
+                Some(id) => node(to).map(|to| {
+                    let container = ContainerId { pool: id, number: *number };
+                    (
+                        Command::Move { container, to },
+                        format!("container {number} of pool '{pool}'"),
+                    )
+                }),
+                None => Err(Failure::new(
+                    CHI_NO_POOL,
+                    format!("there is no pool '{pool}' in the cluster"),
+                )),
+            },
+        };
+        let (command, what) = match wanted {
+            Ok(wanted) => wanted,
+            Err(failure) => return answer(Err(failure)),
+        };
+        match self.node.propose(now(), command) {
+            Ok(number) => drop(self.orders.insert(number, (what, answer))),
+            Err(error) => answer(Err(Failure::new(CHI_BUSY, error.to_string()))),
+        }
+    }
+
+    fn propose(&mut self, command: Command, waiting: Arc<Waiting<Result<Reply, String>>>) {
+        match self.node.propose(now(), command) {
+            Ok(number) => drop(self.proposals.insert(number, waiting)),
+            Err(error) => waiting.end(&self.shared, Err(error.to_string())),
+        }
+    }
+
+    /// Ends what waits for this node, which takes no part any more.
+    fn end(&mut self, why: &str) {
+        for (_, waiting) in self.calls.drain() {
+            waiting.end(&self.shared, Outcome::NodeLost { may_have_run: true });
+        }
+        for (_, waiting) in self.proposals.drain() {
+            waiting.end(&self.shared, Err(why.to_owned()));
+        }
+        for (_, (_, answer)) in self.orders.drain() {
+            answer(Err(Failure::new(CHI_UNAVAILABLE, why)));
+        }
+        for (.., sent) in self.states.drain(..) {
+            sent.end(&self.shared, false);
+        }
+    }
+
+    fn refuse(&mut self, input: Input, why: &str) {
+        match input {
+            Input::Call(_, waiting) => {
+                waiting.end(&self.shared, Outcome::NodeLost { may_have_run: false });
+            }
+            Input::Propose(_, waiting) => waiting.end(&self.shared, Err(why.to_owned())),
+            Input::AwaitState(_, _, sent) => sent.end(&self.shared, false),
+            Input::Order(_, answer) => answer(Err(Failure::new(CHI_UNAVAILABLE, why))),
+            Input::Describe(answer) => drop(answer.send(json!({ "stopped": why }))),
+            Input::Refusals(_, waiting) => waiting.end(&self.shared, vec![why.to_owned()]),
+            _ => {}
+        }
+    }
+
+    /// Does what the node wants done.
+    fn follow(&mut self) {
+        if self.stopped.is_some() {
+            return;
+        }
+        loop {
+            let effects = self.node.effects();
+            if effects.is_empty() {
+                break self.cluster.lease.set(self.node.lease_until().map_or(0, |until| until.0));
+            }
+            let mut opens = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::Send { to, message } => self.send(to, &message),
+                    Effect::Write(write) => {
+                        // If its thread has ended, it has said why.
+                        let _ = self.journal.send(Entry::Write(write));
+                    }
+                    Effect::Open { container, epoch } => {
+                        let owned = self.node.agreed().containers().get(&container);
+                        let lost = owned.is_some_and(|owned| owned.lost);
+                        opens.push((container.pool, Step::Open { container, epoch, lost }));
+                    }
+                    Effect::Drop { container } => {
+                        // Its answers are worth nothing from now on.
+                        self.cluster.end_serving(container);
+                        opens.push((container.pool, Step::Drop(container)));
+                    }
+                    Effect::Close { container, epoch, to } => {
+                        opens.push((container.pool, Step::Close { container, epoch, to }));
+                    }
+                    Effect::Start(start) if is_question(&start.payload) => {
+                        self.node.finished(now(), start.task, start.payload);
+                    }
+                    Effect::Start(start) => {
+                        let running = Arc::new(Running::default());
+                        self.tasks.insert(start.task, running.clone());
+                        serve::start(&self.shared, &self.cluster, start, running);
+                    }
+                    Effect::CancelTask(task) => {
+                        if let Some(running) = self.tasks.get(&task) {
+                            running.is_cancelled.store(true, Ordering::Relaxed);
+                        }
+                    }
+                    Effect::CallEnded(number, outcome) => {
+                        if let Some(waiting) = self.calls.remove(&number) {
+                            waiting.end(&self.shared, outcome);
+                        }
+                    }
+                    Effect::ProposalEnded(number, reply) => {
+                        if let Some((what, answer)) = self.orders.remove(&number) {
+                            answer(answered(&what, reply));
+                        }
+                        if let Some(waiting) = self.proposals.remove(&number) {
+                            let none = "the cluster has not agreed in time: is a majority of its voters there?";
+                            waiting.end(&self.shared, reply.ok_or_else(|| none.to_owned()));
+                        }
+                    }
+                    Effect::Removed => {
+                        let why = "this node was removed from the cluster; started again, it can join as a new one";
+                        // As above.
+                        let _ = self.journal.send(Entry::Forget);
+                        tracing::error!("{why}");
+                        self.end(why);
+                        self.stopped = Some(why.to_owned());
+                    }
+                }
+            }
+            self.follow_agreement();
+            for (pool, step) in opens {
+                push(&self.shared, &self.cluster, pool, step);
+            }
+        }
+    }
+
+    /// Follows what was agreed on since the last look: members and pools.
+    fn follow_agreement(&mut self) {
+        let agreed = self.node.agreed();
+        if agreed.applied() == self.applied {
+            return;
+        }
+        self.applied = agreed.applied();
+        for (node, member) in agreed.members() {
+            if *node == self.cluster.life.node {
+                continue;
+            }
+            if let Ok(address) = member.address.parse() {
+                if let Err(error) = self.cluster.endpoint().learn(node.0, address) {
+                    tracing::warn!(node = &*member.name, %error, "a node cannot be reached");
+                }
+            }
+        }
+        let gone: Vec<PoolId> =
+            self.pools.keys().filter(|pool| !agreed.pools().contains_key(pool)).copied().collect();
+        let mut steps = Vec::new();
+        for pool in gone {
+            self.pools.remove(&pool);
+            steps.push((pool, Step::Remove));
+        }
+        for (id, pool) in agreed.pools() {
+            if self.pools.insert(*id, pool.name.clone()).is_none() {
+                let definition = Definition {
+                    name: pool.name.clone(),
+                    module: pool.module.clone(),
+                    params: pool.params.clone(),
+                    containers: pool.containers,
+                };
+                steps.push((*id, Step::Install(definition)));
+            }
+        }
+        for (pool, step) in steps {
+            push(&self.shared, &self.cluster, pool, step);
+        }
+    }
+
+    fn send(&self, to: NodeId, message: &Message) {
+        let bytes = message.encode();
+        let class = match message {
+            Message::Call(_) | Message::Answer(_) if bytes.len() > BULK => Class::Bulk,
+            Message::Call(_) | Message::Answer(_) | Message::Cancel(_) => Class::Small,
+            _ => Class::Control,
+        };
+        // What cannot be sent is lost, as on the way: it is sent again, or given up.
+        let _ = self.cluster.endpoint().send(to.0, class, &[&states::OF_NODES, &bytes]);
+    }
+
+    /// Says which members seem dead.
+    fn look_at_members(&mut self) {
+        let own = self.cluster.life.node;
+        let endpoint = self.cluster.endpoint();
+        let heard: HashMap<u64, Option<Duration>> = endpoint
+            .peers()
+            .into_iter()
+            .map(|state| (state.node, state.heard.filter(|_| state.connected.is_some())))
+            .collect();
+        let members: Vec<NodeId> = self.node.agreed().members().keys().copied().collect();
+        self.away.retain(|node, _| members.contains(node));
+        for node in members.into_iter().filter(|node| *node != own) {
+            let seems_dead = match heard.get(&node.0).copied().flatten() {
+                Some(age) => {
+                    self.away.remove(&node);
+                    age >= SILENCE
+                }
+                None => {
+                    // There may have been nothing to say to it for long.
+                    let _ = endpoint.send(node.0, Class::Control, &[&states::NOTHING]);
+                    self.away.entry(node).or_insert_with(Instant::now).elapsed() >= SILENCE
+                }
+            };
+            match seems_dead {
+                true => self.node.suspect(now(), node, false),
+                false => self.node.alive(now(), node),
+            }
+        }
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        let agreed = self.node.agreed();
+        let (term, _) = self.node.term();
+        let voters = self.node.voters();
+        let leader = self.node.leader();
+        let peers: HashMap<u64, _> =
+            self.cluster.endpoint().peers().into_iter().map(|state| (state.node, state)).collect();
+        let members = agreed.members().iter().map(|(node, member)| {
+            let owned = agreed.containers().values();
+            let owned = owned.filter(|it| it.owner.is_some_and(|life| life.node == *node)).count();
+            let peer = peers.get(&node.0);
+            json!({
+                "name": member.name,
+                "node": node.0.to_string(),
+                "boot": member.life.boot.0,
+                "address": member.address,
+                "standing": standing(&member.standing),
+                "voter": voters.contains(node),
+                "leads": leader == Some(*node),
+                "own": *node == self.cluster.life.node,
+                "containers": owned,
+                "connected_ms": peer
+                    .and_then(|peer| peer.connected)
+                    .map(|since| since.elapsed().as_millis() as u64),
+                "last_byte_ms": peer
+                    .and_then(|peer| peer.heard)
+                    .map(|age| age.as_millis() as u64),
+                "round_trip_us": peer.and_then(|peer| peer.round_trip).map(|it| it.as_micros() as u64),
+            })
+        });
+        let pools = agreed.pools().iter().map(|(id, pool)| {
+            let containers = agreed.containers().range(of(*id)).map(|(container, owned)| {
+                json!({
+                    "container": container.number,
+                    "owner": owned.owner.and_then(|life| {
+                        agreed.members().get(&life.node).map(|member| member.name.clone())
+                    }),
+                    "epoch": owned.epoch.0,
+                    "moving_to": owned.moving_to.map(|node| {
+                        agreed.members().get(&node).map(|member| member.name.clone())
+                    }),
+                    "lost": owned.lost && owned.owner.is_none(),
+                })
+            });
+            json!({
+                "name": pool.name,
+                "module": pool.module,
+                "refused": pool.refused.values().collect::<Vec<_>>(),
+                "containers": containers.collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "node": self.cluster.name,
+            "term": term,
+            "applied": agreed.applied(),
+            "members": members.collect::<Vec<_>>(),
+            "pools": pools.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// What came of something that people wanted.
+fn answered(what: &str, reply: Option<Reply>) -> Result<serde_json::Value, Failure> {
+    let (status, why) = match reply {
+        Some(Reply::Done {}) => return Ok(json!({ "done": true })),
+        Some(Reply::NoSuchContainer {}) => (CHI_NOT_FOUND, "there is no such container"),
+        Some(Reply::NoSuchNode {}) => {
+            (CHI_INVALID, "the node is no member that can own containers")
+        }
+        Some(Reply::Outdated {}) => (
+            CHI_BUSY,
+            "not now: the node still owns containers, or the container is on its way already",
+        ),
+        Some(Reply::Refused {}) => {
+            (CHI_UNSUPPORTED, "the node has said that it cannot make containers of the pool")
+        }
+        None => (
+            CHI_UNAVAILABLE,
+            "the cluster has not agreed in time: is a majority of its voters there?",
+        ),
+        Some(_) => (CHI_FAILED, "the cluster has refused it"),
+    };
+    Err(Failure::new(status, format!("{what}: {why}")))
+}
+
+fn of(pool: PoolId) -> std::ops::RangeInclusive<chimaera_cluster::ContainerId> {
+    let first = chimaera_cluster::ContainerId { pool, number: 0 };
+    first..=chimaera_cluster::ContainerId { number: u32::MAX, ..first }
+}
+
+fn standing(standing: &chimaera_cluster::Standing) -> &'static str {
+    use chimaera_cluster::Standing;
+    match standing {
+        Standing::Joining {} => "joining",
+        Standing::Member {} => "member",
+        Standing::Draining {} => "draining",
+        Standing::Lost { .. } => "lost",
+    }
+}

@@ -1,0 +1,308 @@
+//! The cluster, as the rest of the runtime uses it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{channel, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use chimaera_abi::*;
+use chimaera_cluster::{
+    CallNumber, Command, ContainerId, Epoch, Instant, Life, NodeId, Outcome, Payload, PoolId,
+    Reply, Request, TaskNumber, Write,
+};
+
+use chimaera_link::Endpoint;
+
+use super::clock::{now, Lease};
+use super::flat;
+use super::jobs::PoolJobs;
+use super::states::{Sent, States};
+use super::waiting::Waiting;
+use crate::config::{OnCrash, Policy};
+use crate::failure::Failure;
+use crate::scheduler::{AgreedPool, AgreedPools, Answer, Order, Shared, Worker};
+use crate::sys::lock;
+
+/// How long a description may take.
+const DESCRIBE_BOUND: Duration = Duration::from_secs(2);
+/// How long a pool that was agreed on may take to be there.
+const INSTALL_BOUND: Duration = Duration::from_secs(10);
+/// The pause between two looks for it.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What the cluster's thread is told.
+pub(super) enum Input {
+    /// A message has come from a node.
+    Heard(NodeId, Vec<u8>),
+    /// A node can be reached.
+    Connected(NodeId),
+    /// The connection to a node has broken.
+    Broken(NodeId),
+    /// A write of the log is on the disk.
+    Written(u64),
+    /// The log cannot be written any more.
+    Unwritten(String),
+    /// A task for a container of another node.
+    Call(Request, Arc<Waiting<Outcome>>),
+    CancelCall(Arc<Waiting<Outcome>>),
+    /// Something to agree on. Ends with nothing if it was not heard of in time.
+    Propose(Command, Arc<Waiting<Result<Reply, String>>>),
+    /// A task of another node has ended here.
+    Finished(TaskNumber, Payload),
+    Opened(ContainerId, Epoch),
+    CannotOpen(ContainerId, Epoch, String),
+    Closed(ContainerId, Epoch),
+    CannotClose(ContainerId, Epoch),
+    /// Somebody sends a state, and waits until it has arrived; false if it does not in time.
+    AwaitState(ContainerId, Epoch, Sent),
+    /// What people want of the cluster. The answer is a JSON document.
+    Order(Order, Answer),
+    Describe(Sender<serde_json::Value>),
+    /// Why nodes cannot make containers of a pool.
+    Refusals(PoolId, Arc<Waiting<Vec<String>>>),
+    End,
+}
+
+/// What the thread of the log does.
+pub(super) enum Entry {
+    Write(Write),
+    /// The node was removed: its log is that of a new one from now on.
+    Forget,
+}
+
+/// A task of another node that runs here.
+#[derive(Default)]
+pub(super) struct Running {
+    pub(super) is_cancelled: AtomicBool,
+}
+
+/// The cluster that this runtime is a node of.
+pub(crate) struct Cluster {
+    inbox: Sender<Input>,
+    pub(super) life: Life,
+    pub(super) name: String,
+    pub(super) pools: PoolJobs,
+    pub(super) states: States,
+    pub(super) lease: Arc<Lease>,
+    /// The containers that are here, and whether they are another node's by now.
+    served: Mutex<HashMap<ContainerId, Arc<AtomicBool>>>,
+    endpoint: OnceLock<Endpoint>,
+}
+
+impl Cluster {
+    pub(super) fn new(inbox: Sender<Input>, life: Life, name: String) -> Cluster {
+        Cluster {
+            inbox,
+            life,
+            name,
+            pools: PoolJobs::default(),
+            states: States::default(),
+            lease: Arc::default(),
+            served: Mutex::default(),
+            endpoint: OnceLock::new(),
+        }
+    }
+
+    /// Notes that a container is about to be here. The flag tells it when it is another node's.
+    pub(super) fn begin_serving(&self, container: ContainerId) -> Arc<AtomicBool> {
+        let is_over = Arc::<AtomicBool>::default();
+        lock(&self.served).insert(container, is_over.clone());
+        is_over
+    }
+
+    /// Notes that a container is another node's, or nobody's.
+    pub(super) fn end_serving(&self, container: ContainerId) {
+        if let Some(is_over) = lock(&self.served).remove(&container) {
+            is_over.store(true, Ordering::Release);
+        }
+    }
+
+    /// What sends to other nodes.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        self.endpoint.get().expect("it is set before anything is sent")
+    }
+
+    /// Sets what sends to other nodes. Once, before the thread starts.
+    pub(super) fn set_endpoint(&self, endpoint: Endpoint) {
+        assert!(self.endpoint.set(endpoint).is_ok(), "it is set once");
+    }
+
+    /// Tells the cluster's thread something. If it has ended, the runtime is about to.
+    pub(super) fn tell(&self, input: Input) {
+        let _ = self.inbox.send(input);
+    }
+
+    /// A time by the clock of the cluster's thread.
+    pub(super) fn instant_in(&self, rest: Duration) -> Instant {
+        now() + rest
+    }
+
+    fn propose(&self, worker: &Worker, command: Command) -> Result<Reply, Failure> {
+        let waiting = Arc::new(Waiting::new());
+        self.tell(Input::Propose(command, waiting.clone()));
+        // It may be agreed on whatever becomes of the task, and is bounded.
+        waiting.wait(worker, || ()).map_err(|why| Failure::new(CHI_UNAVAILABLE, why))
+    }
+}
+
+/// The id that a pool of the cluster has on all its nodes.
+pub(super) fn id_of(shared: &Shared, pool: PoolId) -> chi_pool_id {
+    // Slot 0 is the admin pool's.
+    let slots = shared.config.max_pools.max(2) - 1;
+    chi_pool_id { major_: 1 + pool.0 % slots, minor_: pool.0 }
+}
+
+impl AgreedPools for Cluster {
+    fn create(
+        &self,
+        worker: &Worker,
+        wanted: &AgreedPool<'_>,
+    ) -> Result<(chi_pool_id, bool), Failure> {
+        let AgreedPool { name, module, params, containers, policy } = *wanted;
+        let plain = Policy { on_crash: OnCrash::default(), ..Policy::default() };
+        if policy != plain {
+            let message = format!(
+                "pool '{name}': pools of a cluster have no isolation, no durability and no crash policy of their \
+                 own yet"
+            );
+            return Err(Failure::new(CHI_UNSUPPORTED, message));
+        }
+        let command = Command::CreatePool {
+            name: name.to_owned(),
+            module: module.to_owned(),
+            params: params.to_vec(),
+            // One is what clients ask for who do not care.
+            containers: if containers == 1 { 0 } else { containers },
+            nodes: 0,
+            flags: 0,
+        };
+        let (pool, created) = match self.propose(worker, command)? {
+            Reply::Pool { id, created } => (id, created),
+            Reply::OtherPool { .. } => {
+                let message = format!(
+                    "pool '{name}' already exists in the cluster, of another module, with other parameters, or with \
+                     another number of containers"
+                );
+                return Err(Failure::new(CHI_EXISTS, message));
+            }
+            other => {
+                let message = format!("pool '{name}' was not created: {other:?}");
+                return Err(Failure::new(CHI_FAILED, message));
+            }
+        };
+        let id = id_of(&worker.shared, pool);
+        self.await_pool(worker, id, name)?;
+        if created {
+            self.await_containers(worker, pool, id, name)?;
+        }
+        Ok((id, !created))
+    }
+
+    fn destroy(&self, worker: &Worker, id: chi_pool_id) -> Result<(), Failure> {
+        let pool = PoolId(id.minor_);
+        match self.propose(worker, Command::DestroyPool { pool })? {
+            Reply::Done {} => {}
+            _ => {
+                let message = format!("there is no pool {}.{}", id.major_, id.minor_);
+                return Err(Failure::new(CHI_NO_POOL, message));
+            }
+        }
+        let until = std::time::Instant::now() + INSTALL_BOUND;
+        while worker.shared.table().get(id).is_some() && std::time::Instant::now() < until {
+            worker.sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> Option<serde_json::Value> {
+        let (answer, told) = channel();
+        self.tell(Input::Describe(answer));
+        told.recv_timeout(DESCRIBE_BOUND).ok()
+    }
+
+    fn order(&self, order: Order, answer: Answer) {
+        self.tell(Input::Order(order, answer));
+    }
+
+    fn end(&self) {
+        self.tell(Input::End);
+    }
+}
+
+impl Cluster {
+    /// Waits until a pool that was agreed on is there.
+    fn await_pool(&self, worker: &Worker, id: chi_pool_id, name: &str) -> Result<(), Failure> {
+        let until = std::time::Instant::now() + INSTALL_BOUND;
+        loop {
+            if worker.shared.table().get(id).is_some() {
+                return Ok(());
+            }
+            if let Some(why) = self.pools.failure(PoolId(id.minor_)) {
+                return Err(why);
+            }
+            if worker.is_cancelled() || std::time::Instant::now() >= until {
+                let message = format!("pool '{name}' was agreed on, but is not there yet");
+                return Err(Failure::new(CHI_TIMEOUT, message));
+            }
+            worker.sleep(LOOK);
+        }
+    }
+}
+
+impl Cluster {
+    /// Waits until all containers of a new pool are there. If they cannot be, the pool is destroyed again.
+    fn await_containers(
+        &self,
+        worker: &Worker,
+        pool: PoolId,
+        id: chi_pool_id,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let count = worker.shared.table().get(id).map_or(0, crate::pool::Pool::count);
+        let asked: Vec<_> = (0..count)
+            .map(|number| {
+                let request = Request {
+                    container: ContainerId { pool, number },
+                    idempotent: true,
+                    deadline: None,
+                    payload: flat::question().into(),
+                };
+                let waiting = Arc::new(Waiting::new());
+                self.tell(Input::Call(request, waiting.clone()));
+                waiting
+            })
+            .collect();
+        let mut missing = None;
+        for (number, waiting) in asked.into_iter().enumerate() {
+            let outcome = waiting.wait(worker, || self.tell(Input::CancelCall(waiting.clone())));
+            if !matches!(outcome, Outcome::Done(_)) {
+                missing.get_or_insert(number);
+            }
+        }
+        let Some(number) = missing else { return Ok(()) };
+        let refused = self.refusals(worker, pool);
+        // What comes of it changes nothing here.
+        let _ = self.propose(worker, Command::DestroyPool { pool });
+        let why = match refused.is_empty() {
+            true => {
+                "no node has it after several seconds: see `chimaera cluster status`".to_owned()
+            }
+            false => refused.join("; "),
+        };
+        Err(Failure::new(
+            CHI_FAILED,
+            format!("pool '{name}' was not created: container {number}: {why}"),
+        ))
+    }
+
+    /// Why nodes cannot make containers of a pool.
+    fn refusals(&self, worker: &Worker, pool: PoolId) -> Vec<String> {
+        let waiting = Arc::new(Waiting::new());
+        self.tell(Input::Refusals(pool, waiting.clone()));
+        waiting.wait(worker, || ())
+    }
+}
+
+/// What is known of calls, by their numbers.
+pub(super) type Calls = HashMap<CallNumber, Arc<Waiting<Outcome>>>;

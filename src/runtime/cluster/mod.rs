@@ -1,0 +1,21 @@
+//! The runtime as a node of a cluster. One thread (`driver`) tells the node of `chimaera-cluster` what happens and
+//! does what it wants done; its log is on the disk (`chimaera-journal`), its messages go over `chimaera-link`.
+//! Pools are followed as they are agreed on (`pools`): containers of other nodes are stood for by such that pass
+//! tasks on (`remote`, `flat`), states of those that move go from node to node (`states`), those that are here are served while the node
+//! holds its lease (`guard`); tasks of other nodes run as tasks of the runtime's own (`serve`). It imports the
+//! admin pool and every room below it.
+
+mod clock;
+mod driver;
+mod flat;
+mod guard;
+mod handle;
+mod jobs;
+mod join;
+mod pools;
+mod remote;
+mod serve;
+mod states;
+mod waiting;
+
+pub(crate) use self::join::join;

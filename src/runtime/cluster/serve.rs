@@ -1,0 +1,155 @@
+//! Tasks of other nodes that run here: each is sent to its pool as a task of the runtime's own, and its results
+//! go back.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chimaera_abi::*;
+use chimaera_cluster::{Payload, Start};
+
+use super::clock::now;
+use super::flat::{self, Head, Reader, Sums};
+use super::handle::{id_of, Cluster, Input, Running};
+use crate::failure::Failure;
+use crate::isolation::OwnResults;
+use crate::module::Method;
+use crate::scheduler::{with_current, Shared, Worker, WorkerMessage};
+use crate::tables::worker_ipc;
+
+/// How often a task that runs for long looks whether it is cancelled.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Starts a task on a worker, which one decides its number.
+pub(super) fn start(shared: &Shared, cluster: &Arc<Cluster>, start: Start, running: Arc<Running>) {
+    let workers = (shared.config.workers - shared.config.high_latency_workers).max(1) as u64;
+    let worker = (start.task.0 % workers) as u32;
+    let cluster = cluster.clone();
+    let run = move || {
+        with_current(|worker| {
+            let worker = worker.expect("messages are read by workers");
+            let payload = run(worker, &start, &running);
+            cluster.tell(Input::Finished(start.task, payload));
+        });
+    };
+    shared.mailbox(worker).send(WorkerMessage::Run(CHI_ADMIN_DESCRIBE, Box::new(run)));
+}
+
+fn run(worker: &Worker, start: &Start, running: &Running) -> Payload {
+    let done = try_run(worker, start, running);
+    done.unwrap_or_else(|Failure { status, message }| flat::refusal(status, &message)).into()
+}
+
+/// A task that is deleted when it goes out of scope.
+struct Owned(*mut chi_task);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let ipc = worker_ipc();
+        // SAFETY: the task came from `new_task`, and is deleted once, on a worker.
+        unsafe { ((*ipc).del_task)(ipc, self.0) };
+    }
+}
+
+fn check(status: chi_status) -> Result<(), Failure> {
+    if status == CHI_OK {
+        return Ok(());
+    }
+    let ipc = worker_ipc();
+    // SAFETY: `last_error` returns a C string, and nothing was called in between.
+    let why = unsafe { std::ffi::CStr::from_ptr(((*ipc).last_error)(ipc)) };
+    Err(Failure::new(status, why.to_string_lossy()))
+}
+
+fn try_run(worker: &Worker, start: &Start, running: &Running) -> Result<Vec<u8>, Failure> {
+    let mut reader = Reader::new(&start.payload);
+    let head = reader.head()?;
+    let id = id_of(&worker.shared, start.container.pool);
+    let gone = || Failure::new(CHI_NO_POOL, "the pool has been destroyed");
+    let pool =
+        worker.shared.pools.in_slot(id.major_).filter(|pool| pool.id == id).ok_or_else(gone)?;
+    let method: Method = match pool.methods.get(head.method) {
+        Some(method) if method.layout == head.layout => Method::clone(method),
+        _ => {
+            let message = format!(
+                "method {} of pool '{}' has another description on the other node: the versions of the module \
+                 differ",
+                head.method,
+                pool.name()
+            );
+            return Err(Failure::new(CHI_VERSION, message));
+        }
+    };
+    let (task, sums) = prepare(id, &head, &method, &mut reader, start)?;
+    let (status, message) = wait(&task, running)?;
+    // SAFETY: the task is complete and of this method, and nobody else uses it.
+    unsafe { flat::pack_results((status, &message), task.0, &method, &sums) }
+}
+
+/// Makes the task.
+fn prepare(
+    id: chi_pool_id,
+    head: &Head,
+    method: &Method,
+    reader: &mut Reader<'_>,
+    start: &Start,
+) -> Result<(Owned, Sums), Failure> {
+    let ipc = worker_ipc();
+    let mut task = std::ptr::null_mut();
+    // SAFETY: the table is the worker's; the new task has `task_size` bytes.
+    unsafe { check(((*ipc).new_task)(ipc, method.task_size as u32, &mut task))? };
+    let task = Owned(task);
+    // SAFETY: the task is new, and of this method.
+    let sums = unsafe {
+        (*task.0).pool_ = id;
+        (*task.0).method_ = head.method;
+        (*task.0).dom_query_ = head.query;
+        (*task.0).task_flags_.bits_ = head.flags & CHI_TASK_HIGH_LATENCY;
+        (*task.0).status_ = method.layout;
+        if let Some(deadline) = start.deadline {
+            (*task.0).task_flags_.bits_ |= CHI_TASK_DEADLINE;
+            (*task.0).period_ns_ = ((deadline - now()).as_nanos() as u64).max(1);
+        }
+        reader.body(task.0, method, &mut OwnResults(task.0))?
+    };
+    Ok((task, sums))
+}
+
+/// Runs the task. Returns its status, and its message.
+fn wait(task: &Owned, running: &Running) -> Result<(chi_status, String), Failure> {
+    let ipc = worker_ipc();
+    // SAFETY: the table is the worker's, and the task is idle.
+    unsafe { check(((*ipc).enqueue)(ipc, task.0))? };
+    let mut cancelled = false;
+    loop {
+        // SAFETY: the task has been submitted, and is deleted later.
+        match unsafe { ((*ipc).wait)(ipc, task.0, LOOK.as_nanos() as u64) } {
+            CHI_TIMEOUT => {}
+            CHI_OK => break,
+            status => check(status)?,
+        }
+        if !cancelled && running.is_cancelled.load(Ordering::Relaxed) {
+            cancelled = true;
+            // SAFETY: as above.
+            check(unsafe { ((*ipc).cancel)(ipc, task.0) })?;
+        }
+    }
+    // SAFETY: the task is complete.
+    let status = unsafe { (*task.0).status_ };
+    let mut message = String::new();
+    if status != CHI_OK {
+        let mut length = 0;
+        // SAFETY: as above; the text has this length.
+        message = unsafe {
+            let text = ((*ipc).task_message)(ipc, task.0, &mut length);
+            match length {
+                0 => status_text(status).to_owned(),
+                _ => {
+                    let bytes = std::slice::from_raw_parts(text.cast::<u8>(), length as usize);
+                    String::from_utf8_lossy(bytes).into_owned()
+                }
+            }
+        };
+    }
+    Ok((status, message))
+}
