@@ -102,6 +102,8 @@ fn value(kind: Kind) -> String {
         Kind::File => "a path".into(),
         Kind::Directories => "a list of paths".into(),
         Kind::Accounts => "a list of users and groups, `[alice, 1001, group:staff]`".into(),
+        Kind::Address => "`HOST[:PORT]`".into(),
+        Kind::Addresses => "a list of `HOST[:PORT]`".into(),
         Kind::Modules => "a list of modules, `[example:mod_name]`".into(),
         Kind::Quotas => "a list of limits, each with `who`".into(),
         Kind::Cores => "a list of cores and ranges of them, `[0, 2-3]`".into(),

@@ -59,6 +59,10 @@ pub enum Kind {
     Modules,
     /// A list of limits for users and groups.
     Quotas,
+    /// Where a machine can be reached, `HOST[:PORT]`.
+    Address,
+    /// A list of such.
+    Addresses,
     /// A list of cores, `[0, 2-3]`.
     Cores,
     /// A list of pools.
@@ -443,6 +447,54 @@ pub const KEYS: &[Key] = &[
         Preset::Value("5"),
         "How often in a minute such a process that has ended is started again. Beyond that, its pool is \
          put in quarantine. A pool may have its own `restarts`.",
+    ),
+    Key {
+        flag: Some("--listen"),
+        ..key(
+            "cluster.listen",
+            Kind::Address,
+            Preset::Depends { how: "none: no cluster; with `cluster.seeds`, the address from which the first of them is reached, and any port", example: "10.0.0.1:4411" },
+            "Makes the runtime a node of a cluster, which other nodes reach there. The port is 4411 unless another is named; \
+             0 stands for any free one. Addresses that other machines reach need `cluster.key`.",
+        )
+    },
+    Key {
+        flag: Some("--join"),
+        ..key(
+            "cluster.seeds",
+            Kind::Addresses,
+            Preset::Value("[]"),
+            "Nodes to ask to be let into the cluster. Without any, the first start founds a \
+             cluster. Once it is a member, a node finds the others by itself.",
+        )
+    },
+    key(
+        "cluster.name",
+        Kind::Name,
+        Preset::Value("cluster"),
+        "The name of the cluster: nodes of another one are refused.",
+    ),
+    key(
+        "cluster.node",
+        Kind::Name,
+        Preset::Depends { how: "the name of the instance", example: "node-1" },
+        "What people call this node. No two nodes of a cluster have one name.",
+    ),
+    Key {
+        flag: Some("--cluster-key"),
+        ..key(
+        "cluster.key",
+        Kind::File,
+        Preset::Depends { how: "none: only on one machine, of whose users all are trusted", example: "/etc/chimaera/cluster.key" },
+        "The file with the cluster's key, which all nodes have a copy of: others are refused, and what they say to \
+         each other is encrypted. The node that founds the cluster makes it if there is none.",
+        )
+    },
+    key(
+        "cluster.directory",
+        Kind::File,
+        Preset::Depends { how: "`cluster` in the directory of the instance in `state_dir`", example: "/var/lib/chimaera/node-1" },
+        "The directory of the node's log of what the cluster has agreed on. A node that loses it is another node.",
     ),
     Key {
         variables: &["CHI_LOG"],

@@ -73,6 +73,11 @@ fn value(kind: Kind) -> Value {
             let item = json!({ "type": "string", "pattern": MODULE, "maxLength": 255 });
             json!({ "anyOf": [item, { "type": "array", "items": item }] })
         }
+        Kind::Address => address(),
+        Kind::Addresses => {
+            let item = address();
+            json!({ "anyOf": [item, { "type": "array", "items": item }] })
+        }
         Kind::Quotas => json!({ "type": "array", "items": quota() }),
         Kind::Cores => {
             let item = json!({ "anyOf": [
@@ -97,7 +102,12 @@ fn property(key: &Key) -> Value {
         key.preset,
         matches!(
             key.kind,
-            Kind::Accounts | Kind::Modules | Kind::Quotas | Kind::Directories | Kind::Pools
+            Kind::Accounts
+                | Kind::Modules
+                | Kind::Addresses
+                | Kind::Quotas
+                | Kind::Directories
+                | Kind::Pools
         ),
     ) {
         let number = text.parse::<u64>().ok().map(Value::from);
@@ -153,6 +163,10 @@ fn quota() -> Value {
 fn accounts() -> Value {
     let item = account();
     json!({ "anyOf": [item, { "type": "array", "items": item }] })
+}
+
+fn address() -> Value {
+    json!({ "type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?$" })
 }
 
 fn file() -> Value {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_ipc::status_page::MAX_WORKERS;
 use chimaera_runtime::{
-    Accounts, Config, HostLimits, MemoryLimit, ProcessLimits, UserLimits, UserQuota,
+    Accounts, ClusterConfig, Config, HostLimits, MemoryLimit, ProcessLimits, UserLimits, UserQuota,
 };
 use chimaera_yaml::{Position, Problem, Problems};
 
@@ -37,6 +38,12 @@ pub struct Flags {
     pub spin: Option<Duration>,
     /// `--log-level`.
     pub log_level: Option<String>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--join`: addresses.
+    pub join: Vec<String>,
+    /// `--cluster-key`: a file.
+    pub cluster_key: Option<PathBuf>,
     /// `--modules`, once for each use of the flag.
     pub module_paths: Vec<PathBuf>,
 }
@@ -212,6 +219,51 @@ impl Settings {
         }
     }
 
+    /// The cluster that the runtime is to be a node of, if any. The error is about an address.
+    pub fn cluster(&self) -> Result<Option<ClusterConfig>, String> {
+        let resolve = |address: &str| -> Result<SocketAddr, String> {
+            let whole = value::with_port(address);
+            let found =
+                whole.to_socket_addrs().map_err(|error| format!("{address}: {error}"))?.next();
+            found.ok_or_else(|| format!("{address}: the name has no address"))
+        };
+        let seeds: Vec<SocketAddr> = match self.get("cluster.seeds") {
+            Value::Addresses(seeds) => {
+                seeds.iter().map(|seed| resolve(seed)).collect::<Result<_, _>>()?
+            }
+            _ => Vec::new(),
+        };
+        let listen = match (self.get("cluster.listen"), seeds.first()) {
+            (Value::Text(listen), _) => resolve(listen)?,
+            (_, Some(seed)) => own_address(*seed)?,
+            (_, None) => return Ok(None),
+        };
+        let file = |path| match self.get(path) {
+            Value::File(path) => Some(path.clone()),
+            _ => None,
+        };
+        let directory = match file("cluster.directory") {
+            Some(path) => path,
+            None => {
+                let state = file("state_dir");
+                let config = Config { state_directory: state, ..Config::default() };
+                config.state_directory(self.instance())?.join("cluster")
+            }
+        };
+        let name = match self.get("cluster.node") {
+            Value::Text(name) => name.clone(),
+            _ => self.instance().to_owned(),
+        };
+        Ok(Some(ClusterConfig {
+            cluster: self.text("cluster.name").to_owned(),
+            name,
+            listen,
+            seeds,
+            key: file("cluster.key"),
+            directory,
+        }))
+    }
+
     fn quotas(&self) -> Vec<UserQuota> {
         let Value::Quotas(quotas) = self.get("limits.users") else { return Vec::new() };
         let others = self.per_user();
@@ -276,6 +328,18 @@ impl Settings {
     }
 }
 
+/// The address of this machine from which another one is reached, with any port. Nothing is sent.
+fn own_address(other: SocketAddr) -> Result<SocketAddr, String> {
+    let any: SocketAddr = match other.is_ipv4() {
+        true => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        false => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let found = UdpSocket::bind(any)
+        .and_then(|socket| socket.connect(other).and_then(|()| socket.local_addr()))
+        .map_err(|error| format!("{other} cannot be reached: {error}"))?;
+    Ok(SocketAddr::new(found.ip(), 0))
+}
+
 /// The values of keys so far; later values override earlier ones.
 struct Merge {
     said: BTreeMap<&'static str, (Value, Origin)>,
@@ -308,11 +372,15 @@ impl Merge {
     fn flags(&mut self, flags: &Flags) {
         let workers = flags.workers.map(|workers| Value::Number(workers.into()));
         let spin = flags.spin.map(|spin| Value::Time(Some(spin)));
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let key_file = flags.cluster_key.as_ref().map(|path| Value::File(absolute(path)));
+        let join = (!flags.join.is_empty()).then(|| Value::Addresses(flags.join.clone()));
         for key in KEYS {
             let Some(flag) = key.flag else { continue };
             let text = match flag {
                 "--name" => &flags.name,
                 "--log-level" => &flags.log_level,
+                "--listen" => &flags.listen,
                 _ => &None,
             };
             if let Some(text) = text {
@@ -321,6 +389,8 @@ impl Merge {
             let value = match flag {
                 "--workers" => &workers,
                 "--spin-us" => &spin,
+                "--join" => &join,
+                "--cluster-key" => &key_file,
                 _ => &None,
             };
             if let Some(value) = value {
@@ -418,6 +488,7 @@ pub(crate) fn preset(key: &Key) -> Value {
     match (key.preset, key.kind) {
         (Preset::Value(_), Kind::Accounts) => Value::Accounts(Vec::new()),
         (Preset::Value(_), Kind::Modules) => Value::Modules(Vec::new()),
+        (Preset::Value(_), Kind::Addresses) => Value::Addresses(Vec::new()),
         (Preset::Value(_), Kind::Quotas) => Value::Quotas(Vec::new()),
         (Preset::Depends { .. }, Kind::Cores) => Value::Cores(Vec::new()),
         (Preset::Depends { .. }, _) => Value::Unset,

@@ -33,6 +33,8 @@ pub enum Value {
     Accounts(Vec<String>),
     /// Names of modules.
     Modules(Vec<String>),
+    /// Where machines can be reached.
+    Addresses(Vec<String>),
     /// Limits of users and groups.
     Quotas(Vec<Quota>),
     /// Cores.
@@ -56,7 +58,7 @@ impl Value {
                 let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
                 format!("[{}]", names.join(", "))
             }
-            Value::Modules(names) => {
+            Value::Modules(names) | Value::Addresses(names) => {
                 let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
                 format!("[{}]", names.join(", "))
             }
@@ -78,7 +80,9 @@ impl Value {
             Value::Number(number) => (*number).into(),
             Value::Text(text) => text.clone().into(),
             Value::File(path) => path.to_string_lossy().into(),
-            Value::Accounts(names) | Value::Modules(names) => names.clone().into(),
+            Value::Accounts(names) | Value::Modules(names) | Value::Addresses(names) => {
+                names.clone().into()
+            }
             Value::Quotas(quotas) => quotas.iter().map(Quota::json).collect(),
             Value::Cores(cores) => cores.clone().into(),
             Value::Unset => serde_json::Value::Null,
@@ -116,7 +120,24 @@ pub(crate) fn read(kind: Kind, base: &Path, entry: Entry, report: &mut Report) -
             })
         }
         Kind::Accounts => return accounts(entry, report).map(Value::Accounts),
-        Kind::Modules => return modules(entry, report).map(Value::Modules),
+        Kind::Modules => {
+            return texts(entry, report, chimaera_yaml::text, |name| match is_module(name) {
+                true => Ok(()),
+                false => Err((
+                    format!("\"{}\" is not a valid module name", shown(name)),
+                    "write `repo:module`, as `chimaera modules` shows it".into(),
+                )),
+            })
+            .map(Value::Modules);
+        }
+        Kind::Address => {
+            let text = chimaera_yaml::string(entry, report)?;
+            scalar(kind, &text.text)
+        }
+        Kind::Addresses => {
+            let check = |text: &str| scalar(Kind::Address, text).map(drop);
+            return texts(entry, report, chimaera_yaml::string, check).map(Value::Addresses);
+        }
         Kind::Quotas => return quota::read(entry, base, report).map(Value::Quotas),
         Kind::Cores => return cores(entry, report).map(Value::Cores),
         Kind::File => {
@@ -179,11 +200,17 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
             format!("\"{}\" is not a valid instance name", shown(text)),
             "use 1 to 48 letters, digits, `.`, `_` or `-`, not beginning with `.` or `-`".into(),
         )),
+        Kind::Address if is_address(text) => Ok(Value::Text(text.to_owned())),
+        Kind::Address => Err((
+            format!("\"{}\" is not an address", shown(text)),
+            "write `HOST[:PORT]`, for example `10.0.0.1:4411` or `[::1]`".into(),
+        )),
         Kind::Level => word(text, "log level", &LEVELS),
         Kind::Format => word(text, "log format", &FORMATS),
         Kind::Number { .. }
         | Kind::Accounts
         | Kind::Modules
+        | Kind::Addresses
         | Kind::Quotas
         | Kind::Cores
         | Kind::File
@@ -267,22 +294,76 @@ fn accounts(entry: Entry, report: &mut Report) -> Option<Vec<String>> {
     good.then_some(all)
 }
 
-fn modules(entry: Entry, report: &mut Report) -> Option<Vec<String>> {
+/// A list of texts, each of which is checked.
+fn texts(
+    entry: Entry,
+    report: &mut Report,
+    read: impl Fn(Entry, &mut Report) -> Option<chimaera_yaml::Text>,
+    check: impl Fn(&str) -> Result<(), Wrong>,
+) -> Option<Vec<String>> {
     let mut all = Vec::new();
     let mut good = !matches!(entry.value.kind, Node::Refused | Node::Mapping(_));
     for item in items(entry, report) {
         let at = item.value.at;
-        match chimaera_yaml::text(item, report).map(|text| text.text) {
-            Some(name) if is_module(&name) => all.push(name),
-            Some(name) => {
-                let what = format!("\"{}\" is not a valid module name", shown(&name));
-                report.add(at, what, "write `repo:module`, as `chimaera modules` shows it");
+        match read(item, report).map(|text| (check(&text.text), text.text)) {
+            Some((Ok(()), text)) => all.push(text),
+            Some((Err((what, help)), _)) => {
+                report.add(at, what, help);
                 good = false;
             }
             None => good = false,
         }
     }
     good.then_some(all)
+}
+
+/// Checks an address of the command line, `HOST[:PORT]`.
+///
+/// # Errors
+/// It is none; the text says what to write.
+pub fn address(text: &str) -> Result<String, String> {
+    match scalar(Kind::Address, text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err((what, help)) => Err(format!("{what}: {help}")),
+    }
+}
+
+/// The port of an address that names none.
+const DEFAULT_PORT: u16 = 4411;
+
+/// The host of an address, and its port if it names one. An IPv6 address is in brackets.
+fn parts(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((_, port)) if port.ends_with(']') => (text, None),
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    }
+}
+
+/// Whether a text can be `HOST[:PORT]`.
+pub(crate) fn is_address(text: &str) -> bool {
+    let (host, port) = parts(text);
+    let is_port = port.is_none_or(|port| {
+        let digits = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+        digits && port.parse::<u16>().is_ok()
+    });
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match inner {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let is_fit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+            (1..=253).contains(&host.len()) && host.bytes().all(is_fit)
+        }
+    };
+    is_port && is_host
+}
+
+/// An address with its port.
+pub(crate) fn with_port(text: &str) -> String {
+    match parts(text) {
+        (host, None) => format!("{host}:{DEFAULT_PORT}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// Whether a text can be the name of a module.
