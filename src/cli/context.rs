@@ -12,6 +12,7 @@ use chimaera_ipc::layout::MIN_SEGMENT;
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// The options that all commands share.
+#[derive(Clone)]
 pub(crate) struct Context {
     /// The instance's name: from the command line, else the environment, else the default.
     pub(crate) name: String,
@@ -96,6 +97,16 @@ impl Context {
         text: &str,
     ) -> Result<serde_json::Value, Failed> {
         self.ask_all(request, &[], text, ANSWER_BOUND)
+    }
+
+    /// Sends the instance a request with a text, whose answer may take that long.
+    pub(crate) fn ask_long(
+        &self,
+        request: Request,
+        text: &str,
+        bound: Duration,
+    ) -> Result<serde_json::Value, Failed> {
+        self.ask_all(request, &[], text, bound)
     }
 
     /// Replaces containers of a pool, whose tasks may take up to `bound` to end.

@@ -25,7 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use crate::commands::{
-    compose, config, module, modules, pool, repo, restart, sessions, start, status, stop,
+    cluster, compose, config, module, modules, pool, repo, restart, sessions, start, status, stop,
 };
 use crate::context::{complain, print, Context, Failed, Outcome};
 
@@ -78,6 +78,8 @@ enum Command {
     /// With --json, `each_worker` lists the workers in order of their numbers. `group` is
     /// `low_latency`, which runs all tasks if it is the only group, or `high_latency`.
     Status,
+    /// Show a cluster of runtimes, or start one on this machine
+    Cluster(cluster::Args),
     /// List the sessions of clients, or end one
     ///
     /// For each session it shows the client's process and user, when it was opened, the size of its
@@ -136,6 +138,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Stop(args) => stop::run(&context, args),
         Command::Restart(args) => restart::run(&context, args),
         Command::Status => status::run(&context),
+        Command::Cluster(args) => cluster::run(&context, args),
         Command::Sessions(args) => sessions::run(&context, args),
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),

@@ -31,6 +31,15 @@ pub(crate) struct Args {
     /// How long an idle worker polls for work before it sleeps, in microseconds [default: 50]
     #[arg(long, value_name = "US", value_parser = number::<u64>(0..=1_000_000))]
     spin_us: Option<u64>,
+    /// Be a node of a cluster, which other nodes reach at this address
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = chimaera_config::address)]
+    listen: Option<String>,
+    /// Join the cluster of the node at this address; can be repeated
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = chimaera_config::address)]
+    join: Vec<String>,
+    /// The file with the key of the cluster; the node that founds the cluster makes it
+    #[arg(long, value_name = "FILE")]
+    cluster_key: Option<PathBuf>,
     /// Log level [env: CHI_LOG=] [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
@@ -70,6 +79,9 @@ impl Args {
             spin: self.spin_us.map(Duration::from_micros),
             log_level: self.log_level.map(|level| level.name().to_owned()),
             module_paths: self.module_paths.clone(),
+            listen: self.listen.clone(),
+            join: self.join.clone(),
+            cluster_key: self.cluster_key.clone(),
         };
         Settings::load(&flags, &|name| std::env::var_os(name))
             .map_err(|found| misconfigured(context, &found))
@@ -89,6 +101,15 @@ impl Args {
         }
         if let Some(level) = self.log_level {
             all.extend(["--log-level".into(), level.name().into()]);
+        }
+        if let Some(listen) = &self.listen {
+            all.extend(["--listen".into(), listen.into()]);
+        }
+        if let Some(file) = &self.cluster_key {
+            all.extend(["--cluster-key".into(), std::path::absolute(file)?.into()]);
+        }
+        for seed in &self.join {
+            all.extend(["--join".into(), seed.into()]);
         }
         for path in &self.module_paths {
             all.extend(["--modules".into(), std::path::absolute(path)?.into()]);

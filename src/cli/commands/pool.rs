@@ -76,6 +76,9 @@ pub(crate) enum Command {
         /// Number of the container to replace [default: all]
         #[arg(long, value_name = "N", value_parser = number::<u32>(0..=CHI_MAX_CONTAINERS - 1))]
         container: Option<u32>,
+        /// Move it to this node of the cluster
+        #[arg(long, value_name = "NODE", requires = "container")]
+        to: Option<String>,
         /// How long it may take, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
@@ -215,7 +218,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             }
             Ok(())
         }
-        Command::Migrate { pool, container, timeout } => {
+        Command::Migrate { pool, container: Some(container), to: Some(node), timeout } => {
+            super::cluster::move_container(context, &pool, container, &node, timeout)
+        }
+        Command::Migrate { pool, container, timeout, .. } => {
             let bound = Duration::from_secs(timeout.into());
             let document = context.migrate_pool(&pool, container, bound)?;
             if !context.print_json(&document) {

@@ -180,6 +180,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         log: Some(log.clone()),
         private: args.private,
         host_program: Some("/proc/self/exe".into()),
+        cluster: settings.cluster().map_err(Failed::Message)?,
         ..settings.runtime()
     };
     let starting = signals.end_process_during(config.progress.clone())?;
