@@ -6,6 +6,7 @@
 //!   with one instance, and the tests of a file share a process.
 //! * [`process`] runs other programs, always with a time limit, so that a hang is a failure.
 //! * [`device`] is for block devices in files, [`other_user`] for clients of other users.
+//! * [`Cluster`] starts several daemons that are one cluster.
 //! * [`ControlGroup`] limits the memory of a daemon.
 //! * [`syscalls`] makes system calls of a daemon fail.
 //! * [`history`] checks what concurrent clients have seen of registers.
@@ -18,6 +19,7 @@ pub mod artefacts;
 mod call;
 #[doc(hidden)]
 pub mod child;
+mod cluster;
 mod control_group;
 mod daemon;
 pub mod device;
@@ -34,6 +36,7 @@ pub mod tasks;
 mod vitals;
 
 pub use call::{connect, connect_with, text_of, Call, ValuePool};
+pub use cluster::Cluster;
 pub use control_group::ControlGroup;
 pub use daemon::{Daemon, Options, SharedMemory};
 pub use life::LifePool;
