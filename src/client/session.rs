@@ -74,7 +74,7 @@ impl Session {
         let arena = Arena::new(layout.client_arena, layout.runtime_arena - layout.client_arena);
         let gone = gone(
             &instance,
-            "it has stopped, or has ended this session; `chimaera status` shows which, and why",
+            "it has stopped, or has ended this session: `chimaera status` shows whether it is running, and its log why",
         );
         Ok(Session {
             instance,

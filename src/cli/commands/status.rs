@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
 use crate::last_crash::LastCrash;
+use crate::number::counted;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let instance = context.instance()?;
@@ -164,9 +165,9 @@ pub(crate) fn host_in_words(host: &Value) -> String {
         None => "no process".to_owned(),
     };
     let text = |key: &str| host[key].as_str().unwrap_or_default();
-    let (pool, state, restarts) = (text("pool"), text("state"), &host["restarts"]);
-    let mut words =
-        format!("{pool}: {process}, {state} for {since:.1?}, restarted {restarts} times");
+    let (pool, state) = (text("pool"), text("state"));
+    let restarts = counted(&host["restarts"], "time");
+    let mut words = format!("{pool}: {process}, {state} for {since:.1?}, restarted {restarts}");
     if let Some(silent) = host["silent_ms"].as_u64() {
         words += &format!("; has not answered for {:.1} s", silent as f64 / 1e3);
     }

@@ -25,6 +25,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number::<u64>(0..=86_400))]
     timeout: u64,
     /// End the process at once: unfinished work is lost, and no pool is destroyed
+    ///
+    /// It prints what is lost. As that is what was asked for, the exit code is 0.
     #[arg(long)]
     force: bool,
 }
