@@ -19,7 +19,7 @@ unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build headers check-headers check-format lint test test-unit test-system \
 	test-cmake test-docs test-tools test-long test-full test-sanitized test-rust-sanitized deny loom fuzz soak \
-	soak-short demo bench install clean
+	soak-short demo demo-cluster bench install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -172,6 +172,10 @@ soak-short: build
 demo: configure ## Run the demo on every file under DIR=path (default: this project's sources)
 	@cmake --build $(BUILD) --target demo
 	@demo/run "$${DIR:-}"
+
+demo-cluster: configure ## Run jobs over three daemons that are a cluster, drain one, and kill another
+	@cmake --build $(BUILD) --target demo
+	@demo/cluster
 
 BENCH := target/release/chimaera bench
 BENCH_MODULES := --modules $(BUILD)/modules

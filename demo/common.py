@@ -1,5 +1,6 @@
 """What the demos share: how they fail, how they are interrupted, and how they print."""
 
+import contextlib
 import signal
 
 
@@ -29,6 +30,16 @@ class Signals:
         for each in self.ALL:
             signal.signal(each, signal.SIG_IGN)
         raise Failed(f"interrupted by {signal.Signals(self.pending).name}")
+
+    @contextlib.contextmanager
+    def allowed(self):
+        """A part of a section that defers signals in which they are not deferred."""
+        self.put_off = False
+        self.check()
+        try:
+            yield
+        finally:
+            self.put_off = True
 
     def __enter__(self):
         self.put_off = True
