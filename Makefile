@@ -189,6 +189,7 @@ bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, i
 	$(BENCH) scale $(BENCH_MODULES)
 	$(BENCH) fairness $(BENCH_MODULES)
 	$(BENCH) hosts $(BENCH_MODULES)
+	$(BENCH) remote $(BENCH_MODULES)
 	$(BENCH) bdev $(BENCH_MODULES)
 	$(BENCH) bdev $(BENCH_MODULES) --block-size 1MiB
 	benches/footprint.py target/release/chimaera $(BUILD)/modules

@@ -10,12 +10,15 @@ mod floor;
 mod hosts;
 mod lanes;
 mod latency;
+mod pair;
 mod relay;
+mod remote;
 mod scale;
 mod sessions;
 mod setup;
 mod subtask;
 mod task;
+mod tcp;
 mod throughput;
 mod times;
 
@@ -45,12 +48,17 @@ pub(crate) enum Command {
     /// Measure an empty task in a module host, a process of its own, compared with one in the
     /// runtime, with a bare ring, and with one through a third process
     Hosts(hosts::Args),
+    /// Measure empty tasks and large values on another node, compared with those on one's own and with bare TCP
+    Remote(remote::Args),
     /// The peer process of the floor measurements
     #[command(hide = true)]
     Peer(floor::PeerArgs),
     /// A process that passes entries on, or sends them back
     #[command(hide = true)]
     Relay(relay::RelayArgs),
+    /// A process at an end of a bare connection
+    #[command(hide = true)]
+    Tcp(tcp::TcpArgs),
     /// A client process that keeps tasks in flight
     #[command(hide = true)]
     Client(clients::ClientArgs),
@@ -80,8 +88,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Fairness(args) => fairness::run(context, &args),
         Command::Bdev(args) => bdev::run(context, &args),
         Command::Hosts(args) => hosts::run(context, &args),
+        Command::Remote(args) => remote::run(context, &args),
         Command::Peer(args) => floor::serve(&args),
         Command::Relay(args) => relay::serve(&args),
+        Command::Tcp(args) => tcp::serve(&args),
         Command::Client(args) => clients::client(context, &args),
         Command::Probe(args) => clients::probe(context, &args),
         Command::Load(args) => clients::load(context, &args),

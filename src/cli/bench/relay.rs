@@ -13,8 +13,8 @@ use chimaera_ipc::segment::{self, Mapping};
 use crate::context::{Failed, Outcome};
 
 /// The rings of a segment: to the other process and back.
-const THERE: u64 = 0;
-const BACK: u64 = 1;
+pub(super) const THERE: u64 = 0;
+pub(super) const BACK: u64 = 1;
 
 /// Looks into empty rings between which a process keeps its core. Three processes may share two cores:
 /// whoever has the next entry may be waiting for one.
@@ -30,7 +30,7 @@ pub(crate) struct RelayArgs {
 
 /// Looks for something until it is there.
 #[inline]
-fn until_found<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(super) fn until_found<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let mut looks = 0;
     loop {
         if let Some(found) = look() {
@@ -46,7 +46,7 @@ fn until_found<T>(mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// An end of two rings.
-struct End {
+pub(super) struct End {
     out: Producer,
     into: Consumer,
     // Dropped after the rings in it.
@@ -54,27 +54,27 @@ struct End {
 }
 
 impl End {
-    fn new(fd: BorrowedFd<'_>, (out, into): (u64, u64)) -> Result<End, Failed> {
+    pub(super) fn new(fd: BorrowedFd<'_>, (out, into): (u64, u64)) -> Result<End, Failed> {
         let mapping = Mapping::new(fd, Layout::of(0))?;
         let (out, into) = (Producer::new(mapping.ring(out)), Consumer::new(mapping.ring(into)));
         Ok(End { out, into, _mapping: mapping })
     }
 
     /// The end in this process of a segment of which another process has the other end.
-    fn inherited(fd: RawFd, rings: (u64, u64)) -> Result<End, Failed> {
+    pub(super) fn inherited(fd: RawFd, rings: (u64, u64)) -> Result<End, Failed> {
         // SAFETY: the parent process left the segment's descriptor open for this process alone.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         End::new(fd.as_fd(), rings)
     }
 
     #[inline]
-    fn send(&mut self, entry: Entry) {
+    pub(super) fn send(&mut self, entry: Entry) {
         self.out.push(entry).expect("fewer entries are on their way than a ring holds");
     }
 
     /// The next entry, if there is one.
     #[inline]
-    fn look(&mut self) -> Option<Entry> {
+    pub(super) fn look(&mut self) -> Option<Entry> {
         let entry = self.into.pop()?;
         self.into.show_progress();
         Some(entry.expect("the other side writes valid entries"))
@@ -93,16 +93,13 @@ impl Relay {
     pub(super) fn start() -> Result<Relay, Failed> {
         let segments = [segment::create(&Layout::of(0))?, segment::create(&Layout::of(0))?];
         let [near, far] = [segments[0].as_raw_fd(), segments[1].as_raw_fd()];
-        let children = [start(&[near, far])?, start(&[far])?];
+        let children = [start("relay", &[near, far])?, start("relay", &[far])?];
         Ok(Relay { children, end: End::new(segments[0].as_fd(), (THERE, BACK))?, position: 0 })
     }
 
     /// Prepares a round of `count` entries.
     pub(super) fn start_round(&mut self, count: u32) -> Outcome {
-        for child in &mut self.children {
-            child.stdin.as_mut().expect("stdin is piped").write_all(&count.to_le_bytes())?;
-        }
-        Ok(())
+        self.children.iter_mut().try_for_each(|child| order(child, count))
     }
 
     /// Sends one entry.
@@ -129,17 +126,22 @@ impl Drop for Relay {
     }
 }
 
-/// Starts a process with these segments.
-fn start(segments: &[RawFd]) -> Result<Child, Failed> {
+/// Tells a process that `start` started to do something `count` times.
+pub(super) fn order(child: &mut Child, count: u32) -> Outcome {
+    Ok(child.stdin.as_mut().expect("stdin is piped").write_all(&count.to_le_bytes())?)
+}
+
+/// Starts the process `bench NAME` with these descriptors, which must be open.
+pub(super) fn start(name: &str, descriptors: &[RawFd]) -> Result<Child, Failed> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["bench", "relay"]).args(segments.iter().map(RawFd::to_string));
+    command.args(["bench", name]).args(descriptors.iter().map(RawFd::to_string));
     command.stdin(Stdio::piped());
-    let segments = segments.to_vec();
+    let descriptors = descriptors.to_vec();
     // SAFETY: the call may be made between fork and exec; the descriptors are open.
     unsafe {
         command.pre_exec(move || {
-            for segment in &segments {
-                let fd = BorrowedFd::borrow_raw(*segment);
+            for descriptor in &descriptors {
+                let fd = BorrowedFd::borrow_raw(*descriptor);
                 rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
             }
             Ok(())

@@ -7,7 +7,7 @@ use crate::context::Failed;
 #[derive(clap::Args)]
 pub(super) struct Modules {
     /// A directory with modules to measure (chimaera:empty, chimaera:bench, chimaera:bdev,
-    /// example:empty), scanned before those of CHI_REPO_PATH; can be repeated
+    /// chimaera:kv, example:empty), scanned before those of CHI_REPO_PATH; can be repeated
     #[arg(long = "modules", value_name = "DIR")]
     pub(super) directories: Vec<PathBuf>,
 }

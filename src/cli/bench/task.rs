@@ -21,21 +21,25 @@ const EMPTY: u32 = 10;
 pub(super) struct Pool {
     ipc: *const chi_ipc,
     id: chi_pool_id,
+    query: chi_domain_query,
 }
+
+/// The module decides which container a task is for.
+const ANY: chi_domain_query = chi_domain_query { kind_: CHI_DOMAIN_DYNAMIC, value_: 0 };
 
 impl Pool {
     /// Creates or finds the pool `name` of `module`.
     pub(super) fn open(module: &str, name: &str) -> Result<Pool, Failed> {
         let (id, _) = client::create_pool(module, name, &[], 1)
             .map_err(|failure| no_pool(module, failure.status, &failure.message))?;
-        Ok(Pool { ipc: client::ipc_manager(), id })
+        Ok(Pool { ipc: client::ipc_manager(), id, query: ANY })
     }
 
     /// Creates the pool `name` of `module` with this policy, `CHI_POOL_*`.
     pub(super) fn open_with(module: &str, name: &str, policy: u32) -> Result<Pool, Failed> {
         let (id, _) = client::create_pool_with(module, name, &[], 1, policy, &[])
             .map_err(|failure| no_pool(module, failure.status, &failure.message))?;
-        Ok(Pool { ipc: client::ipc_manager(), id })
+        Ok(Pool { ipc: client::ipc_manager(), id, query: ANY })
     }
 
     /// Creates or finds the pool `name` of [`CPP`], or reports that the module is missing: it is a
@@ -55,6 +59,11 @@ impl Pool {
         }
     }
 
+    /// The same pool, whose tasks go to one container, on whichever node it is.
+    pub(super) fn to_container(self, number: u32) -> Pool {
+        Pool { query: chi_domain_query { kind_: CHI_DOMAIN_GLOBAL_ID, value_: number }, ..self }
+    }
+
     /// The id of the pool.
     pub(super) fn id(&self) -> PoolId {
         self.id.into()
@@ -69,6 +78,7 @@ impl Pool {
             check(((*self.ipc).new_task)(self.ipc, 64, &mut task))?;
             (*task).pool_ = self.id;
             (*task).method_ = EMPTY;
+            (*task).dom_query_ = self.query;
             check(((*self.ipc).enqueue)(self.ipc, task))?;
         }
         Ok(task)

@@ -73,6 +73,17 @@ impl Kind {
         Ok(())
     }
 
+    /// Measures one round trip, and returns its result.
+    pub(super) fn measure_one<T>(
+        &mut self,
+        trip: impl FnOnce() -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
+        let begin = Instant::now();
+        let result = trip()?;
+        self.record(begin.elapsed());
+        Ok(result)
+    }
+
     /// Records one latency.
     pub(super) fn record(&mut self, time: Duration) {
         self.times.saturating_record(time.as_nanos() as u64);

@@ -6,10 +6,10 @@ use serde_json::{json, Value};
 fn bench_at(site: &Site, args: &[&str]) -> Output {
     let modules = site.path().join("modules");
     if !modules.exists() {
-        let rust = ["chimaera_empty", "chimaera_bench", "chimaera_bdev"];
-        let [empty, bench, bdev] = rust.map(artefacts::rust_module);
+        let rust = ["chimaera_empty", "chimaera_bench", "chimaera_bdev", "chimaera_kv"];
+        let [empty, bench, bdev, kv] = rust.map(artefacts::rust_module);
         let cpp = artefacts::cpp_module("example_empty");
-        site.directory_of("modules", &[empty, bench, bdev, cpp]);
+        site.directory_of("modules", &[empty, bench, bdev, kv, cpp]);
     }
     let directory = modules.to_str().unwrap();
     site.cli(&[&["bench"], args, &["--modules", directory]].concat())
@@ -121,6 +121,23 @@ fn hosts() {
     assert!(ratios.iter().all(|ratio| is_positive(&found[*ratio])), "{found:#}");
     assert_eq!(found["samples"], 2000);
     assert!(found["price_in_rings"].is_number() && found["price_64_in_rings"].is_number());
+}
+
+#[test]
+fn remote() {
+    let sizes = ["--size", "4KiB", "--size", "1MiB"];
+    let found = bench(&[&["remote", "--rounds", "1", "--count", "1000"], &sizes[..]].concat());
+    check_times(&found, &["relay_ns", "here_ns", "there_ns", "here_64_ns", "there_64_ns"]);
+    let ratios = ["there_p50_per_relay", "there_p99_per_relay", "there_64_per_here_64"];
+    assert!(ratios.iter().all(|ratio| is_positive(&found[*ratio])), "{found:#}");
+    let values = found["values"].as_array().unwrap();
+    let bytes: Vec<_> = values.iter().map(|value| &value["bytes"]).collect();
+    assert_eq!(bytes, [&json!(4 << 10), &json!(1 << 20)]);
+    for way in values.iter().flat_map(|value| [&value["put"], &value["get"]]) {
+        let rates = ["mb_per_s", "tcp_mb_per_s", "per_tcp"];
+        assert!(rates.iter().all(|rate| is_positive(&way[*rate])), "{found:#}");
+    }
+    assert_eq!(found["samples"], 1000);
 }
 
 #[test]
