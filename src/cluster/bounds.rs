@@ -47,6 +47,8 @@ pub struct Bounds {
     pub queue: u32,
     /// How often a call without an answer is sent again.
     pub resend: Duration,
+    /// How many bytes a second go from one node to another at least: calls and answers with more have more time.
+    pub slowest: u64,
     /// After how long without a word about a call from its server the call is given up.
     pub silence: Duration,
     /// How long a call waits for its container to have an owner, and a server for a lease to go on.
@@ -73,6 +75,7 @@ impl Default for Bounds {
             window: 32,
             queue: 64,
             resend: Duration::from_millis(250),
+            slowest: 10 << 20,
             silence: Duration::from_secs(4),
             patience: Duration::from_secs(8),
             drain: Duration::from_secs(2),
@@ -84,6 +87,13 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// How long these bytes may be on their way, beyond what a few would be.
+    #[must_use]
+    pub fn takes(&self, bytes: usize) -> Duration {
+        let nanos = u128::from(bytes as u64) * 1_000_000_000 / u128::from(self.slowest.max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
     /// How long the one who granted a lease has to wait, by its own clock, to be sure that the holder's clock
     /// has ended it: the two may be wrong in opposite directions. 1/8 of the drift more is for its square.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Answer, Call, CallNumber, Outcome, Place, Request, Verdict};
+use super::{Answer, Call, CallNumber, Outcome, Payload, Place, Request, Verdict};
 use crate::bounds::{Bounds, Instant};
 use crate::effect::Effect;
 use crate::guard::{holds, Guard};
@@ -31,7 +31,7 @@ enum Stage {
     /// Its container has no owner that answers, or the owner's slots are all taken.
     Waiting { since: Instant },
     /// It was sent, and counts as run until its server says that it did not.
-    Sent { place: Place, epoch: Epoch, last_word: Instant, next_send: Instant },
+    Sent { place: Place, epoch: Epoch, last_word: Instant, next_send: Instant, is_known: bool },
 }
 
 #[derive(Debug)]
@@ -108,14 +108,14 @@ impl Caller {
     ) {
         let Some(number) = self.at.get(&answer.place).copied() else { return };
         let Some(open) = self.open.get_mut(&number) else { return };
-        let Stage::Sent { epoch, last_word, .. } = &mut open.stage else { return };
+        let Stage::Sent { epoch, last_word, is_known, .. } = &mut open.stage else { return };
         if answer.epoch != *epoch && holds(Guard::EpochCheck) {
             return;
         }
         let may_have_run = open.may_have_run;
         let outcome = match answer.verdict {
             Verdict::Working => {
-                *last_word = now;
+                (*last_word, *is_known) = (now, true);
                 return;
             }
             Verdict::Done(result) => Outcome::Done(result),
@@ -203,8 +203,14 @@ impl Caller {
                     self.try_send(bounds, now, route, number, effects);
                 }
             }
-            Stage::Sent { place, epoch, last_word, next_send } => {
-                let is_silent = now - *last_word >= bounds.silence;
+            Stage::Sent { place, epoch, last_word, next_send, is_known } => {
+                // Of what the server knows, it needs to be told no more.
+                let payload = match *is_known {
+                    true => Payload::default(),
+                    false => open.request.payload.clone(),
+                };
+                let takes = bounds.takes(payload.len());
+                let is_silent = now - *last_word >= bounds.silence + takes;
                 if is_silent || !route.is_reachable(place.server) {
                     if open.request.idempotent {
                         self.lose(number, now);
@@ -214,10 +220,10 @@ impl Caller {
                         self.end(number, Outcome::NodeLost { may_have_run: true }, effects);
                     }
                 } else if now >= *next_send {
-                    *next_send = now + bounds.resend;
+                    *next_send = now + bounds.resend + takes;
                     let remaining = open.request.deadline.map(|deadline| deadline - now);
                     let (place, epoch) = (*place, *epoch);
-                    let Request { container, payload, .. } = open.request.clone();
+                    let container = open.request.container;
                     let call = Call { place, container, epoch, remaining, payload };
                     effects
                         .push(Effect::Send { to: place.server.node, message: Message::Call(call) });
@@ -292,7 +298,8 @@ impl Caller {
         let turn = &mut peer.turns[slot as usize];
         *turn += 1;
         let place = Place { caller: self.me, server, slot, turn: *turn };
-        open.stage = Stage::Sent { place, epoch, last_word: now, next_send: now };
+        let (last_word, next_send) = (now, now);
+        open.stage = Stage::Sent { place, epoch, last_word, next_send, is_known: false };
         self.at.insert(place, number);
         self.look(bounds, now, route, number, effects);
     }

@@ -57,6 +57,8 @@ enum Turn {
     },
     Answered {
         verdict: Verdict,
+        /// When it left last.
+        at: Instant,
     },
 }
 
@@ -66,6 +68,24 @@ struct Slot {
     turn: u64,
     epoch: Epoch,
     state: Turn,
+}
+
+impl Slot {
+    /// What is said to a caller that asks again.
+    fn word(&mut self, bounds: &Bounds, now: Instant) -> Verdict {
+        let Turn::Answered { verdict, at } = &mut self.state else { return Verdict::Working };
+        let bytes = match verdict {
+            Verdict::Done(result) => result.len(),
+            _ => 0,
+        };
+        // A long answer may still be on its way.
+        let takes = bounds.takes(bytes);
+        if takes > bounds.tick && now - *at < takes {
+            return Verdict::Working;
+        }
+        *at = now;
+        verdict.clone()
+    }
 }
 
 #[derive(Debug)]
@@ -116,16 +136,12 @@ impl Server {
             return;
         }
         let slots = &mut self.peers.get_mut(&place.caller.node).expect("it is present").slots;
-        if let Some(slot) = slots.get(&place.slot).filter(|_| holds(Guard::RememberCalls)) {
+        if let Some(slot) = slots.get_mut(&place.slot).filter(|_| holds(Guard::RememberCalls)) {
             if place.turn < slot.turn && holds(Guard::Turns) {
                 return;
             }
             if place.turn == slot.turn {
-                let verdict = match &slot.state {
-                    Turn::Answered { verdict } => verdict.clone(),
-                    _ => Verdict::Working,
-                };
-                effects.push(answer(place, slot.epoch, verdict));
+                effects.push(answer(place, slot.epoch, slot.word(bounds, now)));
                 return;
             }
         }
@@ -137,11 +153,8 @@ impl Server {
                 effects.push(Effect::CancelTask(task));
             }
         }
+        // That it is known here, its caller learns when it asks again.
         self.look(bounds, now, gate, place.caller.node, place.slot, effects);
-        let slot = &self.peers[&place.caller.node].slots[&place.slot];
-        if !matches!(slot.state, Turn::Answered { .. }) {
-            effects.push(answer(place, epoch, Verdict::Working));
-        }
     }
 
     /// A caller wants no more of a call.
@@ -156,7 +169,9 @@ impl Server {
         };
         match slot.state {
             Turn::Running { task } => effects.push(Effect::CancelTask(task)),
-            Turn::Parked { .. } => slot.state = Turn::Answered { verdict: Verdict::NotRun },
+            Turn::Parked { .. } => {
+                slot.state = Turn::Answered { verdict: Verdict::NotRun, at: Instant(0) };
+            }
             Turn::Finished { .. } | Turn::Answered { .. } => {}
         }
     }
@@ -291,7 +306,7 @@ impl Server {
             }
             Turn::Running { .. } | Turn::Answered { .. } => return,
         };
-        slot.state = Turn::Answered { verdict: verdict.clone() };
+        slot.state = Turn::Answered { verdict: verdict.clone(), at: now };
         effects.push(answer(place, slot.epoch, verdict));
     }
 }

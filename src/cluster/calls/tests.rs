@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Admit, Answer, Call, CallNumber, Caller, Gate, NoSuchContainer, Outcome, Place, Release,
-    Request, Route, Server, Verdict,
+    Admit, Answer, Call, CallNumber, Caller, Gate, NoSuchContainer, Outcome, Payload, Place,
+    Release, Request, Route, Server, Verdict,
 };
 use crate::bounds::{Bounds, Instant};
 use crate::effect::Effect;
@@ -99,6 +99,8 @@ fn a_call_without_a_word_ends() {
         now = now + bounds.tick;
         caller.poll(&bounds, now, &Fixed, &mut effects);
     }
+    // Its few bytes have a little more time.
+    caller.poll(&bounds, now + bounds.tick, &Fixed, &mut effects);
     let ended = Outcome::NodeLost { may_have_run: true };
     assert!(effects
         .iter()
@@ -140,6 +142,44 @@ fn a_server_runs_each_turn_once() {
     assert!(effects.is_empty(), "a turn that is over: {effects:?}");
     server.receive(&bounds, NOW, &Fixed, call(life(2), bounds.window, 1), &mut effects);
     assert!(effects.is_empty(), "a slot beyond the window: {effects:?}");
+}
+
+/// What takes long on its way is not sent again meanwhile, and a call that is known at its server is not sent whole.
+#[test]
+fn long_calls_and_answers_are_sent_once() {
+    let large: Payload = vec![7; 64 << 20].into();
+    let (bounds, mut caller, mut effects) = (bounds(), Caller::new(ME), Vec::new());
+    let wanted = Request { payload: large.clone(), ..request(2) };
+    caller.begin(&bounds, NOW, &Fixed, wanted, &mut effects);
+    let sent = |effects: &mut Vec<Effect>| -> Vec<Call> {
+        let call = |effect| match effect {
+            Effect::Send { message: Message::Call(call), .. } => Some(call),
+            _ => None,
+        };
+        effects.drain(..).filter_map(call).collect()
+    };
+    let first = sent(&mut effects);
+    assert_eq!((first.len(), first[0].payload.len()), (1, large.len()));
+    caller.poll(&bounds, NOW + bounds.silence, &Fixed, &mut effects);
+    assert!(effects.is_empty(), "it is on its way: {effects:?}");
+    let (place, epoch) = (first[0].place, first[0].epoch);
+    let working = Answer { place, epoch, verdict: Verdict::Working };
+    let later = NOW + bounds.takes(large.len()) + bounds.silence / 2;
+    caller.answer(&bounds, later, &Fixed, working, &mut effects);
+    caller.poll(&bounds, later + bounds.resend, &Fixed, &mut effects);
+    let again = sent(&mut effects);
+    assert_eq!((again.len(), again[0].place, again[0].payload.len()), (1, place, 0));
+
+    let mut server = Server::new(life(2));
+    server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 1), &mut effects);
+    let Some(Effect::Start(start)) = effects.pop() else { panic!("{effects:?}") };
+    server.finished(&bounds, NOW, &Fixed, start.task, large.clone(), &mut effects);
+    assert_eq!(verdicts(&mut effects), [Verdict::Done(large.clone())]);
+    server.receive(&bounds, NOW + bounds.resend, &Fixed, call(life(2), 0, 1), &mut effects);
+    assert_eq!(verdicts(&mut effects), [Verdict::Working]);
+    let later = NOW + bounds.takes(large.len());
+    server.receive(&bounds, later, &Fixed, call(life(2), 0, 1), &mut effects);
+    assert_eq!(verdicts(&mut effects), [Verdict::Done(large)]);
 }
 
 #[test]
