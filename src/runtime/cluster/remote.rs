@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_cluster::{ContainerId, Outcome, Request};
@@ -15,6 +15,10 @@ use crate::isolation::{report, OwnResults};
 use crate::module::{Method, Module};
 use crate::scheduler::{with_current, Worker};
 use crate::task::Record;
+
+/// How long a task waits for room among those that wait for a node, and the pause between two attempts.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What stands for a container. Never freed: tasks may be in it as long as the process runs, and there are few.
 #[repr(C)]
@@ -165,12 +169,18 @@ unsafe fn pass_on(
             .map(|at| cluster.instant_in(at.saturating_duration_since(Instant::now()))),
         payload: payload.into(),
     };
-    let waiting = Arc::new(Waiting::new());
-    cluster.tell(Input::Call(request, waiting.clone()));
-    let outcome = waiting.wait(worker, || cluster.tell(Input::CancelCall(waiting.clone())));
-    let bytes = match outcome {
-        Outcome::Done(bytes) => bytes,
-        other => return Err(failure_of(&other, &method.name, container)),
+    let until = Instant::now() + PATIENCE;
+    let bytes = loop {
+        let waiting = Arc::new(Waiting::new());
+        cluster.tell(Input::Call(request.clone(), waiting.clone()));
+        match waiting.wait(worker, || cluster.tell(Input::CancelCall(waiting.clone()))) {
+            Outcome::Done(bytes) => break bytes,
+            // It did not run: more wait for the node than it takes.
+            Outcome::Busy if Instant::now() < until && !worker.is_cancelled() => {
+                worker.sleep(PAUSE)
+            }
+            other => return Err(failure_of(&other, &method.name, container)),
+        }
     };
     let mut reader = Reader::new(&bytes);
     let (status, message) = reader.outcome()?;

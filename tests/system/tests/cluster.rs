@@ -178,3 +178,18 @@ fn a_node_is_drained_and_removed() {
         check(store);
     });
 }
+
+/// More tasks than a node takes at a time wait, and none is refused.
+#[test]
+fn many_tasks_for_one_node_wait() {
+    in_client!(Options::new(), |_| {
+        let cluster = Cluster::start(2, &kv());
+        cluster.connect(0);
+        let store = Client::create("store", kv::Params::default()).unwrap();
+        let puts: Vec<_> = (0..2000)
+            .map(|key| store.put_async(format!("{key}"), format!("of {key}")).unwrap())
+            .collect();
+        puts.into_iter().for_each(|put| drop(put.wait().unwrap()));
+        assert_eq!(store.count().unwrap(), 2000);
+    });
+}
