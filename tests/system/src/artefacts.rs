@@ -84,6 +84,11 @@ pub fn spread_rust() -> PathBuf {
     file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_spread.so"))
 }
 
+/// The module `test:witness`.
+pub fn witness() -> PathBuf {
+    file(variable("CHI_TEST_RUST_MODULES").join("libchimaera_test_witness.so"))
+}
+
 /// The library built from a source in tests/fixtures, such as `"throws_method"`.
 pub fn test_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_FAULT_MODULES").join(name).join(format!("lib{name}.so")))

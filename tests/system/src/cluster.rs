@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{connect, process, Daemon, Options, Site};
@@ -17,8 +18,20 @@ impl Cluster {
     /// Starts a cluster of so many nodes, and waits until each is a member.
     #[track_caller]
     pub fn start(count: usize, modules: &[PathBuf]) -> Cluster {
+        Cluster::start_with(count, modules, Options::new())
+    }
+
+    /// Starts a cluster of this name.
+    #[track_caller]
+    pub fn start_named(count: usize, modules: &[PathBuf], name: &str) -> Cluster {
+        let options = Options::new().config(format!("cluster:\n  name: {name}\n")).workers(2);
+        Cluster::start_with(count, modules, options)
+    }
+
+    #[track_caller]
+    fn start_with(count: usize, modules: &[PathBuf], options: Options) -> Cluster {
         let first = Site::new();
-        let options = Options::new().repo_path(first.directory_of("modules", modules));
+        let options = options.repo_path(first.directory_of("modules", modules));
         let sites: Vec<Site> = (0..count)
             .map(|number| match number {
                 0 => first.clone(),
@@ -69,6 +82,12 @@ impl Cluster {
         }
     }
 
+    /// How many nodes it has, of which some may not run.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// A node that runs.
     #[track_caller]
     pub fn node(&mut self, number: usize) -> &mut Daemon {
@@ -85,11 +104,75 @@ impl Cluster {
         self.nodes[number].take().expect("the node runs").kill();
     }
 
+    /// Starts a node again that has been stopped.
+    #[track_caller]
+    pub fn restart(&mut self, number: usize) {
+        self.nodes[number] = None;
+        self.start_again(number);
+    }
+
     /// Starts a node again that was killed or has ended.
     #[track_caller]
     pub fn start_again(&mut self, number: usize) {
         let daemon = self.run(number);
         self.nodes[number] = Some(daemon);
+    }
+
+    /// Sends a node a signal.
+    #[track_caller]
+    pub fn signal(&mut self, number: usize, signal: Signal) {
+        self.node(number).signal(signal);
+    }
+
+    /// The node of a name.
+    #[track_caller]
+    pub fn number_of(&self, name: &str) -> usize {
+        let found = self.sites.iter().position(|site| site.name() == name);
+        found.unwrap_or_else(|| panic!("there is no node '{name}'"))
+    }
+
+    /// Who leads, as a node says, once it knows.
+    #[track_caller]
+    pub fn leader(&self, asked: usize) -> usize {
+        process::until("somebody leads", || {
+            let found = self.described(asked);
+            let leader = found["members"].as_array()?.iter().find(|it| it["leads"] == true)?;
+            Some(self.number_of(leader["name"].as_str()?))
+        })
+    }
+
+    /// Waits until a node sees another one with this standing; "" if it is no member.
+    #[track_caller]
+    pub fn until_standing(&self, asked: usize, node: usize, standing: &str) {
+        let name = self.sites[node].name();
+        process::until(standing, || {
+            let found = self.described(asked);
+            let member = found["members"].as_array()?.iter().find(|it| it["name"] == name);
+            let is = member.map_or("", |member| member["standing"].as_str().unwrap_or("?"));
+            (is == standing).then_some(())
+        });
+    }
+
+    /// The address of a node.
+    #[track_caller]
+    pub fn address(&self, number: usize) -> String {
+        let members = self.described(number);
+        let own =
+            members["members"].as_array().and_then(|all| all.iter().find(|it| it["own"] == true));
+        own.and_then(|own| own["address"].as_str()).expect("it has an address").to_owned()
+    }
+
+    /// The options with which a node that is to join starts.
+    pub fn options(&self, seed: &str) -> Options {
+        let options = self.options.clone().argument("--listen").argument("127.0.0.1:0");
+        options.argument("--join").argument(seed)
+    }
+
+    /// Adds a node that was started by the test.
+    pub fn add(&mut self, daemon: Daemon) -> usize {
+        self.sites.push(daemon.site().clone());
+        self.nodes.push(Some(daemon));
+        self.nodes.len() - 1
     }
 
     /// What a node says of the cluster.

@@ -6,7 +6,8 @@
 //!   with one instance, and the tests of a file share a process.
 //! * [`process`] runs other programs, always with a time limit, so that a hang is a failure.
 //! * [`device`] is for block devices in files, [`other_user`] for clients of other users.
-//! * [`Cluster`] starts several daemons that are one cluster.
+//! * [`Cluster`] starts several daemons that are one cluster, [`Trial`] one with clients that count, and [`Proxy`]
+//!   stands between two nodes.
 //! * [`ControlGroup`] limits the memory of a daemon.
 //! * [`syscalls`] makes system calls of a daemon fail.
 //! * [`history`] checks what concurrent clients have seen of registers.
@@ -27,12 +28,14 @@ pub mod history;
 mod life;
 pub mod other_user;
 pub mod process;
+mod proxy;
 pub mod raw;
 mod sandbox;
 mod site;
 pub mod syscalls;
 mod tally;
 pub mod tasks;
+mod trial;
 mod vitals;
 
 pub use call::{connect, connect_with, text_of, Call, ValuePool};
@@ -41,8 +44,10 @@ pub use control_group::ControlGroup;
 pub use daemon::{Daemon, Options, SharedMemory};
 pub use life::LifePool;
 pub use process::{Output, Running};
+pub use proxy::Proxy;
 pub use site::Site;
 pub use tally::tally;
+pub use trial::{elapsed_time, Ended, Note, Record, Trial};
 pub use vitals::{rounds, Vitals};
 
 /// Bytes that compress, but not to almost nothing; the C and C++ clients generate the same.
