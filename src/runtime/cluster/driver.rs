@@ -355,6 +355,12 @@ impl Driver {
                         // As above.
                         let _ = self.journal.send(Entry::Forget);
                         tracing::error!("{why}");
+                        // Whoever has asked for that here gets it: the log itself says no more to this node.
+                        let own = format!("node '{}'", self.cluster.name);
+                        let asked = |_: &u64, (what, _): &mut (String, Answer)| *what == own;
+                        for (_, (_, answer)) in self.orders.extract_if(asked) {
+                            answer(Ok(json!({ "done": true })));
+                        }
                         self.end(why);
                         self.stopped = Some(why.to_owned());
                     }

@@ -58,6 +58,8 @@ fn take(worker: &Worker, cluster: &Arc<Cluster>, pool: PoolId, step: Step) {
             match agreed::open(worker, id, container.number, Beginnings { lost, state }, guard) {
                 Ok(()) => cluster.tell(Input::Opened(container, epoch)),
                 Err(failure) => {
+                    // Where the pool itself is not, why that is so tells more.
+                    let failure = cluster.pools.failure(pool).unwrap_or(failure);
                     let (number, why) = (container.number, &*failure.message);
                     tracing::warn!(
                         pool = pool.0,
