@@ -229,6 +229,9 @@ fn nodes_leave_and_join_again() {
     });
     cluster.site(0).cli(&["cluster", "remove", &lost]).ok();
     cluster.until_standing(0, 2, "");
+    // Who was removed while it was away learns that first, and forgets its log.
+    cluster.start_again(2);
+    process::until("it is told", || cluster.node(2).log().contains("was removed").then_some(()));
     for number in [3, 2] {
         cluster.restart(number);
         cluster.until_standing(0, number, "member");
