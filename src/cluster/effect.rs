@@ -67,6 +67,8 @@ pub enum Effect {
     CallEnded(CallNumber, Outcome),
     /// A proposal was agreed on; `None` if nothing was heard of it in time. It may be agreed on yet.
     ProposalEnded(u64, Option<Reply>),
+    /// The node cannot be a member for now, because another one has its name. It goes on trying.
+    NameTaken,
     /// The node is no member any more, and never will be under its id.
     Removed,
 }

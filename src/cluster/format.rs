@@ -21,6 +21,7 @@ const REMOVED: u8 = 5;
 const CALL: u8 = 6;
 const ANSWER: u8 = 7;
 const CANCEL: u8 = 8;
+const NAME_TAKEN: u8 = 9;
 
 const WORKING: u8 = 0;
 const DONE: u8 = 1;
@@ -74,6 +75,7 @@ impl Message {
                 needs.put(to);
             }
             Message::Removed { life } => put(to, REMOVED, life),
+            Message::NameTaken { life } => put(to, NAME_TAKEN, life),
             Message::Call(call) => {
                 put(to, CALL, &call.place);
                 call.container.put(to);
@@ -124,6 +126,7 @@ impl Message {
                 needs: Index::take(from)?,
             },
             REMOVED => Message::Removed { life: Life::take(from)? },
+            NAME_TAKEN => Message::NameTaken { life: Life::take(from)? },
             CALL => Message::Call(Call {
                 place: Place::take(from)?,
                 container: ContainerId::take(from)?,

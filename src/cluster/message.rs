@@ -44,6 +44,11 @@ pub enum Message {
         /// Who.
         life: Life,
     },
+    /// A node cannot be a member now, because another one has its name.
+    NameTaken {
+        /// Who.
+        life: Life,
+    },
     /// A call.
     Call(Call),
     /// A word on a call.

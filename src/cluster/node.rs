@@ -328,6 +328,8 @@ impl Node {
                 let votes = self.engine.voters().contains(&life.node);
                 if self.agreed.is_removed(life.node) && !votes {
                     self.send(life.node, Message::Removed { life });
+                } else if self.leader.is_some() && self.agreed.is_taken(&name, life.node) {
+                    self.send(life.node, Message::NameTaken { life });
                 } else if let Some((_, leader)) = &mut self.leader {
                     if self.agreed.members().get(&life.node).is_none_or(|m| m.life.boot < life.boot)
                     {
@@ -350,6 +352,11 @@ impl Node {
                 if life == self.setup.life {
                     self.lease.granted(&bounds, now, number, needs);
                     self.look();
+                }
+            }
+            Message::NameTaken { life } => {
+                if life == self.setup.life {
+                    self.effects.push(Effect::NameTaken);
                 }
             }
             Message::Removed { life } => {

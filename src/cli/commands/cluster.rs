@@ -131,6 +131,9 @@ fn status(context: &Context) -> Outcome {
     if let Some(why) = document["stopped"].as_str() {
         return Err(Failed::Message(format!("this node takes no part in the cluster: {why}")));
     }
+    if let Some(why) = document["kept_out"].as_str() {
+        return Err(Failed::Message(format!("this node is not let into the cluster: {why}")));
+    }
     let leader = array(&document["members"]).find(|member| member["leads"] == true);
     let leader = leader.map_or_else(|| "none known".to_owned(), |member| text(&member["name"]));
     print(&format!("leader: {leader}, term {}\n", document["term"]));
@@ -296,9 +299,9 @@ fn up(context: &Context, local: u32, prefix: &str, arguments: &[OsString]) -> Ou
     Ok(())
 }
 
+/// Where a node listens, which others may not have agreed on yet.
 fn own_address(document: &Value) -> Option<String> {
-    let own = array(&document["members"]).find(|member| member["own"] == true)?;
-    Some(own["address"].as_str()?.to_owned())
+    Some(document["address"].as_str()?.to_owned())
 }
 
 fn down(context: &Context, prefix: &str) -> Outcome {

@@ -115,7 +115,10 @@ fn message(random: &mut Sequence) -> Message {
             let (number, needs) = (random.next(), random.next());
             Message::Grant { life: life(random), number, needs }
         }
-        5 => Message::Removed { life: life(random) },
+        5 => match random.below(2) {
+            0 => Message::Removed { life: life(random) },
+            _ => Message::NameTaken { life: life(random) },
+        },
         6 => Message::Call(Call {
             place: place(random),
             container: container(random),

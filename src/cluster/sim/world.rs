@@ -306,6 +306,7 @@ impl World {
                     let incarnation = self.hosts[host].incarnation;
                     self.open_proposals.remove(&(host, incarnation, number));
                 }
+                Effect::NameTaken => {}
                 Effect::Removed => {
                     self.tell(host, || "was removed".to_owned());
                     self.crash(host, Crash::Disk, SECOND);

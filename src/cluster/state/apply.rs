@@ -328,7 +328,7 @@ impl Agreed {
         self.members.get(&node).is_some_and(|member| member.standing == (Standing::Member {}))
     }
 
-    fn owns(&self, node: NodeId) -> bool {
+    pub(super) fn owns(&self, node: NodeId) -> bool {
         self.containers.values().any(|owned| owned.owner.is_some_and(|owner| owner.node == node))
     }
 

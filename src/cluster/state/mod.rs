@@ -122,6 +122,14 @@ impl Agreed {
         &self.members
     }
 
+    /// Whether another node than this one has a name, and cannot be without it yet.
+    #[must_use]
+    pub fn is_taken(&self, name: &str, node: NodeId) -> bool {
+        let namesake = self.members.values().find(|member| member.name == name);
+        let namesake = namesake.map(|member| member.life).filter(|other| other.node != node);
+        namesake.is_some_and(|other| self.is_present(other) || self.owns(other.node))
+    }
+
     /// Whether a node was removed.
     #[must_use]
     pub fn is_removed(&self, node: NodeId) -> bool {

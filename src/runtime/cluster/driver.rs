@@ -47,12 +47,16 @@ pub(super) struct Driver {
     pub(super) orders: HashMap<u64, (String, Answer)>,
     /// States that are on their way from here, until when, and whoever waits.
     pub(super) states: Vec<(ContainerId, Epoch, Instant, Sent)>,
+    /// Where members are, by what was agreed on.
+    pub(super) addresses: HashMap<NodeId, String>,
     /// Members to which there is no connection, and since when.
     pub(super) away: HashMap<NodeId, Instant>,
     pub(super) tasks: HashMap<TaskNumber, Arc<Running>>,
     /// The pools that are known here, by what was agreed on.
     pub(super) pools: BTreeMap<PoolId, String>,
     pub(super) applied: u64,
+    /// Why this node is not let in, as it was told last.
+    pub(super) kept_out: Option<String>,
     /// Why this node takes no part any more.
     pub(super) stopped: Option<String>,
 }
@@ -262,8 +266,10 @@ impl Driver {
         }
     }
 
-    /// Ends what waits for this node, which takes no part any more.
+    /// Ends what waits for this node, which takes no part any more. Others see its connections break.
     fn end(&mut self, why: &str) {
+        self.cluster.endpoint().stop();
+        self.cluster.lease.set(0);
         for (_, waiting) in self.calls.drain() {
             waiting.end(&self.shared, Outcome::NodeLost { may_have_run: true });
         }
@@ -350,6 +356,17 @@ impl Driver {
                             waiting.end(&self.shared, reply.ok_or_else(|| none.to_owned()));
                         }
                     }
+                    Effect::NameTaken => {
+                        let why = format!(
+                            "another node of the cluster is called '{}': give this one another name (cluster.node), \
+                             or remove the other one",
+                            self.cluster.name
+                        );
+                        if self.kept_out.as_ref() != Some(&why) {
+                            tracing::error!(why, "this node is not let into the cluster");
+                            self.kept_out = Some(why);
+                        }
+                    }
                     Effect::Removed => {
                         let why = "this node was removed from the cluster; started again, it can join as a new one";
                         // As above.
@@ -380,10 +397,14 @@ impl Driver {
             return;
         }
         self.applied = agreed.applied();
-        for (node, member) in agreed.members() {
-            if *node == self.cluster.life.node {
+        for (node, member) in
+            agreed.members().iter().filter(|(node, _)| **node != self.cluster.life.node)
+        {
+            // Not again: a node that has started since may have said where it is now.
+            if self.addresses.get(node) == Some(&member.address) {
                 continue;
             }
+            self.addresses.insert(*node, member.address.clone());
             if let Ok(address) = member.address.parse() {
                 if let Err(error) = self.cluster.endpoint().learn(node.0, address) {
                     tracing::warn!(node = &*member.name, %error, "a node cannot be reached");
@@ -505,8 +526,11 @@ impl Driver {
                 "containers": containers.collect::<Vec<_>>(),
             })
         });
+        let is_in = agreed.is_present(self.cluster.life);
         json!({
             "node": self.cluster.name,
+            "address": self.cluster.endpoint().local_addr().to_string(),
+            "kept_out": self.kept_out.as_ref().filter(|_| !is_in),
             "term": term,
             "applied": agreed.applied(),
             "members": members.collect::<Vec<_>>(),

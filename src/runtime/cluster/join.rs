@@ -1,10 +1,10 @@
 //! Becoming a node: opens the log, listens, and starts the cluster's threads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::channel;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chimaera_cluster::{Bounds, Disk, Node, NodeId, Setup, Write};
@@ -17,6 +17,7 @@ use super::flat;
 use super::handle::{Cluster, Entry, Input};
 use crate::config::{ClusterConfig, Error};
 use crate::scheduler::Shared;
+use crate::sys::lock;
 
 /// The largest message between nodes, in bytes: a task with its strings and vectors, and a little more. Twice that
 /// may wait for one node.
@@ -30,20 +31,25 @@ const DEAD: Duration = Duration::from_secs(4);
 const IDLE: Duration = Duration::from_secs(600);
 
 /// Passes on what the link hears.
-struct Ears(Arc<Cluster>);
+struct Ears {
+    cluster: Arc<Cluster>,
+    /// The refusals that were told.
+    told: Mutex<HashSet<(SocketAddr, String)>>,
+}
 
 impl Handler for Ears {
     fn received(&self, from: &Peer, _: Class, message: &[u8]) {
-        self.0.tell(Input::Heard(NodeId(from.node), message.to_vec()));
+        self.cluster.tell(Input::Heard(NodeId(from.node), message.to_vec()));
     }
 
     fn connected(&self, peer: &Peer) {
-        self.0.tell(Input::Connected(NodeId(peer.node)));
+        lock(&self.told).clear();
+        self.cluster.tell(Input::Connected(NodeId(peer.node)));
     }
 
     fn broken(&self, peer: &Peer, _: Class, why: &str) {
         tracing::info!(node = &*peer.name, why, "a connection to a node has broken");
-        self.0.tell(Input::Broken(NodeId(peer.node)));
+        self.cluster.tell(Input::Broken(NodeId(peer.node)));
     }
 
     fn unreached(&self, node: u64, _: Class, why: &str) {
@@ -51,7 +57,10 @@ impl Handler for Ears {
     }
 
     fn refused(&self, addr: SocketAddr, why: &str) {
-        tracing::warn!(%addr, why, "a connection between nodes was refused");
+        // It is tried again and again.
+        if lock(&self.told).insert((addr, why.to_owned())) {
+            tracing::warn!(%addr, why, "a connection between nodes was refused, and is tried again");
+        }
     }
 }
 
@@ -112,8 +121,9 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         dead_after: DEAD,
         ..chimaera_link::Config::new(&config.cluster, node, boot)
     };
-    let endpoint = Endpoint::start(link, Arc::new(Ears(cluster.clone())))
-        .map_err(|error| failed("the cluster's address", error))?;
+    let endpoint =
+        Endpoint::start(link, Arc::new(Ears { cluster: cluster.clone(), told: Mutex::default() }))
+            .map_err(|error| failed("the cluster's address", error))?;
     let address = endpoint.local_addr().to_string();
     if disk.is_empty() && config.seeds.is_empty() {
         disk = Disk::founded_by(life, &config.name, &address);
@@ -164,10 +174,12 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         proposals: HashMap::new(),
         orders: HashMap::new(),
         states: Vec::new(),
+        addresses: HashMap::new(),
         away: HashMap::new(),
         tasks: HashMap::new(),
         pools: BTreeMap::new(),
         applied: 0,
+        kept_out: None,
         stopped: None,
     };
     spawn("chi-cluster", move || driver.run(&told))?;
