@@ -48,20 +48,13 @@ impl Cluster {
     }
 
     fn run(&self, number: usize) -> Daemon {
-        let key = self.sites[0].path().join("cluster.key");
-        let options = self.options.clone().argument("--listen").argument("127.0.0.1:0");
-        let options =
-            options.argument("--cluster-key").argument(key.to_str().expect("it is UTF-8"));
+        let options = self.member(self.options.clone());
         let up = self.nodes.iter().flatten().next();
         let options = match up {
             None => options,
             Some(other) => {
-                let members = described(other.site());
-                let own = members["members"]
-                    .as_array()
-                    .and_then(|all| all.iter().find(|it| it["own"] == true));
-                let address =
-                    own.and_then(|own| own["address"].as_str()).expect("it has an address");
+                let found = described(other.site());
+                let address = found["address"].as_str().expect("it has an address");
                 options.argument("--join").argument(address)
             }
         };
@@ -156,16 +149,19 @@ impl Cluster {
     /// The address of a node.
     #[track_caller]
     pub fn address(&self, number: usize) -> String {
-        let members = self.described(number);
-        let own =
-            members["members"].as_array().and_then(|all| all.iter().find(|it| it["own"] == true));
-        own.and_then(|own| own["address"].as_str()).expect("it has an address").to_owned()
+        self.described(number)["address"].as_str().expect("it has an address").to_owned()
     }
 
     /// The options with which a node that is to join starts.
     pub fn options(&self, seed: &str) -> Options {
-        let options = self.options.clone().argument("--listen").argument("127.0.0.1:0");
-        options.argument("--join").argument(seed)
+        self.member(self.options.clone()).argument("--join").argument(seed)
+    }
+
+    /// These options, and those with which a node of this cluster starts.
+    pub fn member(&self, options: Options) -> Options {
+        let key = self.sites[0].path().join("cluster.key");
+        let options = options.argument("--listen").argument("127.0.0.1:0");
+        options.argument("--cluster-key").argument(key.to_str().expect("it is UTF-8"))
     }
 
     /// Adds a node that was started by the test.

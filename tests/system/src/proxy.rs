@@ -100,8 +100,7 @@ impl Drop for Proxy {
 
 fn pass(state: &State, way: usize, mut from: TcpStream, mut to: TcpStream) {
     let mut bytes = vec![0; 64 << 10];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut bytes) else { break };
+    while let Ok(length @ 1..) = from.read(&mut bytes) {
         let delay = state.delay.load(Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(delay));
         while state.holds[way].load(Ordering::Relaxed) && !state.over.load(Ordering::Relaxed) {

@@ -130,20 +130,6 @@ fn the_log_of_another_cluster_is_refused() {
     create(red.site(0), "store", &[]).ok();
 }
 
-/// Two clusters may have one name, since it has a default: a log of the other one is refused all the same.
-#[test]
-fn the_log_of_a_namesake_is_refused() {
-    let here = Cluster::start(1, &kv());
-    let mut there = Cluster::start(3, &kv());
-    there.kill(2);
-    let options = there.options(&here.address(0));
-    let stranger = Daemon::start_at(there.site(2).clone(), &options);
-    process::until("it is told", || stranger.log().contains("another cluster").then_some(()));
-    create(here.site(0), "store", &[]).ok();
-    assert_eq!(here.described(0)["members"].as_array().unwrap().len(), 1);
-    create(there.site(0), "store", &[]).ok();
-}
-
 /// A node with a name that is taken is told so, and is no member.
 #[test]
 fn a_name_that_is_taken_is_refused() {
@@ -191,8 +177,7 @@ fn both(run: impl Fn(usize) -> Output + Sync) -> [Output; 2] {
 #[test]
 fn a_node_lacks_the_module() {
     let mut cluster = Cluster::start(2, &kv());
-    let options = Options::new().argument("--listen").argument("127.0.0.1:0");
-    let options = options.argument("--join").argument(cluster.address(0));
+    let options = cluster.member(Options::new()).argument("--join").argument(cluster.address(0));
     let number = cluster.add(Daemon::start_at(cluster.site(0).sibling("bare"), &options));
     cluster.until_all_are_members();
     create(cluster.site(0), "store", &["--containers", "6"]).ok();
