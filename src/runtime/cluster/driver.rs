@@ -85,13 +85,14 @@ impl Driver {
             };
             let mut taken = 0;
             while let Some(one) = input {
-                if matches!(one, Input::End) {
-                    return self.end("the runtime is stopping");
-                }
                 self.take(one);
                 self.follow();
                 taken += 1;
                 input = if taken < BATCH { inbox.try_recv().ok() } else { None };
+            }
+            if self.shared.is_ending() {
+                // No worker waits for anything any more.
+                return;
             }
             let at = Instant::now();
             if at >= next_tick {
@@ -149,9 +150,8 @@ impl Driver {
             }
             Input::Closed(container, epoch) => self.node.closed(at, container, epoch),
             Input::CannotClose(container, epoch) => self.node.cannot_close(at, container, epoch),
-            Input::AwaitState(container, epoch, sent) => {
-                let until = Instant::now() + states::BOUND;
-                self.states.push((container, epoch, until, sent));
+            Input::AwaitState(container, epoch, bound, sent) => {
+                self.states.push((container, epoch, Instant::now() + bound, sent));
             }
             Input::Order(order, answer) => self.order(order, answer),
             Input::Describe(answer) => {
@@ -170,7 +170,12 @@ impl Driver {
                     agreed.pools().get(&pool).map(|pool| pool.refused.iter().map(names).collect());
                 waiting.end(&self.shared, refused.unwrap_or_default());
             }
-            Input::End => {}
+            Input::End => {
+                // Tasks may still call until the pools are closed: they are refused, and none waits for ever.
+                let why = "the runtime is stopping";
+                self.end(why);
+                self.stopped = Some(why.to_owned());
+            }
         }
     }
 
@@ -186,7 +191,7 @@ impl Driver {
             Some(Heard::Part(part)) => {
                 if self.cluster.states.take(from, &part) {
                     let arrived = states::arrived(part.container, part.epoch);
-                    // If it is lost, the other node sends the state again.
+                    // If it is lost, the other node gives the move up, and keeps the container.
                     let _ = self.cluster.endpoint().send(from.0, Class::Control, &[&arrived]);
                 }
             }
@@ -290,7 +295,7 @@ impl Driver {
                 waiting.end(&self.shared, Outcome::NodeLost { may_have_run: false });
             }
             Input::Propose(_, waiting) => waiting.end(&self.shared, Err(why.to_owned())),
-            Input::AwaitState(_, _, sent) => sent.end(&self.shared, false),
+            Input::AwaitState(.., sent) => sent.end(&self.shared, false),
             Input::Order(_, answer) => answer(Err(Failure::new(CHI_UNAVAILABLE, why))),
             Input::Describe(answer) => drop(answer.send(json!({ "stopped": why }))),
             Input::Refusals(_, waiting) => waiting.end(&self.shared, vec![why.to_owned()]),

@@ -54,8 +54,8 @@ pub(super) enum Input {
     CannotOpen(ContainerId, Epoch, String),
     Closed(ContainerId, Epoch),
     CannotClose(ContainerId, Epoch),
-    /// Somebody sends a state, and waits until it has arrived; false if it does not in time.
-    AwaitState(ContainerId, Epoch, Sent),
+    /// Somebody sends a state, and waits until it has arrived; false if it has not after this time.
+    AwaitState(ContainerId, Epoch, Duration, Sent),
     /// What people want of the cluster. The answer is a JSON document.
     Order(Order, Answer),
     Describe(Sender<serde_json::Value>),
@@ -128,7 +128,7 @@ impl Cluster {
         assert!(self.endpoint.set(endpoint).is_ok(), "it is set once");
     }
 
-    /// Tells the cluster's thread something. If it has ended, the runtime is about to.
+    /// Tells the cluster's thread something, which goes on as long as the workers.
     pub(super) fn tell(&self, input: Input) {
         let _ = self.inbox.send(input);
     }
@@ -186,8 +186,14 @@ impl AgreedPools for Cluster {
                 );
                 return Err(Failure::new(CHI_EXISTS, message));
             }
-            other => {
-                let message = format!("pool '{name}' was not created: {other:?}");
+            Reply::Full {} => {
+                let message = format!(
+                    "pool '{name}' was not created: the cluster has as many pools or containers as it can have"
+                );
+                return Err(Failure::new(CHI_NO_SPACE, message));
+            }
+            _ => {
+                let message = format!("pool '{name}' was not created: the cluster has refused it");
                 return Err(Failure::new(CHI_FAILED, message));
             }
         };
@@ -212,7 +218,16 @@ impl AgreedPools for Cluster {
         while worker.shared.table().get(id).is_some() && std::time::Instant::now() < until {
             worker.sleep(LOOK);
         }
-        Ok(())
+        if worker.shared.table().get(id).is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "the cluster has agreed that pool {}.{} is no more, but its tasks on this node have not ended in {} s",
+            id.major_,
+            id.minor_,
+            INSTALL_BOUND.as_secs()
+        );
+        Err(Failure::new(CHI_BUSY, message))
     }
 
     fn describe(&self) -> Option<serde_json::Value> {

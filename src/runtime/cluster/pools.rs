@@ -176,7 +176,8 @@ fn send(
         return Err(Failure::new(CHI_TOO_LARGE, message));
     }
     let arrived = Arc::new(Waiting::new());
-    cluster.tell(Input::AwaitState(container, epoch, arrived.clone()));
+    let bound = states::BOUND + Duration::from_secs(size / states::SLOWEST);
+    cluster.tell(Input::AwaitState(container, epoch, bound, arrived.clone()));
     let mut sent = 0;
     let mut progress = Instant::now();
     while sent < bytes.len() || (bytes.is_empty() && sent == 0) {

@@ -216,7 +216,7 @@ fn failure_of(outcome: &Outcome, method: &str, container: ContainerId) -> Failur
             Failure::new(CHI_NODE_LOST, message)
         }
         Outcome::TimedOut { may_have_run } => Failure::new(
-            CHI_TIMEOUT,
+            CHI_DEADLINE,
             format!("{which}: its deadline has passed; {}", ran(*may_have_run)),
         ),
         Outcome::Cancelled { may_have_run } => {

@@ -20,7 +20,9 @@ use crate::sys::lock;
 pub(super) const PART: usize = 1 << 20;
 /// The largest state that goes from one node to another, in bytes. Both have it in memory.
 pub(super) const MOST: u64 = 4 << 30;
-/// How long a state may take to arrive, without progress.
+/// How many bytes of a state arrive in a second at least.
+pub(super) const SLOWEST: u64 = 10 << 20;
+/// How long a state may take to arrive besides, and how long sending it may make no progress.
 pub(super) const BOUND: Duration = Duration::from_secs(10);
 /// After how long a state that nobody has come for is forgotten.
 const KEPT: Duration = Duration::from_secs(600);
