@@ -91,7 +91,7 @@ impl Runtime {
         let orders = config.orders.clone().expect("they have been received");
         config.log = Some(log(&orders)?);
         let pid = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
-        let peer = Peer::new(socket, pid, config.all_workers()).with_states(states);
+        let peer = Peer::of_host(socket, pid, config.all_workers()).with_states(states);
         let peer = Arc::new(peer);
         let begun = Runtime::begin(config, Origin::Daemon(&peer, roll.as_ref()), |mut acceptor| {
             acceptor.serve()

@@ -275,7 +275,7 @@ mod tests {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
                 .unwrap();
-        (Arc::new(Peer::new(ours, 1, 1)), theirs)
+        (Arc::new(Peer::of_daemon(ours, 1, 1)), theirs)
     }
 
     fn heard(socket: &OwnedFd) -> Option<(Message, usize)> {

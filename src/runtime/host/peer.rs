@@ -51,6 +51,8 @@ pub(crate) struct Peer {
     pub(crate) socket: Unshared,
     /// The process.
     pub(crate) pid: i32,
+    /// Which of the two is the module host.
+    host: i32,
     links: Box<[Mutex<Opening>]>,
     lost: OnceLock<String>,
     /// In a module host, pools of the daemon that it has asked for, and why it cannot use them.
@@ -82,11 +84,22 @@ pub(crate) fn text_in_memfd(text: &[u8]) -> io::Result<OwnedFd> {
 }
 
 impl Peer {
-    pub(crate) fn new(socket: OwnedFd, pid: i32, workers: usize) -> Peer {
+    /// A daemon's peer: a module host.
+    pub(crate) fn of_daemon(socket: OwnedFd, host: i32, workers: usize) -> Peer {
+        Peer::new(socket, host, host, workers)
+    }
+
+    /// This module host's peer: its daemon.
+    pub(crate) fn of_host(socket: OwnedFd, daemon: i32, workers: usize) -> Peer {
+        Peer::new(socket, daemon, rustix::process::getpid().as_raw_nonzero().get(), workers)
+    }
+
+    fn new(socket: OwnedFd, pid: i32, host: i32, workers: usize) -> Peer {
         let links = (0..workers).map(|_| Mutex::new(Opening::None)).collect();
         Peer {
             socket: Unshared::new(socket),
             pid,
+            host,
             links,
             lost: OnceLock::new(),
             known: Mutex::default(),
@@ -105,22 +118,24 @@ impl Peer {
         self
     }
 
-    /// Tells the process something that it must not miss. A module host that has left so much unread that there is
-    /// no room for it is killed, and its supervisor does the rest.
+    /// Tells the process something that it must not miss. If it has left so much unread that there is no room for
+    /// it, the module host is killed, and its supervisor does the rest: one that does not read, or this one, whose
+    /// daemon does not.
     pub(crate) fn tell(&self, message: &Message, fds: &[BorrowedFd<'_>]) {
         let Err(error) = wire::send(self.socket.as_fd(), message, fds) else { return };
         // Any other failure means that the process is gone, which whoever reads its socket finds out.
-        let Some(pid) = Pid::from_raw(self.pid).filter(|_| error.kind() == ErrorKind::WouldBlock)
+        let Some(host) = Pid::from_raw(self.host).filter(|_| error.kind() == ErrorKind::WouldBlock)
         else {
             return;
         };
         if self.lost().is_none() {
             tracing::error!(
-                pid = self.pid,
-                "ending a module host that has stopped reading its messages"
+                host = self.host,
+                unread_by = self.pid,
+                "ending a module host: messages between it and its daemon are no longer read"
             );
             // It has not been waited for as long as it is not lost. It may have ended by itself.
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = kill_process(host, Signal::KILL);
         }
     }
 
@@ -215,9 +230,7 @@ impl Peer {
             Opening::Asked(waiters) => waiters.push(waiter()),
             Opening::None => {
                 let message = Message::new(Kind::Link, &[worker.into()]);
-                if let Err(error) = wire::send(self.socket.as_fd(), &message, &[]) {
-                    return LinkOf::Lost(format!("it cannot be asked for a link: {error}"));
-                }
+                self.tell(&message, &[]);
                 *opening = Opening::Asked(vec![waiter()]);
             }
         }
@@ -278,5 +291,32 @@ impl Peer {
             }
         }
         woken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use rustix::net::{socketpair, AddressFamily, SocketFlags, SocketType};
+
+    use super::*;
+
+    /// Whoever needs a link learns why there is none from the end of the host, as everybody else does.
+    #[test]
+    fn a_host_without_room_for_a_message_is_ended() {
+        let mut host = Command::new("sleep").arg("60").spawn().unwrap();
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, _theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let peer = Peer::of_daemon(ours, host.id() as i32, 1);
+        let message = Message::new(Kind::Pulse, &[1]);
+        while wire::send(peer.socket.as_fd(), &message, &[]).is_ok() {}
+        let waiter = Waiter { worker: 0, coroutine: 1, tag: 1 };
+        assert!(matches!(peer.link_of(0, || waiter), LinkOf::Wait));
+        assert_eq!(host.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));
+        assert_eq!(peer.lose("it was killed"), [waiter]);
+        assert!(matches!(peer.link_of(0, || waiter), LinkOf::Lost(why) if why == "it was killed"));
     }
 }

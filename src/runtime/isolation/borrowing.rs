@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use chimaera_abi::{CHI_INVALID, CHI_IO, CHI_NO_SPACE};
 use chimaera_ipc::layout::{Layout, SHARES};
 use chimaera_ipc::segment::Mapping;
-use chimaera_ipc::wire::{self, Kind, Message};
+use chimaera_ipc::wire::{Kind, Message};
 
 use super::links::no_guard;
 use crate::failure::Failure;
@@ -50,9 +50,7 @@ pub(super) fn borrow_segment(
 pub(crate) fn tell_of_faults(shared: &Shared) {
     let Some(daemon) = shared.hosts.daemon() else { return };
     for number in shared.hosts.borrowed.take_faulted() {
-        // If it fails, the daemon is gone, and this process is about to end.
-        let message = Message::new(Kind::Faulted, &[number.into()]);
-        let _ = wire::send(daemon.socket.as_fd(), &message, &[]);
+        daemon.tell(&Message::new(Kind::Faulted, &[number.into()]), &[]);
     }
 }
 

@@ -70,19 +70,14 @@ pub(crate) fn receive_orders() -> Result<Received, Error> {
 
 /// Tells the daemon that the pool is ready; `saves` if its containers can save their states.
 pub(crate) fn ready(peer: &Peer, saves: bool) {
-    tell(peer, &Message::new(Kind::Ready, &[saves.into()]));
+    peer.tell(&Message::new(Kind::Ready, &[saves.into()]), &[]);
 }
 
 /// Tells the daemon why the pool cannot be created.
 pub(crate) fn refuse(peer: &Peer, why: &str) {
     let mut refusal = Message::refused(CHI_FAILED, why);
     refusal.words[1] = NO_WORKER;
-    tell(peer, &refusal);
-}
-
-fn tell(peer: &Peer, message: &Message) {
-    // If it fails, the daemon is gone, and this process is about to end.
-    let _ = wire::send(peer.socket.as_fd(), message, &[]);
+    peer.tell(&refusal, &[]);
 }
 
 /// The pool of a module host. Its functions run on a coroutine of a worker.
@@ -133,8 +128,7 @@ fn answer(shared: &Shared, number: u64, result: Result<Option<OwnedFd>, Failure>
     };
     let message = Message::new(Kind::Done, &[number, u64::from(status as u32)]).saying(text);
     let sent: Vec<_> = states.iter().map(AsFd::as_fd).collect();
-    // If it fails, the daemon is gone, and this process is about to end.
-    let _ = wire::send(daemon.socket.as_fd(), &message, &sent);
+    daemon.tell(&message, &sent);
 }
 
 /// The answer to a question about the waits of tasks, both in memfds.

@@ -1,10 +1,9 @@
 //! Whether the process of a host answers. A process that was stopped, or hangs in the kernel, cannot end a
 //! method that takes too long (`kill_after`), so the daemon must notice; without that bound, it says so.
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use chimaera_ipc::wire::{self, Kind, Message};
+use chimaera_ipc::wire::{Kind, Message};
 
 use crate::host::{Host, Peer};
 
@@ -66,8 +65,7 @@ impl Pulse {
             let number = peer.ask();
             let now = Instant::now();
             (self.asked, self.last) = (Some((number, now)), Some(now));
-            // If it fails, the process is gone, or has read nothing for long.
-            let _ = wire::send(peer.socket.as_fd(), &Message::new(Kind::Pulse, &[number]), &[]);
+            peer.tell(&Message::new(Kind::Pulse, &[number]), &[]);
         } else if host.is_watched() {
             // It is looked at once more: whoever has found it watched may be about to send a task.
             host.rest();

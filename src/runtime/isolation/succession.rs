@@ -2,13 +2,13 @@
 //! given to the next host, which takes the place of the old one, or is withdrawn.
 
 use std::io::BufReader;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
-use chimaera_ipc::wire::{self, Kind, Message};
+use chimaera_ipc::wire::{Kind, Message};
 
 use super::forward::suspend;
 use super::proxy::{not_created, peer_of};
@@ -110,8 +110,7 @@ fn read(
 fn ask(worker: &Worker, peer: &Peer, kind: Kind, words: &[u64], until: Option<Instant>) -> Answer {
     let number = peer.ask();
     let words: Vec<u64> = [number].iter().chain(words).copied().collect();
-    // If it fails, the process is gone.
-    let _ = wire::send(peer.socket.as_fd(), &Message::new(kind, &words), &[]);
+    peer.tell(&Message::new(kind, &words), &[]);
     let answer = loop {
         let mut waits = false;
         let waiter = || {

@@ -230,7 +230,7 @@ impl Process {
         };
         pass_log_on(log)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        let peer = Peer::new(ours, child.id() as i32, shared.config.all_workers());
+        let peer = Peer::of_daemon(ours, child.id() as i32, shared.config.all_workers());
         Ok(Process { child, pidfd, peer: Arc::new(peer), sessions: Vec::new() })
     }
 

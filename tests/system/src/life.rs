@@ -41,7 +41,12 @@ impl LifePool {
     /// Adds to an entry. Returns the sum of all additions.
     #[track_caller]
     pub fn add(self, key: &str, value: u64) -> u64 {
-        self.key(life::ADD, key, value, 0).call().unwrap().count.get()
+        self.try_add(key, value).unwrap()
+    }
+
+    /// The same, for a task that may fail.
+    pub fn try_add(self, key: &str, value: u64) -> Result<u64, chimaera::Status> {
+        self.key(life::ADD, key, value, 0).call().map(|task| task.count.get())
     }
 
     /// Gives the container a blob of this size.
