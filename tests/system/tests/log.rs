@@ -228,25 +228,29 @@ fn standard_error_is_not_opened_again() {
 
 #[test]
 fn without_a_log_file_sighup_ends_it_unless_it_is_ignored() {
-    let mut daemon = Daemon::start(&Options::new());
+    // The tests may have been started by nohup, too.
+    let with = |handler: libc::sighandler_t| {
+        let site = Site::new();
+        let mut command = Options::new().command(&site);
+        let set = move || {
+            // SAFETY: the call takes two numbers.
+            let before = unsafe { libc::signal(libc::SIGHUP, handler) };
+            if before == libc::SIG_ERR {
+                Err(std::io::Error::last_os_error())
+            } else {
+                Ok(())
+            }
+        };
+        // SAFETY: between fork and exec it makes one system call.
+        unsafe { command.pre_exec(set) };
+        Daemon::run(site, command)
+    };
+    let mut daemon = with(libc::SIG_DFL);
     daemon.signal(Signal::HUP);
     assert_eq!(daemon.end(), 0, "{}", daemon.log());
 
     // As nohup does.
-    let site = Site::new();
-    let mut command = Options::new().command(&site);
-    let ignore = || {
-        // SAFETY: the call takes two numbers.
-        let before = unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
-        if before == libc::SIG_ERR {
-            Err(std::io::Error::last_os_error())
-        } else {
-            Ok(())
-        }
-    };
-    // SAFETY: between fork and exec it makes one system call.
-    unsafe { command.pre_exec(ignore) };
-    let mut daemon = Daemon::run(site, command);
+    let mut daemon = with(libc::SIG_IGN);
     daemon.signal(Signal::HUP);
     assert_eq!(daemon.cli(&["log", "level"]).ok().stdout, "info\n");
     daemon.stop();
