@@ -18,7 +18,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::admin;
 use crate::cluster;
 use crate::config::{Config, Error, HostOrders, Policy, Progress};
-use crate::control::{close, descriptors, end_process, restore_durable, Acceptor, Predecessor};
+use crate::control::{
+    close, descriptors, end_process, restore_durable, Acceptor, Grace, Predecessor,
+};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::failure::Failure;
 use crate::host::Peer;
@@ -31,9 +33,6 @@ use crate::scheduler::{
 };
 use crate::sys::{caught, frozen, last_words, membarrier, segment_fault, Budget, Unshared};
 use crate::tables::{host, ipc};
-
-/// How long the threads may take to end once they have been told to.
-const END_BOUND: Duration = Duration::from_secs(2);
 
 /// Replaces the C library's `_exit` in a program that is only a runtime: when a module calls it,
 /// the process ends with last words, and not with an exit code that means success. `[any thread]`
@@ -301,11 +300,9 @@ impl Runtime {
         move || end_process(&shared, "asked to stop once more")
     }
 
-    /// Returns a function that tells those who wait for the end of the runtime (`chimaera stop`) what its process
-    /// has abandoned after [`Runtime::wait`] has returned.
-    pub fn end_teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
-        let shared = self.shared.clone();
-        move |abandoned| shared.end_with(&[abandoned.to_owned()])
+    /// What a process needs to know of the runtime's end after [`Runtime::wait`] has returned.
+    pub fn ending(&self) -> Ending {
+        Ending(self.shared.clone())
     }
 
     /// Starts a thread that the runtime depends on, such as one that handles signals. If `work`
@@ -354,6 +351,22 @@ impl Drop for Runtime {
             // An error means that the file is already gone.
             let _ = std::fs::remove_file(self.instance.lock());
         }
+    }
+}
+
+/// The end of a runtime whose process goes on until its exit handlers have run.
+pub struct Ending(Arc<Shared>);
+
+impl Ending {
+    /// How much of the grace time ([`Config::stop_grace`]) is left for destructors and exit handlers.
+    #[must_use]
+    pub fn rest(&self) -> Duration {
+        Grace::of(&self.0).end().saturating_duration_since(Instant::now())
+    }
+
+    /// Tells those who wait for the end of the runtime (`chimaera stop`) what its process has abandoned.
+    pub fn tell(&self, abandoned: &str) {
+        self.0.end_with(&[abandoned.to_owned()]);
     }
 }
 
@@ -458,8 +471,12 @@ impl Workers {
 
     /// Waits for the workers, which have been told to end.
     fn end(mut self) -> Vec<String> {
+        self.end_threads()
+    }
+
+    fn end_threads(&mut self) -> Vec<String> {
         let threads = std::mem::take(&mut self.threads);
-        end(threads.into_iter().chain(self.shared.take_standby_threads()).collect())
+        end(threads.into_iter().chain(self.shared.take_standby_threads()), Grace::of(&self.shared))
     }
 }
 
@@ -470,8 +487,7 @@ impl Drop for Workers {
         }
         close_pools(&self.shared);
         self.shared.end_workers();
-        let threads = std::mem::take(&mut self.threads);
-        end(threads.into_iter().chain(self.shared.take_standby_threads()).collect());
+        self.end_threads();
     }
 }
 
@@ -608,15 +624,14 @@ fn spawn_helper(
     thread.map_err(|error| Error::io("starting a thread", error))
 }
 
-/// Waits for the threads to end, but only for [`END_BOUND`]: a method that never returns must not
+/// Waits for the threads to end, but not beyond their part of the grace time: a method that never returns must not
 /// block the shutdown.
 ///
 /// Returns what is abandoned, in words.
-fn end(workers: Vec<JoinHandle<()>>) -> Vec<String> {
-    let until = Instant::now() + END_BOUND;
+fn end(workers: impl Iterator<Item = JoinHandle<()>>, grace: Grace) -> Vec<String> {
     let mut left = Vec::new();
-    for (index, worker) in workers.into_iter().enumerate() {
-        while !worker.is_finished() && Instant::now() < until {
+    for (index, worker) in workers.enumerate() {
+        while !worker.is_finished() && Instant::now() < grace.methods() {
             std::thread::sleep(Duration::from_millis(1));
         }
         if !worker.is_finished() {
@@ -626,7 +641,7 @@ fn end(workers: Vec<JoinHandle<()>>) -> Vec<String> {
             continue;
         }
         let name = worker.thread().name().unwrap_or("a thread").to_owned();
-        match join(worker, until) {
+        match join(worker, grace.threads()) {
             None => {
                 let thread = &*name;
                 tracing::error!(
@@ -645,9 +660,8 @@ fn end(workers: Vec<JoinHandle<()>>) -> Vec<String> {
 }
 
 /// Joins a thread whose closure has ended. `None` if the destructors of its thread-local objects
-/// have not returned at `until`, or a little later.
+/// have not returned at `until`.
 fn join(thread: JoinHandle<()>, until: Instant) -> Option<std::thread::Result<()>> {
-    const LEAST: Duration = Duration::from_millis(100);
     let (answer, told) = channel();
     // Only another thread can wait in this thread's place.
     let waits = move || drop(answer.send(thread.join()));
@@ -656,7 +670,7 @@ fn join(thread: JoinHandle<()>, until: Instant) -> Option<std::thread::Result<()
         tracing::warn!(%error, "a thread cannot be joined");
         return Some(Ok(()));
     }
-    told.recv_timeout(until.saturating_duration_since(Instant::now()).max(LEAST)).ok()
+    told.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
 }
 
 /// Lets other users enter the instance's directory.

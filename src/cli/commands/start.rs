@@ -215,7 +215,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     } else if context.json && args.succeeds.is_none() {
         report(&format!("{:#}\n", started_json(context, std::process::id())?));
     }
-    let tell = runtime.end_teller();
+    let ending = runtime.ending();
     let abandoned = runtime.wait();
     log.flush();
     if !abandoned.is_empty() {
@@ -228,10 +228,10 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         let _ = std::fs::remove_file(context.instance()?.log());
     }
     std::thread::Builder::new().name("chi-exit".into()).spawn(move || {
-        std::thread::sleep(EXIT_BOUND);
+        std::thread::sleep(ending.rest());
         let why = "a destructor or an exit handler of a module has not returned";
         tracing::error!("{why}");
-        tell(why);
+        ending.tell(why);
         log.flush();
         // SAFETY: as above.
         unsafe { libc::_exit(1) }
@@ -279,9 +279,6 @@ fn started_json(context: &Context, pid: u32) -> Result<serde_json::Value, Failed
         json!({ "name": instance.name(), "pid": pid, "socket": instance.socket().to_string_lossy() }),
     )
 }
-
-/// How long destructors and exit handlers of modules may take when the process ends.
-const EXIT_BOUND: Duration = Duration::from_secs(5);
 
 /// The time before the first report that it takes long, and between reports.
 const SAY: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::{chi_pool_id, CHI_ADMIN_DESTROY_POOL};
 
+use super::grace::Grace;
 use crate::admin::{durable, obstacles};
 use crate::scheduler::{with_current, ControlCommand, Shared, WorkerMessage};
 use crate::task::CancelScope;
@@ -18,13 +19,13 @@ const LOOK: Duration = Duration::from_millis(2);
 /// are left for the caller.
 pub(super) type Meanwhile<'m> = &'m mut dyn FnMut(Duration) -> Vec<ControlCommand>;
 
-/// Closes all pools within `stop_grace`. Tasks of clients are cancelled first, and may finish their
+/// Closes all pools within their part of `stop_grace`. Tasks of clients are cancelled first, and may finish their
 /// subtasks; then the pools are destroyed, the newest first, because a pool may use those that were
 /// created before it. Returns what had to be abandoned, in words.
 pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<String> {
-    let begin = Instant::now();
-    let until = begin + shared.config.stop_grace;
     shared.set_stopping();
+    let grace = Grace::of(shared);
+    let until = grace.pools();
     if let Some(cluster) = shared.agreed_pools.get() {
         cluster.end();
     }
@@ -40,8 +41,7 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
         }));
         commands
     };
-    let half = begin + shared.config.stop_grace / 2;
-    while shared.client_tasks() > 0 && Instant::now() < half {
+    while shared.client_tasks() > 0 && Instant::now() < grace.clients() {
         meanwhile(LOOK);
     }
     let mut tried: HashSet<chi_pool_id> = HashSet::new();

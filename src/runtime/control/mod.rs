@@ -7,6 +7,7 @@ mod client;
 pub(crate) mod close;
 pub(crate) mod descriptors;
 mod destroy;
+mod grace;
 mod log_control;
 mod orders;
 mod quota;
@@ -18,6 +19,7 @@ mod take_over;
 mod work;
 
 pub(crate) use self::acceptor::Acceptor;
+pub(crate) use self::grace::Grace;
 pub(crate) use self::requests::end_process;
 pub(crate) use self::restore::restore_durable;
 pub(crate) use self::take_over::Predecessor;

@@ -273,7 +273,7 @@ fn a_runtime_that_does_not_answer_is_killed_by_force() {
 /// daemon.
 macro_rules! after {
     ($mistake:expr, $milliseconds:expr) => {{
-        let options = options("1s").crash();
+        let options = options("3s").crash();
         let daemon = in_client_that_may_end_it!(options, |_| {
             let ipc = connect();
             let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
