@@ -1,4 +1,5 @@
-//! The thread of the cluster: it tells the node what happens, and does what the node wants done.
+//! The node at work: it is told what happens, and what it wants is done. By whoever has something of a call to tell, so
+//! that no other thread has to wake up for that, and by the cluster's thread for everything else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -32,7 +33,7 @@ const SILENCE: Duration = Duration::from_millis(1500);
 const LOOK: Duration = Duration::from_millis(200);
 /// Messages with more bytes than this go another way than small ones.
 const BULK: usize = 64 << 10;
-/// How many inputs are taken before time is looked at.
+/// How many inputs are taken before time is looked at, or somebody else goes on.
 const BATCH: usize = 256;
 
 pub(super) struct Driver {
@@ -40,7 +41,6 @@ pub(super) struct Driver {
     pub(super) cluster: Arc<Cluster>,
     pub(super) node: Node,
     pub(super) journal: Sender<Entry>,
-    pub(super) tick: Duration,
     pub(super) calls: Calls,
     pub(super) proposals: HashMap<u64, Arc<Waiting<Result<Reply, String>>>>,
     /// What people want, and whom to tell what came of it, by the numbers of the proposals.
@@ -62,52 +62,42 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Runs until the end is asked for. Whatever this node does after a panic would be worth nothing: then it takes
-    /// no part any more, and says so.
-    pub(super) fn run(mut self, inbox: &Receiver<Input>) {
-        while let Err(why) = caught(|| self.serve(inbox)) {
-            let why = format!("the cluster's thread panicked: {why}");
+    /// Has the node go on with what is of calls, but not for long. Whether that was all.
+    pub(super) fn go_on_with_calls(&mut self) -> bool {
+        self.guarded(|driver| {
+            let cluster = driver.cluster.clone();
+            for _ in 0..BATCH {
+                let Some(input) = cluster.next_of_a_call() else { return true };
+                driver.take(input);
+                driver.follow();
+            }
+            false
+        })
+        .unwrap_or(true)
+    }
+
+    /// Whatever this node does after a panic would be worth nothing: then it takes no part any more, and says so.
+    fn guarded<R>(&mut self, work: impl FnOnce(&mut Driver) -> R) -> Option<R> {
+        let done = caught(|| work(self));
+        done.inspect_err(|why| {
+            let why = format!("the cluster's node panicked: {why}");
             tracing::error!(why, "this node takes no part in the cluster any more: start it again");
             self.end(&why);
             self.stopped = Some(why);
-        }
+        })
+        .ok()
     }
 
-    fn serve(&mut self, inbox: &Receiver<Input>) {
-        let mut next_tick = Instant::now();
-        let mut next_look = next_tick + LOOK;
-        loop {
-            let wait = next_tick.saturating_duration_since(Instant::now());
-            let mut input = match inbox.recv_timeout(wait) {
-                Ok(input) => Some(input),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let mut taken = 0;
-            while let Some(one) = input {
-                self.take(one);
-                self.follow();
-                taken += 1;
-                input = if taken < BATCH { inbox.try_recv().ok() } else { None };
-            }
-            if self.shared.is_ending() {
-                // No worker waits for anything any more.
-                return;
-            }
-            let at = Instant::now();
-            if at >= next_tick {
-                next_tick = at + self.tick;
-                if self.stopped.is_none() {
-                    self.node.tick(now());
-                    if at >= next_look {
-                        next_look = at + LOOK;
-                        self.look_at_members();
-                        self.look_at_states();
-                    }
-                }
-                self.follow();
+    /// Tells the node what time it is.
+    fn tick(&mut self, looks: bool) {
+        if self.stopped.is_none() {
+            self.node.tick(now());
+            if looks {
+                self.look_at_members();
+                self.look_at_states();
             }
         }
+        self.follow();
     }
 
     fn take(&mut self, input: Input) {
@@ -116,6 +106,7 @@ impl Driver {
             return self.refuse(input, &why);
         }
         match input {
+            Input::Message(from, message) => self.node.receive(at, from, message),
             Input::Heard(from, bytes) => self.hear(from, &bytes),
             Input::Connected(node) => {
                 self.node.meet(node);
@@ -170,6 +161,8 @@ impl Driver {
                     agreed.pools().get(&pool).map(|pool| pool.refused.iter().map(names).collect());
                 waiting.end(&self.shared, refused.unwrap_or_default());
             }
+            // Whoever has taken it looks at them next.
+            Input::Calls => {}
             Input::End => {
                 // Tasks may still call until the pools are closed: they are refused, and none waits for ever.
                 let why = "the runtime is stopping";
@@ -181,13 +174,8 @@ impl Driver {
 
     fn hear(&mut self, from: NodeId, bytes: &[u8]) {
         match states::read(bytes) {
-            Some(Heard::Nodes(bytes)) => match Message::decode(bytes) {
-                Ok(message) => self.node.receive(now(), from, message),
-                Err(error) => {
-                    tracing::warn!(node = from.0, %error, "a message of another node makes no sense");
-                }
-            },
-            Some(Heard::Nothing) => {}
+            // These are for the node itself, or nobody.
+            Some(Heard::Nodes(_) | Heard::Nothing) => {}
             Some(Heard::Part(part)) => {
                 if self.cluster.states.take(from, &part) {
                     let arrived = states::arrived(part.container, part.epoch);
@@ -541,6 +529,50 @@ impl Driver {
             "members": members.collect::<Vec<_>>(),
             "pools": pools.collect::<Vec<_>>(),
         })
+    }
+}
+
+/// Runs the cluster's thread: it tells the node what is in the inbox, and what time it is, as long as there are workers.
+pub(super) fn run(cluster: &Cluster, inbox: &Receiver<Input>, tick: Duration) {
+    let mut next_tick = Instant::now();
+    let mut next_look = next_tick + LOOK;
+    loop {
+        let wait = next_tick.saturating_duration_since(Instant::now());
+        let mut input = match inbox.recv_timeout(wait) {
+            Ok(input) => Some(input),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let is_over = cluster.with_driver(|place| {
+            let Some(driver) = place else { return true };
+            driver.guarded(|driver| {
+                let mut taken = 0;
+                while let Some(one) = input.take() {
+                    driver.take(one);
+                    driver.follow();
+                    taken += 1;
+                    input = if taken < BATCH { inbox.try_recv().ok() } else { None };
+                }
+                let at = Instant::now();
+                if at >= next_tick {
+                    next_tick = at + tick;
+                    let looks = at >= next_look;
+                    if looks {
+                        next_look = at + LOOK;
+                    }
+                    driver.tick(looks);
+                }
+            });
+            // No worker waits for anything any more.
+            let is_over = driver.shared.is_ending();
+            if is_over {
+                *place = None;
+            }
+            is_over
+        });
+        if is_over {
+            return;
+        }
     }
 }
 

@@ -1,20 +1,21 @@
 //! The cluster, as the rest of the runtime uses it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Sender};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use std::time::Duration;
 
 use chimaera_abi::*;
 use chimaera_cluster::{
-    CallNumber, Command, ContainerId, Epoch, Instant, Life, NodeId, Outcome, Payload, PoolId,
-    Reply, Request, TaskNumber, Write,
+    CallNumber, Command, ContainerId, Epoch, Instant, Life, Message, NodeId, Outcome, Payload,
+    PoolId, Reply, Request, TaskNumber, Write,
 };
 
 use chimaera_link::Endpoint;
 
 use super::clock::{now, Lease};
+use super::driver::Driver;
 use super::flat;
 use super::jobs::PoolJobs;
 use super::states::{Sent, States};
@@ -31,9 +32,11 @@ const INSTALL_BOUND: Duration = Duration::from_secs(10);
 /// The pause between two looks for it.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What the cluster's thread is told.
+/// What the node is told.
 pub(super) enum Input {
     /// A message has come from a node.
+    Message(NodeId, Message),
+    /// A part of a state has come from a node, or word that one has arrived.
     Heard(NodeId, Vec<u8>),
     /// A node can be reached.
     Connected(NodeId),
@@ -61,7 +64,22 @@ pub(super) enum Input {
     Describe(Sender<serde_json::Value>),
     /// Why nodes cannot make containers of a pool.
     Refusals(PoolId, Arc<Waiting<Vec<String>>>),
+    /// Those who have calls leave some to the cluster's thread.
+    Calls,
     End,
+}
+
+impl Input {
+    /// Whether whoever says it may make the node go on with it: it is of a call.
+    fn is_of_a_call(&self) -> bool {
+        match self {
+            Input::Call(..) | Input::CancelCall(_) | Input::Finished(..) => true,
+            Input::Message(_, message) => {
+                matches!(message, Message::Call(_) | Message::Answer(_) | Message::Cancel(_))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What the thread of the log does.
@@ -79,7 +97,12 @@ pub(super) struct Running {
 
 /// The cluster that this runtime is a node of.
 pub(crate) struct Cluster {
+    /// What the cluster's thread has to tell the node.
     inbox: Sender<Input>,
+    /// What is of calls, and has still to be told.
+    of_calls: Mutex<VecDeque<Input>>,
+    /// The node, before the end of the cluster's thread.
+    driver: Mutex<Option<Driver>>,
     pub(super) life: Life,
     pub(super) name: String,
     pub(super) pools: PoolJobs,
@@ -94,6 +117,8 @@ impl Cluster {
     pub(super) fn new(inbox: Sender<Input>, life: Life, name: String) -> Cluster {
         Cluster {
             inbox,
+            of_calls: Mutex::default(),
+            driver: Mutex::default(),
             life,
             name,
             pools: PoolJobs::default(),
@@ -128,9 +153,50 @@ impl Cluster {
         assert!(self.endpoint.set(endpoint).is_ok(), "it is set once");
     }
 
-    /// Tells the cluster's thread something, which goes on as long as the workers.
+    /// Tells the node something. What is of a call takes effect at once, on this thread, unless another one has the
+    /// node; everything else is for the cluster's thread, which goes on as long as the workers.
     pub(super) fn tell(&self, input: Input) {
-        let _ = self.inbox.send(input);
+        if !input.is_of_a_call() {
+            let _ = self.inbox.send(input);
+            return;
+        }
+        lock(&self.of_calls).push_back(input);
+        self.go_on_with_calls();
+    }
+
+    /// The next of what is of calls.
+    pub(super) fn next_of_a_call(&self) -> Option<Input> {
+        lock(&self.of_calls).pop_front()
+    }
+
+    /// Tells the node what is of calls, unless another thread has the node: that one does so then, since it looks here
+    /// once more when it has given the node back.
+    pub(super) fn go_on_with_calls(&self) {
+        loop {
+            let driver = match self.driver.try_lock() {
+                Ok(driver) => driver,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let mut driver = driver;
+            let Some(node) = &mut *driver else { return };
+            let is_done = node.go_on_with_calls();
+            drop(driver);
+            if !is_done {
+                let _ = self.inbox.send(Input::Calls);
+                return;
+            }
+            if lock(&self.of_calls).is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Gives the node to `work`, as soon as nobody else has it, and then goes on with calls.
+    pub(super) fn with_driver<R>(&self, work: impl FnOnce(&mut Option<Driver>) -> R) -> R {
+        let done = work(&mut lock(&self.driver));
+        self.go_on_with_calls();
+        done
     }
 
     /// A time by the clock of the cluster's thread.

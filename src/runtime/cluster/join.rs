@@ -7,14 +7,15 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chimaera_cluster::{Bounds, Disk, Node, NodeId, Setup, Write};
+use chimaera_cluster::{Bounds, Disk, Message, Node, NodeId, Setup, Write};
 use chimaera_journal::Journal;
 use chimaera_link::{Class, ClusterKey, Endpoint, Handler, Identity, Peer};
 
 use super::clock::now;
-use super::driver::Driver;
+use super::driver::{self, Driver};
 use super::flat;
 use super::handle::{Cluster, Entry, Input};
+use super::states::{self, Heard};
 use crate::config::{ClusterConfig, Error};
 use crate::scheduler::Shared;
 use crate::sys::lock;
@@ -39,7 +40,18 @@ struct Ears {
 
 impl Handler for Ears {
     fn received(&self, from: &Peer, _: Class, message: &[u8]) {
-        self.cluster.tell(Input::Heard(NodeId(from.node), message.to_vec()));
+        let node = NodeId(from.node);
+        match states::read(message) {
+            Some(Heard::Nodes(bytes)) => match Message::decode(bytes) {
+                Ok(message) => self.cluster.tell(Input::Message(node, message)),
+                Err(error) => {
+                    tracing::warn!(node = node.0, %error, "a message of another node makes no sense");
+                }
+            },
+            Some(Heard::Nothing) => {}
+            Some(_) => self.cluster.tell(Input::Heard(node, message.to_vec())),
+            None => tracing::warn!(node = node.0, "a message of another node makes no sense"),
+        }
     }
 
     fn connected(&self, peer: &Peer) {
@@ -169,7 +181,6 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         cluster: cluster.clone(),
         node,
         journal: writes,
-        tick: bounds.tick,
         calls: HashMap::new(),
         proposals: HashMap::new(),
         orders: HashMap::new(),
@@ -182,7 +193,9 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         kept_out: None,
         stopped: None,
     };
-    spawn("chi-cluster", move || driver.run(&told))?;
+    cluster.with_driver(|place| *place = Some(driver));
+    let own = cluster.clone();
+    spawn("chi-cluster", move || driver::run(&own, &told, bounds.tick))?;
     // It is set once, by the only caller.
     let _ = shared.agreed_pools.set(cluster);
     Ok(())
