@@ -160,7 +160,7 @@ fn take_name(from: &mut &[u8]) -> Result<String, Malformed> {
 }
 
 fn rest(from: &mut &[u8]) -> Payload {
-    Arc::from(std::mem::take(from))
+    Arc::new(std::mem::take(from).to_vec())
 }
 
 fn put_verdict<'a>(verdict: &'a Verdict, to: &mut Vec<u8>) -> Option<&'a Payload> {

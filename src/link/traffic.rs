@@ -16,14 +16,16 @@ impl Io {
     /// Takes bytes of frames.
     pub(crate) fn frames(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<(), End> {
         if conn.got.is_empty() {
-            let used = self.each(conn, bytes)?;
+            let (used, missing) = self.each(conn, bytes)?;
+            conn.got.reserve(bytes.len() - used + missing);
             conn.got.extend_from_slice(&bytes[used..]);
             return Ok(());
         }
         conn.got.extend_from_slice(bytes);
         let mut got = std::mem::take(&mut conn.got);
-        let used = self.each(conn, &got)?;
+        let (used, missing) = self.each(conn, &got)?;
         got.drain(..used);
+        got.reserve(missing);
         if got.is_empty() {
             got.shrink_to(KEEP);
         }
@@ -31,18 +33,22 @@ impl Io {
         Ok(())
     }
 
-    /// Handles the whole frames at the front; how many bytes those are.
-    fn each(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<usize, End> {
-        let mut at = 0;
+    /// Handles the whole frames at the front; how many bytes those are, and how many of the next one are known to be
+    /// missing.
+    fn each(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<(usize, usize), End> {
+        let (mut at, mut missing) = (0, 0);
         while let Some(header) = bytes[at..].first_chunk::<HEADER>() {
             let longest = self.shared.config.max_message;
             let (frame, length) = Frame::read(*header, longest).map_err(End::Why)?;
             let start = at + HEADER;
-            let Some(content) = bytes.get(start..start + length) else { break };
+            let Some(content) = bytes.get(start..start + length) else {
+                missing = start + length - bytes.len();
+                break;
+            };
             self.frame(conn, frame, content)?;
             at = start + length;
         }
-        Ok(at)
+        Ok((at, missing))
     }
 
     fn frame(&mut self, conn: &mut Conn, frame: Frame, content: &[u8]) -> Result<(), End> {

@@ -19,7 +19,7 @@ use crate::bounds::Instant;
 use crate::ids::{ContainerId, Epoch, Life};
 
 /// Bytes of a call or of its result.
-pub type Payload = Arc<[u8]>;
+pub type Payload = Arc<Vec<u8>>;
 
 /// A call, for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -54,7 +54,7 @@ fn bounds() -> Bounds {
 }
 
 fn request(of: u32) -> Request {
-    let (container, payload) = (container(of), [1, 2, 3].into());
+    let (container, payload) = (container(of), vec![1, 2, 3].into());
     Request { container, idempotent: false, deadline: None, payload }
 }
 
@@ -80,7 +80,7 @@ fn a_stuck_node_holds_up_only_what_is_for_it() {
     caller.begin(&bounds, NOW, &Fixed, request(3), &mut effects);
     assert_eq!(sent(&mut effects).len(), 1, "another node is not concerned");
 
-    let verdict = Verdict::Done([9].into());
+    let verdict = Verdict::Done(vec![9].into());
     let answer = Answer { place: places[0], epoch: Epoch(5), verdict };
     caller.answer(&bounds, NOW, &Fixed, answer, &mut effects);
     assert!(matches!(&effects[0], Effect::CallEnded(CallNumber(1), Outcome::Done(_))));
@@ -111,7 +111,7 @@ fn call(server: Life, slot: u32, turn: u64) -> Call {
     let place = Place { caller: ME, server, slot, turn };
     let (container, epoch) = (container(2), Epoch(5));
     let remaining = Some(Duration::from_secs(1));
-    Call { place, container, epoch, remaining, payload: [1].into() }
+    Call { place, container, epoch, remaining, payload: vec![1].into() }
 }
 
 fn verdicts(effects: &mut Vec<Effect>) -> Vec<Verdict> {
@@ -130,8 +130,8 @@ fn a_server_runs_each_turn_once() {
     effects.clear();
     server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 1), &mut effects);
     assert_eq!(verdicts(&mut effects), [Verdict::Working]);
-    server.finished(&bounds, NOW, &Fixed, start.task, [9].into(), &mut effects);
-    let done = [Verdict::Done([9].into())];
+    server.finished(&bounds, NOW, &Fixed, start.task, vec![9].into(), &mut effects);
+    let done = [Verdict::Done(vec![9].into())];
     assert_eq!(verdicts(&mut effects), done);
     server.receive(&bounds, NOW, &Fixed, call(life(2), 0, 1), &mut effects);
     assert_eq!(verdicts(&mut effects), done, "the same answer again");

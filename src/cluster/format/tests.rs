@@ -44,7 +44,7 @@ fn text(random: &mut Sequence) -> String {
 }
 
 fn payload(random: &mut Sequence) -> Payload {
-    (0..random.below(50)).map(|_| random.next() as u8).collect()
+    (0..random.below(50)).map(|_| random.next() as u8).collect::<Vec<_>>().into()
 }
 
 fn life(random: &mut Sequence) -> Life {

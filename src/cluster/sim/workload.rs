@@ -143,7 +143,7 @@ impl World {
         self.check.counts.calls += 1;
         let now = self.hosts[host].clock.at(self.now);
         let deadline = deadline.map(|after| self.deadline(host, Duration::from_nanos(after)));
-        let payload = id.to_le_bytes().into();
+        let payload = id.to_le_bytes().to_vec().into();
         let request = Request { container, idempotent, deadline, payload };
         let number = self.hosts[host].node.as_mut().expect("it runs").call(now, request);
         self.tell(host, || format!("call {id} ({number:?}) of {container} begins"));

@@ -23,12 +23,16 @@ const FORMAT: u8 = 1;
 const HEADER: usize = size_of::<chi_task>();
 /// The largest task, with its strings and vectors, in bytes.
 pub(super) const MOST: usize = 128 << 20;
+/// The bytes of a task before its body.
+const HEAD: usize = 25;
 /// The longest message of a task that failed, in bytes.
 const MOST_MESSAGE: usize = 4096;
 
 const EMPTY: u8 = 0;
 const SAME: u8 = 1;
 const BYTES: u8 = 2;
+/// The bytes of a field before those of its vector.
+const BYTES_HEAD: usize = 9;
 
 /// Instead of a task: asks whether the container is there.
 const QUESTION: u8 = 0;
@@ -80,7 +84,8 @@ pub(super) unsafe fn pack(
     body: *const chi_task,
     method: &Method,
 ) -> Result<Vec<u8>, Failure> {
-    let mut to = vec![FORMAT];
+    let mut to = Vec::with_capacity(HEAD + method.task_size);
+    to.push(FORMAT);
     to.extend(head.method.to_le_bytes());
     to.extend(head.layout.to_le_bytes());
     to.extend(head.query.kind_.to_le_bytes());
@@ -166,19 +171,26 @@ unsafe fn pack_field(
     }
     let size =
         usize::try_from(size).ok().filter(|size| to.len() + size <= MOST).ok_or_else(too_large)?;
-    let start = to.len();
+    // SAFETY: by the caller's promise, `size` bytes at `data_` are readable.
+    if field.inner.is_empty() && sum.is_some_and(|sum| sum == unsafe { sum_at(vector, size) }) {
+        to.push(SAME);
+        return Ok(());
+    }
+    to.reserve(BYTES_HEAD + size);
     to.push(BYTES);
     to.extend((size as u64).to_le_bytes());
     let at = to.len();
-    to.resize(at + size, 0);
-    // SAFETY: by the caller's promise, `size` bytes at `data_` are readable; the room was made just now. The
-    // client may write them meanwhile.
-    unsafe { copy::bytes_from_shared(vector.data_.cast(), to[at..].as_mut_ptr(), size) };
+    // SAFETY: by the caller's promise, `size` bytes at `data_` are readable, and this writes all of the room that was
+    // made just now. The client may write them meanwhile.
+    unsafe {
+        copy::bytes_from_shared(
+            vector.data_.cast(),
+            to.spare_capacity_mut().as_mut_ptr().cast(),
+            size,
+        );
+        to.set_len(at + size);
+    }
     if field.inner.is_empty() {
-        if sum.is_some_and(|sum| sum == sum_of(&to[at..])) {
-            to.truncate(start);
-            to.push(SAME);
-        }
         return Ok(());
     }
     let step = field.elem_size as usize;
@@ -198,7 +210,33 @@ unsafe fn pack_field(
 
 /// Never 0.
 fn sum_of(bytes: &[u8]) -> u64 {
-    u64::from(crc32c::crc32c(bytes)) << 32 | (bytes.len() as u64 & 0xffff_ffff) | 1 << 63
+    sum(crc32c::crc32c(bytes), bytes.len())
+}
+
+fn sum(crc: u32, size: usize) -> u64 {
+    u64::from(crc) << 32 | (size as u64 & 0xffff_ffff) | 1 << 63
+}
+
+/// The sum of the first `size` bytes of a vector, which may change meanwhile.
+///
+/// # Safety
+/// They must be readable.
+unsafe fn sum_at(vector: &chi_shm_vector, size: usize) -> u64 {
+    let mut piece = [0; 4096];
+    let mut crc = 0;
+    for at in (0..size).step_by(piece.len()) {
+        let piece = &mut piece[..(size - at).min(4096)];
+        // SAFETY: by the caller's promise.
+        unsafe {
+            copy::bytes_from_shared(
+                vector.data_.cast::<u8>().add(at),
+                piece.as_mut_ptr(),
+                piece.len(),
+            );
+        }
+        crc = crc32c::crc32c_append(crc, piece);
+    }
+    sum(crc, size)
 }
 
 /// Bytes that are taken from the front.
