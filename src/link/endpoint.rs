@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::event::{eventfd, EventfdFlags};
 
-use crate::io::Io;
+use crate::io::{self, Io, Place};
 use crate::lanes::{lock, Backoff};
 use crate::shared::{Seed, Shared};
 use crate::wire::HEADER;
@@ -19,6 +19,7 @@ const SEEDS: usize = 64;
 /// A node's end of its connections to all others. Any thread; dropping it stops it.
 pub struct Endpoint {
     shared: Arc<Shared>,
+    io: Arc<Place>,
     thread: Mutex<Option<JoinHandle<()>>>,
     addr: SocketAddr,
 }
@@ -34,12 +35,13 @@ impl Endpoint {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|e| Error::System("make an eventfd", e.into()))?;
         let shared = Arc::new(Shared::new(config, handler, addr.port(), wake));
-        let io = Io::new(shared.clone(), listener)?;
+        let io = Arc::new(Mutex::new(Some(Io::new(shared.clone(), listener)?)));
+        let (own, place) = (shared.clone(), io.clone());
         let thread = thread::Builder::new()
             .name("chi-link".to_owned())
-            .spawn(move || io.run())
+            .spawn(move || io::run(&place, &own))
             .map_err(|e| Error::System("start a thread", e))?;
-        Ok(Endpoint { shared, thread: Mutex::new(Some(thread)), addr })
+        Ok(Endpoint { shared, io, thread: Mutex::new(Some(thread)), addr })
     }
 
     /// Where it listens.
@@ -96,6 +98,24 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Says that this thread looks for messages from now on, by [`Endpoint::look`] and at least every millisecond: the I/O
+    /// thread leaves them to it, so that none of them has to wait until that one is awake. If the looks fail to come, the
+    /// I/O thread goes on after that time.
+    pub fn attend(&self) {
+        self.shared.attend();
+    }
+
+    /// Looks for messages once, without waiting, and has the handler called; whether anything came. Not from a call of
+    /// the handler.
+    pub fn look(&self) -> bool {
+        io::look(&self.io, &self.shared)
+    }
+
+    /// Says that this thread, which has said [`Endpoint::attend`], looks no more.
+    pub fn leave(&self) {
+        self.shared.leave();
+    }
+
     /// What is known of the other nodes, by their ids.
     pub fn peers(&self) -> Vec<PeerState> {
         let mut peers: Vec<_> = self.shared.all().iter().map(|entry| entry.state()).collect();
@@ -110,7 +130,8 @@ impl Endpoint {
         self.shared.wake();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
-            if thread.thread().id() != thread::current().id() {
+            // Whoever looks has what the thread may wait for.
+            if thread.thread().id() != thread::current().id() && !io::is_looking() {
                 // It says so itself if it panicked.
                 let _ = thread.join();
             }

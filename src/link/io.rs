@@ -1,11 +1,13 @@
-//! The I/O thread: polls, accepts, connects, and looks at what is due.
+//! The I/O: polls, accepts, connects, and looks at what is due. A thread of its own does that; others may look for
+//! messages in its place.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{epoll, Timespec};
@@ -48,13 +50,106 @@ pub(crate) struct Io {
     buffer: Vec<u8>,
 }
 
-/// Whoever sends is told when there is nobody any more to do it.
-struct Over(Arc<Shared>);
+/// The node's I/O, for its own thread and for those who look in its place. Nothing once it has ended.
+pub(crate) type Place = Mutex<Option<Io>>;
 
-impl Drop for Over {
+thread_local! {
+    /// This thread has the I/O, but is not its own.
+    static LOOKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a call of the handler comes from a look of this thread.
+pub(crate) fn is_looking() -> bool {
+    LOOKS.get()
+}
+
+/// Whoever sends is told when there is nobody any more to do it, and all connections are closed.
+struct Over<'p>(&'p Shared, &'p Place);
+
+impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.stop.store(true, Release);
+        *lock(self.1) = None;
     }
+}
+
+/// Waits for events; none if a signal came.
+fn ready(
+    poll: &OwnedFd,
+    wait: Option<Duration>,
+) -> rustix::io::Result<Vec<(u64, epoll::EventFlags)>> {
+    let mut events = [MaybeUninit::uninit(); 64];
+    // Rounded up by the kernel's own grain only, so no turn is spent waiting for nothing.
+    let time = wait.map(|wait| Timespec {
+        tv_sec: wait.as_secs() as i64,
+        tv_nsec: wait.subsec_nanos().into(),
+    });
+    match epoll::wait(poll, &mut events[..], time.as_ref()) {
+        Ok((ready, _)) => Ok(ready.iter().map(|e| (e.data.u64(), e.flags)).collect()),
+        Err(rustix::io::Errno::INTR) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs the I/O thread.
+pub(crate) fn run(place: &Place, shared: &Shared) {
+    let _over = Over(shared, place);
+    let Some(poll) = lock(place).as_ref().map(|io| io.poll.clone()) else { return };
+    let mut expected = Instant::now();
+    let mut busy = true;
+    let mut idle = None;
+    while !shared.stop.load(Acquire) {
+        let (wait, scan_at) = match &*lock(place) {
+            Some(io) if io.hot.is_empty() => {
+                let wait = io.scan_at.saturating_duration_since(Instant::now());
+                (busy.then_some(wait), io.scan_at)
+            }
+            Some(io) => (Some(Duration::ZERO), io.scan_at),
+            None => return,
+        };
+        // Nothing that is passed to it can be wrong; without it nothing goes on.
+        let Ok(ready) = ready(&poll, wait) else { return };
+        if !ready.is_empty() && ready.iter().all(|(token, _)| *token > LISTENER) {
+            shared.stay_aside(scan_at, &mut idle);
+        }
+        let mut io = lock(place);
+        let Some(io) = &mut *io else { return };
+        let now = Instant::now();
+        if let Some(late) = busy.then(|| now.saturating_duration_since(expected)) {
+            if late > LATE {
+                io.forgive(late, now);
+            }
+        }
+        io.serve_all(ready);
+        let now = Instant::now();
+        if now >= io.scan_at {
+            busy = io.scan(now);
+        }
+        expected = io.scan_at.max(now);
+    }
+}
+
+/// Looks for messages once, in place of the I/O thread; whether there was anything.
+pub(crate) fn look(place: &Place, shared: &Shared) -> bool {
+    let mut place = match place.try_lock() {
+        Ok(place) => place,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return false,
+    };
+    let Some(io) = &mut *place else { return false };
+    shared.count_look();
+    let Ok(mut ready) = ready(&io.poll, Some(Duration::ZERO)) else { return false };
+    if ready.iter().any(|(token, _)| *token == LISTENER) {
+        shared.wake();
+    }
+    ready.retain(|(token, _)| *token > LISTENER);
+    if ready.is_empty() && io.hot.is_empty() {
+        return false;
+    }
+    LOOKS.set(true);
+    io.serve_all(ready);
+    LOOKS.set(false);
+    true
 }
 
 impl Io {
@@ -79,51 +174,16 @@ impl Io {
         })
     }
 
-    pub(crate) fn run(mut self) {
-        let _over = Over(self.shared.clone());
-        let mut events = [MaybeUninit::uninit(); 256];
-        let mut expected = Instant::now();
-        let mut busy = true;
-        while !self.shared.stop.load(Acquire) {
-            let before = Instant::now();
-            let wait = match (self.hot.is_empty(), busy) {
-                (false, _) => Some(Duration::ZERO),
-                (true, true) => Some(self.scan_at.saturating_duration_since(before)),
-                (true, false) => None,
-            };
-            // Rounded up by the kernel's own grain only, so no turn is spent waiting for nothing.
-            let time = wait.map(|wait| Timespec {
-                tv_sec: wait.as_secs() as i64,
-                tv_nsec: wait.subsec_nanos().into(),
-            });
-            let ready: Vec<(u64, epoll::EventFlags)> =
-                match epoll::wait(&*self.poll, &mut events[..], time.as_ref()) {
-                    Ok((ready, _)) => ready.iter().map(|e| (e.data.u64(), e.flags)).collect(),
-                    Err(rustix::io::Errno::INTR) => Vec::new(),
-                    // Nothing that is passed to it can be wrong; without it nothing goes on.
-                    Err(_) => return,
-                };
-            let now = Instant::now();
-            if let Some(late) = busy.then(|| now.saturating_duration_since(expected)) {
-                if late > LATE {
-                    self.forgive(late, now);
-                }
+    fn serve_all(&mut self, ready: Vec<(u64, epoll::EventFlags)>) {
+        for token in std::mem::take(&mut self.hot) {
+            self.serve(token, epoll::EventFlags::IN);
+        }
+        for (token, flags) in ready {
+            match token {
+                WAKE => self.woken(),
+                LISTENER => self.accept(),
+                _ => self.serve(token, flags),
             }
-            for token in std::mem::take(&mut self.hot) {
-                self.serve(token, epoll::EventFlags::IN);
-            }
-            for (token, flags) in ready {
-                match token {
-                    WAKE => self.woken(),
-                    LISTENER => self.accept(),
-                    _ => self.serve(token, flags),
-                }
-            }
-            let now = Instant::now();
-            if now >= self.scan_at {
-                busy = self.scan(now);
-            }
-            expected = self.scan_at.max(now);
         }
     }
 

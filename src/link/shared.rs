@@ -3,12 +3,17 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::lanes::{lock, Backoff, Entry};
 use crate::{Config, Error, Handler};
+
+/// How long the I/O thread stays aside without a sign of those who look in its place.
+const ASIDE: Duration = Duration::from_millis(1);
 
 /// An address whose node is not known yet.
 pub(crate) struct Seed {
@@ -24,6 +29,12 @@ pub(crate) struct Shared {
     pub(crate) wake: OwnedFd,
     pub(crate) stop: AtomicBool,
     pub(crate) started: Instant,
+    /// How many threads look for messages in place of the I/O thread.
+    attending: AtomicU32,
+    /// How often they have.
+    looks: AtomicU64,
+    /// The I/O thread leaves sockets to them.
+    is_aside: AtomicBool,
     pub(crate) seeds: Mutex<Vec<Seed>>,
     peers: RwLock<HashMap<u64, Arc<Entry>>>,
 }
@@ -37,6 +48,9 @@ impl Shared {
             wake,
             stop: AtomicBool::new(false),
             started: Instant::now(),
+            attending: AtomicU32::new(0),
+            looks: AtomicU64::new(0),
+            is_aside: AtomicBool::new(false),
             seeds: Mutex::default(),
             peers: RwLock::default(),
         }
@@ -46,6 +60,45 @@ impl Shared {
     pub(crate) fn wake(&self) {
         // Fails only if it is full of wakes already.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+
+    /// Notes that a thread begins to look.
+    pub(crate) fn attend(&self) {
+        self.attending.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Notes a look.
+    pub(crate) fn count_look(&self) {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a thread that looked does so no more. The last one has the I/O thread come back.
+    pub(crate) fn leave(&self) {
+        // Both sides write first and then read, in one order: one of them sees the other.
+        let is_last = self.attending.fetch_sub(1, Ordering::SeqCst) == 1;
+        if is_last && self.is_aside.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// By the I/O thread, which has seen that there is something to do: leaves it to those who look, as long as they do,
+    /// but not beyond `until`. `idle` is the count of looks at which they did not before.
+    pub(crate) fn stay_aside(&self, until: Instant, idle: &mut Option<u64>) {
+        self.is_aside.store(true, Ordering::SeqCst);
+        while self.attending.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+            let looks = self.looks.load(Ordering::Relaxed);
+            if *idle == Some(looks) {
+                break;
+            }
+            let time = Timespec { tv_sec: 0, tv_nsec: ASIDE.subsec_nanos().into() };
+            let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
+            // Whatever it is, it is time to look.
+            if rustix::event::poll(&mut fds, Some(&time)) != Ok(0) {
+                break;
+            }
+            *idle = (self.looks.load(Ordering::Relaxed) == looks).then_some(looks);
+        }
+        self.is_aside.store(false, Ordering::SeqCst);
     }
 
     pub(crate) fn peer(&self, node: u64) -> Option<Arc<Entry>> {

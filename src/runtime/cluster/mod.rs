@@ -5,6 +5,7 @@
 //! holds its lease (`guard`); tasks of other nodes run as tasks of the runtime's own (`serve`). It imports the
 //! admin pool and every room below it.
 
+mod attend;
 mod clock;
 mod driver;
 mod flat;

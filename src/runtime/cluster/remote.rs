@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::*;
 use chimaera_cluster::{ContainerId, Outcome, Request};
 
+use super::attend::attend;
 use super::flat::{self, Head, Reader};
 use super::handle::{Cluster, Input};
 use super::waiting::Waiting;
@@ -173,6 +174,7 @@ unsafe fn pass_on(
     let bytes = loop {
         let waiting = Arc::new(Waiting::new());
         cluster.tell(Input::Call(request.clone(), waiting.clone()));
+        attend(worker, &cluster);
         match waiting.wait(worker, || cluster.tell(Input::CancelCall(waiting.clone()))) {
             Outcome::Done(bytes) => break bytes,
             // It did not run: more wait for the node than it takes.

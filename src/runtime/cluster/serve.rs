@@ -8,6 +8,7 @@ use std::time::Duration;
 use chimaera_abi::*;
 use chimaera_cluster::{Payload, Start};
 
+use super::attend::attend;
 use super::clock::now;
 use super::flat::{self, Head, Reader, Sums};
 use super::handle::{id_of, Cluster, Input, Running};
@@ -20,16 +21,20 @@ use crate::tables::worker_ipc;
 /// How often a task that runs for long looks whether it is cancelled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Starts a task on a worker, which one decides its number.
+/// Starts a task on the worker that has read it, or on one that is found by its number. It is only sent from there: the
+/// task itself runs where its container's tasks run.
 pub(super) fn start(shared: &Shared, cluster: &Arc<Cluster>, start: Start, running: Arc<Running>) {
     let workers = (shared.config.workers - shared.config.high_latency_workers).max(1) as u64;
-    let worker = (start.task.0 % workers) as u32;
+    let own = with_current(|worker| worker.map(|worker| worker.index));
+    let own = own.filter(|index| u64::from(*index) < workers);
+    let worker = own.unwrap_or((start.task.0 % workers) as u32);
     let cluster = cluster.clone();
     let run = move || {
         with_current(|worker| {
             let worker = worker.expect("messages are read by workers");
             let payload = run(worker, &start, &running);
             cluster.tell(Input::Finished(start.task, payload));
+            attend(worker, &cluster);
         });
     };
     shared.mailbox(worker).send(WorkerMessage::Run(CHI_ADMIN_DESCRIBE, Box::new(run)));
