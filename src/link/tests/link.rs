@@ -5,11 +5,13 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chimaera_link::{Class, ClusterKey, Config, Endpoint, Error, Refused};
-use support::{conformance, wait, Seen, Tcp};
+use chimaera_link::{Class, ClusterKey, Config, Endpoint, Error, PeerState, Refused};
+use support::{conformance, wait, Seen, Tcp, Transport};
 
 #[test]
 fn tcp_conforms() {
@@ -21,6 +23,78 @@ fn tls_conforms() {
     let dir = support::dir("conforms");
     let key = ClusterKey::create(&dir.join("key")).unwrap();
     conformance::all(&Tcp { key: Some(key) });
+}
+
+/// An endpoint at which another thread looks, in turns: it looks, it does not look though it has said so, it leaves.
+struct Looked {
+    endpoint: Arc<Endpoint>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<u64>>,
+}
+
+impl Looked {
+    fn new(endpoint: Endpoint) -> Looked {
+        let (endpoint, stop) = (Arc::new(endpoint), Arc::<AtomicBool>::default());
+        let (own, over) = (endpoint.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            let mut found = 0;
+            while !over.load(Relaxed) {
+                own.attend();
+                for _ in 0..1000 {
+                    found += u64::from(own.look());
+                }
+                std::thread::sleep(Duration::from_millis(3));
+                own.leave();
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            found
+        });
+        Looked { endpoint, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Looked {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        let thread = self.thread.take().unwrap();
+        LOOKS.fetch_add(thread.join().unwrap(), Relaxed);
+    }
+}
+
+/// How many looks have found something.
+static LOOKS: AtomicU64 = AtomicU64::new(0);
+
+struct TcpLooked;
+
+impl Transport for TcpLooked {
+    type Node = Looked;
+
+    fn start(&self, node: u64, boot: u64) -> (Looked, Arc<Seen>) {
+        let (endpoint, seen) = Tcp { key: None }.start(node, boot);
+        (Looked::new(endpoint), seen)
+    }
+
+    fn learn(&self, node: &Looked, id: u64, other: &Looked) {
+        node.endpoint.learn(id, other.endpoint.local_addr()).unwrap();
+    }
+
+    fn send(&self, node: &Looked, to: u64, class: Class, bytes: &[u8]) -> Result<(), Refused> {
+        node.endpoint.send(to, class, &[bytes])
+    }
+
+    fn peers(&self, node: &Looked) -> Vec<PeerState> {
+        node.endpoint.peers()
+    }
+
+    fn longest(&self) -> usize {
+        Tcp { key: None }.longest()
+    }
+}
+
+#[test]
+fn tcp_conforms_with_somebody_else_who_looks() {
+    conformance::all(&TcpLooked);
+    assert!(LOOKS.load(Relaxed) > 0);
 }
 
 #[test]
