@@ -1,4 +1,4 @@
-//! What a task of a worker waits for, and the cluster's thread ends.
+//! What a task of a worker waits for, and another thread ends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
