@@ -212,8 +212,8 @@ pub const KEYS: &[Key] = &[
         "stop_grace",
         Kind::Time { least: 100_000_000, most: 3_600_000_000_000, never: false },
         Preset::Value("10s"),
-        "How long the runtime may take to stop. A tenth of it, at least 200ms and at most 1s, is for its threads and \
-         for exit handlers; before, tasks and pools may end. What has not ended by then is abandoned, and the exit \
+        "How long the runtime may take to stop. A tenth of it (200ms to 1s, and at most a quarter) is for its \
+         threads and for exit handlers; before, tasks and pools may end. What has not ended by then is abandoned, and the exit \
          code is 1.",
     ),
     key(

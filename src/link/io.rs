@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
@@ -63,13 +64,16 @@ pub(crate) fn is_looking() -> bool {
     LOOKS.get()
 }
 
-/// Whoever sends is told when there is nobody any more to do it, and all connections are closed.
+/// Whoever sends is told when there is nobody any more to do it, and all connections end, which others see at once.
 struct Over<'p>(&'p Shared, &'p Place);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.stop.store(true, Release);
-        *lock(self.1) = None;
+        if let Some(io) = lock(self.1).take() {
+            // Lanes have them as well.
+            io.conns.values().for_each(|conn| conn.sock.sever());
+        }
     }
 }
 
@@ -97,7 +101,6 @@ pub(crate) fn run(place: &Place, shared: &Shared) {
     let Some(poll) = lock(place).as_ref().map(|io| io.poll.clone()) else { return };
     let mut expected = Instant::now();
     let mut busy = true;
-    let mut idle = None;
     while !shared.stop.load(Acquire) {
         let (wait, scan_at) = match &*lock(place) {
             Some(io) if io.hot.is_empty() => {
@@ -110,7 +113,7 @@ pub(crate) fn run(place: &Place, shared: &Shared) {
         // Nothing that is passed to it can be wrong; without it nothing goes on.
         let Ok(ready) = ready(&poll, wait) else { return };
         if !ready.is_empty() && ready.iter().all(|(token, _)| *token > LISTENER) {
-            shared.stay_aside(scan_at, &mut idle);
+            shared.stay_aside(scan_at);
         }
         let mut io = lock(place);
         let Some(io) = &mut *io else { return };
@@ -147,8 +150,16 @@ pub(crate) fn look(place: &Place, shared: &Shared) -> bool {
         return false;
     }
     LOOKS.set(true);
-    io.serve_all(ready);
+    let served = catch_unwind(AssertUnwindSafe(|| io.serve_all(ready)));
     LOOKS.set(false);
+    let is_due = io.scan_at <= Instant::now();
+    if served.is_err() {
+        // As when its own thread panics, which has said so by now: that one closes everything.
+        shared.stop.store(true, Release);
+    }
+    if served.is_err() || is_due {
+        shared.wake();
+    }
     true
 }
 

@@ -1,8 +1,8 @@
 //! Bytes between the daemons of a cluster.
 //!
 //! An [`Endpoint`] carries messages, whose content it does not look at, to and from other nodes over
-//! TCP. It knows nothing of tasks. One thread polls the sockets and calls the [`Handler`]; whoever
-//! sends on an idle connection writes the socket itself.
+//! TCP. It knows nothing of tasks. A thread polls the sockets and calls the [`Handler`], or others in
+//! its stead ([`Endpoint::look`]); whoever sends on an idle connection writes the socket itself.
 //!
 //! **What is promised.** Messages of one [`Class`] to one node arrive in the order in which `send`
 //! accepted them, each once at most. They are lost if the connection breaks, which
@@ -111,8 +111,9 @@ pub struct PeerState {
     pub breaks: u64,
 }
 
-/// What an endpoint calls. All functions are called by its I/O thread, one at a time, and must not
-/// block: everything else waits meanwhile. They may call the endpoint.
+/// What an endpoint calls. All functions are called by its I/O thread or by whoever looks, one at a
+/// time, and must not block: everything else waits meanwhile. They may call the endpoint, but not
+/// [`Endpoint::look`].
 pub trait Handler: Send + Sync + 'static {
     /// A message has come. The bytes are valid during the call.
     fn received(&self, from: &Peer, class: Class, message: &[u8]);

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     attending: AtomicU32,
     /// How often they have.
     looks: AtomicU64,
+    /// The count of looks at which it was found that they do not look, or one of them stopped.
+    idle: AtomicU64,
     /// The I/O thread leaves sockets to them.
     is_aside: AtomicBool,
     pub(crate) seeds: Mutex<Vec<Seed>>,
@@ -50,6 +52,7 @@ impl Shared {
             started: Instant::now(),
             attending: AtomicU32::new(0),
             looks: AtomicU64::new(0),
+            idle: AtomicU64::new(u64::MAX),
             is_aside: AtomicBool::new(false),
             seeds: Mutex::default(),
             peers: RwLock::default(),
@@ -72,22 +75,24 @@ impl Shared {
         self.looks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that a thread that looked does so no more. The last one has the I/O thread come back.
+    /// Notes that a thread that looked does so no more. The I/O thread comes back, and stays until one of the others has
+    /// looked: a method may keep them.
     pub(crate) fn leave(&self) {
+        self.idle.store(self.looks.load(Ordering::Relaxed), Ordering::Relaxed);
         // Both sides write first and then read, in one order: one of them sees the other.
-        let is_last = self.attending.fetch_sub(1, Ordering::SeqCst) == 1;
-        if is_last && self.is_aside.load(Ordering::SeqCst) {
+        self.attending.fetch_sub(1, Ordering::SeqCst);
+        if self.is_aside.load(Ordering::SeqCst) {
             self.wake();
         }
     }
 
     /// By the I/O thread, which has seen that there is something to do: leaves it to those who look, as long as they do,
-    /// but not beyond `until`. `idle` is the count of looks at which they did not before.
-    pub(crate) fn stay_aside(&self, until: Instant, idle: &mut Option<u64>) {
+    /// but not beyond `until`.
+    pub(crate) fn stay_aside(&self, until: Instant) {
         self.is_aside.store(true, Ordering::SeqCst);
         while self.attending.load(Ordering::SeqCst) > 0 && Instant::now() < until {
             let looks = self.looks.load(Ordering::Relaxed);
-            if *idle == Some(looks) {
+            if self.idle.load(Ordering::Relaxed) == looks {
                 break;
             }
             let time = Timespec { tv_sec: 0, tv_nsec: ASIDE.subsec_nanos().into() };
@@ -96,7 +101,9 @@ impl Shared {
             if rustix::event::poll(&mut fds, Some(&time)) != Ok(0) {
                 break;
             }
-            *idle = (self.looks.load(Ordering::Relaxed) == looks).then_some(looks);
+            if self.looks.load(Ordering::Relaxed) == looks {
+                self.idle.store(looks, Ordering::Relaxed);
+            }
         }
         self.is_aside.store(false, Ordering::SeqCst);
     }

@@ -11,13 +11,15 @@ use crate::Class;
 
 /// A buffer that is empty again keeps no more memory than this.
 const KEEP: usize = 64 << 10;
+/// How much room is made for a frame that has just begun.
+const AHEAD: usize = 1 << 20;
 
 impl Io {
     /// Takes bytes of frames.
     pub(crate) fn frames(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<(), End> {
         if conn.got.is_empty() {
             let (used, missing) = self.each(conn, bytes)?;
-            conn.got.reserve(bytes.len() - used + missing);
+            conn.got.reserve(bytes.len() - used + missing.min(AHEAD));
             conn.got.extend_from_slice(&bytes[used..]);
             return Ok(());
         }
@@ -25,7 +27,8 @@ impl Io {
         let mut got = std::mem::take(&mut conn.got);
         let (used, missing) = self.each(conn, &got)?;
         got.drain(..used);
-        got.reserve(missing);
+        // What is announced need not come: no more than has come already.
+        got.reserve(missing.min(got.len().max(AHEAD)));
         if got.is_empty() {
             got.shrink_to(KEEP);
         }

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -630,47 +630,47 @@ fn spawn_helper(
 /// Returns what is abandoned, in words.
 fn end(workers: impl Iterator<Item = JoinHandle<()>>, grace: Grace) -> Vec<String> {
     let mut left = Vec::new();
-    for (index, worker) in workers.enumerate() {
+    let mut joined = Vec::new();
+    for worker in workers {
+        let name = worker.thread().name().unwrap_or("a thread").to_owned();
         while !worker.is_finished() && Instant::now() < grace.methods() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        if !worker.is_finished() {
-            let name = worker.thread().name().unwrap_or("a thread").to_owned();
+        if worker.is_finished() {
+            joined.push((name, join(worker)));
+        } else {
             tracing::error!(thread = name, "a method has not returned; its worker is abandoned");
             left.push(format!("the thread {name}, whose method has not returned"));
-            continue;
         }
-        let name = worker.thread().name().unwrap_or("a thread").to_owned();
-        match join(worker, grace.threads()) {
-            None => {
-                let thread = &*name;
-                tracing::error!(
-                    thread,
-                    "a destructor of a module's thread-local object has not returned"
-                );
+    }
+    for (thread, joined) in joined {
+        let rest = grace.threads().saturating_duration_since(Instant::now());
+        match joined.recv_timeout(rest) {
+            Err(RecvTimeoutError::Timeout) => {
+                let why = "a destructor of a module's thread-local object has not returned";
+                tracing::error!(thread, "{why}");
                 left.push(format!(
-                    "the thread {name}, in a destructor of a thread-local object of a module"
+                    "the thread {thread}, in a destructor of a thread-local object of a module"
                 ));
             }
-            Some(Err(_)) => tracing::error!(worker = index, "a worker panicked"),
-            Some(Ok(())) => {}
+            Ok(Err(_)) => tracing::error!(thread, "a worker panicked"),
+            // Or it cannot be joined, which was said.
+            Ok(Ok(())) | Err(RecvTimeoutError::Disconnected) => {}
         }
     }
     left
 }
 
-/// Joins a thread whose closure has ended. `None` if the destructors of its thread-local objects
-/// have not returned at `until`.
-fn join(thread: JoinHandle<()>, until: Instant) -> Option<std::thread::Result<()>> {
+/// Joins a thread whose closure has ended: destructors of its thread-local objects may not return.
+fn join(thread: JoinHandle<()>) -> Receiver<std::thread::Result<()>> {
     let (answer, told) = channel();
     // Only another thread can wait in this thread's place.
     let waits = move || drop(answer.send(thread.join()));
     let waiting = std::thread::Builder::new().name("chi-join".into()).spawn(waits);
     if let Err(error) = waiting {
         tracing::warn!(%error, "a thread cannot be joined");
-        return Some(Ok(()));
     }
-    told.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+    told
 }
 
 /// Lets other users enter the instance's directory.

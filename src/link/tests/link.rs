@@ -309,3 +309,17 @@ fn idle_connections_close_and_open_again() {
     }
     assert!(!seen.has_broken("") && !seen_two.has_broken(""));
 }
+
+/// Others see at once that an endpoint has stopped, though its owner still has it.
+#[test]
+fn a_stop_breaks_the_connections() {
+    let net = Tcp { key: None };
+    let (one, _) = net.start(1, 1);
+    let (two, seen) = net.start(2, 1);
+    net.learn(&one, 2, &two);
+    net.send(&one, 2, Class::Small, b"x").unwrap();
+    wait("a message", || seen.messages().len() == 1);
+    one.stop();
+    wait("the end of the connection", || seen.has_broken("it closed the connection"));
+    drop(one);
+}

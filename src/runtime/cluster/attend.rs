@@ -77,6 +77,10 @@ unsafe extern "C" fn poll(context: *mut c_void) -> bool {
     // SAFETY: the context is this thread's `ATTENTION`, which lives as long as the worker.
     let attention = unsafe { &*context.cast::<Attention>() };
     let any = attention.cluster.endpoint().look();
+    if !any {
+        // What it waits for comes from another process, which may need this core.
+        std::thread::yield_now();
+    }
     let now = Instant::now();
     if any {
         attention.until.set(now + attention.spin);

@@ -15,7 +15,7 @@ pub(super) fn now() -> Instant {
 pub(super) struct Lease(AtomicU64);
 
 impl Lease {
-    /// Sets until when it holds. For the cluster's thread.
+    /// Sets until when it holds. For whoever has the node.
     pub(super) fn set(&self, until: u64) {
         self.0.store(until, Ordering::Release);
     }

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::clock::now;
 use super::flat::is_question;
-use super::handle::{Calls, Cluster, Entry, Input, Running};
+use super::handle::{AtWork, Calls, Cluster, Entry, Input, Running};
 use super::jobs::{Definition, Step};
 use super::pools::push;
 use super::serve;
@@ -33,7 +33,7 @@ const SILENCE: Duration = Duration::from_millis(1500);
 const LOOK: Duration = Duration::from_millis(200);
 /// Messages with more bytes than this go another way than small ones.
 const BULK: usize = 64 << 10;
-/// How many inputs are taken before time is looked at, or somebody else goes on.
+/// How many inputs are taken before time is looked at.
 const BATCH: usize = 256;
 
 pub(super) struct Driver {
@@ -42,6 +42,8 @@ pub(super) struct Driver {
     pub(super) node: Node,
     pub(super) journal: Sender<Entry>,
     pub(super) calls: Calls,
+    /// The call that the node is just told of.
+    pub(super) calling: Option<Arc<Waiting<Outcome>>>,
     pub(super) proposals: HashMap<u64, Arc<Waiting<Result<Reply, String>>>>,
     /// What people want, and whom to tell what came of it, by the numbers of the proposals.
     pub(super) orders: HashMap<u64, (String, Answer)>,
@@ -62,20 +64,6 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Has the node go on with what is of calls, but not for long. Whether that was all.
-    pub(super) fn go_on_with_calls(&mut self) -> bool {
-        self.guarded(|driver| {
-            let cluster = driver.cluster.clone();
-            for _ in 0..BATCH {
-                let Some(input) = cluster.next_of_a_call() else { return true };
-                driver.take(input);
-                driver.follow();
-            }
-            false
-        })
-        .unwrap_or(true)
-    }
-
     /// Whatever this node does after a panic would be worth nothing: then it takes no part any more, and says so.
     fn guarded<R>(&mut self, work: impl FnOnce(&mut Driver) -> R) -> Option<R> {
         let done = caught(|| work(self));
@@ -86,18 +74,6 @@ impl Driver {
             self.stopped = Some(why);
         })
         .ok()
-    }
-
-    /// Tells the node what time it is.
-    fn tick(&mut self, looks: bool) {
-        if self.stopped.is_none() {
-            self.node.tick(now());
-            if looks {
-                self.look_at_members();
-                self.look_at_states();
-            }
-        }
-        self.follow();
     }
 
     fn take(&mut self, input: Input) {
@@ -121,9 +97,11 @@ impl Driver {
                 self.stopped = Some(why);
             }
             Input::Call(request, waiting) => {
+                self.calling = Some(waiting.clone());
                 let number = self.node.call(at, request);
                 waiting.set_number(number.0 + 1);
                 self.calls.insert(number, waiting);
+                self.calling = None;
             }
             Input::CancelCall(waiting) => {
                 if let Some(number) = waiting.number.load(Ordering::Relaxed).checked_sub(1) {
@@ -263,7 +241,8 @@ impl Driver {
     fn end(&mut self, why: &str) {
         self.cluster.endpoint().stop();
         self.cluster.lease.set(0);
-        for (_, waiting) in self.calls.drain() {
+        let calling = self.calling.take();
+        for waiting in self.calls.drain().map(|(_, waiting)| waiting).chain(calling) {
             waiting.end(&self.shared, Outcome::NodeLost { may_have_run: true });
         }
         for (_, waiting) in self.proposals.drain() {
@@ -533,39 +512,76 @@ impl Driver {
     }
 }
 
+impl AtWork for Driver {
+    fn go_on_with_calls(&mut self, most: usize) -> usize {
+        let mut taken = 0;
+        self.guarded(|driver| {
+            while taken < most {
+                let Some(input) = driver.cluster.next_of_a_call() else { break };
+                taken += 1;
+                driver.take(input);
+                driver.follow();
+            }
+        });
+        taken
+    }
+
+    fn take_all(&mut self, mut input: Option<Input>, inbox: &Receiver<Input>) {
+        self.guarded(|driver| {
+            for _ in 0..BATCH {
+                let Some(one) = input.take().or_else(|| inbox.try_recv().ok()) else { break };
+                driver.take(one);
+                driver.follow();
+            }
+        });
+    }
+
+    fn tick(&mut self, looks: bool) {
+        self.guarded(|driver| {
+            if driver.stopped.is_none() {
+                driver.node.tick(now());
+                if looks {
+                    driver.look_at_members();
+                    driver.look_at_states();
+                }
+            }
+            driver.follow();
+        });
+    }
+
+    fn is_over(&mut self) -> bool {
+        let is_over = self.shared.is_ending();
+        if is_over && self.stopped.is_none() {
+            self.end("the runtime is stopping");
+        }
+        is_over
+    }
+}
+
 /// Runs the cluster's thread: it tells the node what is in the inbox, and what time it is, as long as there are workers.
 pub(super) fn run(cluster: &Cluster, inbox: &Receiver<Input>, tick: Duration) {
     let mut next_tick = Instant::now();
     let mut next_look = next_tick + LOOK;
     loop {
         let wait = next_tick.saturating_duration_since(Instant::now());
-        let mut input = match inbox.recv_timeout(wait) {
+        let input = match inbox.recv_timeout(wait) {
             Ok(input) => Some(input),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let is_over = cluster.with_driver(|place| {
-            let Some(driver) = place else { return true };
-            driver.guarded(|driver| {
-                let mut taken = 0;
-                while let Some(one) = input.take() {
-                    driver.take(one);
-                    driver.follow();
-                    taken += 1;
-                    input = if taken < BATCH { inbox.try_recv().ok() } else { None };
+        let is_over = cluster.with_node(|place| {
+            let Some(node) = place else { return true };
+            node.take_all(input, inbox);
+            let at = Instant::now();
+            if at >= next_tick {
+                next_tick = at + tick;
+                let looks = at >= next_look;
+                if looks {
+                    next_look = at + LOOK;
                 }
-                let at = Instant::now();
-                if at >= next_tick {
-                    next_tick = at + tick;
-                    let looks = at >= next_look;
-                    if looks {
-                        next_look = at + LOOK;
-                    }
-                    driver.tick(looks);
-                }
-            });
-            // No worker waits for anything any more.
-            let is_over = driver.shared.is_ending();
+                node.tick(looks);
+            }
+            let is_over = node.is_over();
             if is_over {
                 *place = None;
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{channel, Sender};
+use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use chimaera_cluster::{
 use chimaera_link::Endpoint;
 
 use super::clock::{now, Lease};
-use super::driver::Driver;
 use super::flat;
 use super::jobs::PoolJobs;
 use super::states::{Sent, States};
@@ -95,6 +94,24 @@ pub(super) struct Running {
     pub(super) is_cancelled: AtomicBool,
 }
 
+/// How much of calls one thread tells the node before another one goes on.
+const BATCH: usize = 256;
+
+/// The node at work, for whoever has it.
+pub(super) trait AtWork: Send {
+    /// Goes on with what is of calls, up to `most` of them. Returns with how many.
+    fn go_on_with_calls(&mut self, most: usize) -> usize;
+
+    /// Takes `input`, if any, and some of what else is in the inbox.
+    fn take_all(&mut self, input: Option<Input>, inbox: &Receiver<Input>);
+
+    /// Learns what time it is; with `looks`, also whether members seem dead.
+    fn tick(&mut self, looks: bool);
+
+    /// Whether there are no workers any more. Then it has ended.
+    fn is_over(&mut self) -> bool;
+}
+
 /// The cluster that this runtime is a node of.
 pub(crate) struct Cluster {
     /// What the cluster's thread has to tell the node.
@@ -102,7 +119,9 @@ pub(crate) struct Cluster {
     /// What is of calls, and has still to be told.
     of_calls: Mutex<VecDeque<Input>>,
     /// The node, before the end of the cluster's thread.
-    driver: Mutex<Option<Driver>>,
+    node: Mutex<Option<Box<dyn AtWork>>>,
+    /// The cluster's thread waits for the node: others leave it the calls.
+    is_wanted: AtomicBool,
     pub(super) life: Life,
     pub(super) name: String,
     pub(super) pools: PoolJobs,
@@ -118,7 +137,8 @@ impl Cluster {
         Cluster {
             inbox,
             of_calls: Mutex::default(),
-            driver: Mutex::default(),
+            node: Mutex::default(),
+            is_wanted: AtomicBool::new(false),
             life,
             name,
             pools: PoolJobs::default(),
@@ -169,37 +189,40 @@ impl Cluster {
         lock(&self.of_calls).pop_front()
     }
 
-    /// Tells the node what is of calls, unless another thread has the node: that one does so then, since it looks here
-    /// once more when it has given the node back.
-    pub(super) fn go_on_with_calls(&self) {
-        loop {
-            let driver = match self.driver.try_lock() {
-                Ok(driver) => driver,
+    /// Tells the node what is of calls, but not for long, and not if another thread has the node: that one does so then,
+    /// since it looks here once more when it has given the node back. Nor if the cluster's thread waits for the node.
+    fn go_on_with_calls(&self) {
+        let mut most = BATCH;
+        while !self.is_wanted.load(Ordering::SeqCst) {
+            let mut place = match self.node.try_lock() {
+                Ok(place) => place,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            let mut driver = driver;
-            let Some(node) = &mut *driver else { return };
-            let is_done = node.go_on_with_calls();
-            drop(driver);
-            if !is_done {
-                let _ = self.inbox.send(Input::Calls);
-                return;
-            }
+            let Some(node) = &mut *place else { return };
+            most -= node.go_on_with_calls(most);
+            drop(place);
             if lock(&self.of_calls).is_empty() {
                 return;
+            }
+            if most == 0 {
+                return self.tell(Input::Calls);
             }
         }
     }
 
-    /// Gives the node to `work`, as soon as nobody else has it, and then goes on with calls.
-    pub(super) fn with_driver<R>(&self, work: impl FnOnce(&mut Option<Driver>) -> R) -> R {
-        let done = work(&mut lock(&self.driver));
+    /// Gives the node to `work`, on the cluster's thread, and then goes on with calls.
+    pub(super) fn with_node<R>(&self, work: impl FnOnce(&mut Option<Box<dyn AtWork>>) -> R) -> R {
+        self.is_wanted.store(true, Ordering::SeqCst);
+        let mut place = lock(&self.node);
+        self.is_wanted.store(false, Ordering::SeqCst);
+        let done = work(&mut place);
+        drop(place);
         self.go_on_with_calls();
         done
     }
 
-    /// A time by the clock of the cluster's thread.
+    /// A time by the node's clock.
     pub(super) fn instant_in(&self, rest: Duration) -> Instant {
         now() + rest
     }

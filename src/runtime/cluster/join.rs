@@ -182,6 +182,7 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         node,
         journal: writes,
         calls: HashMap::new(),
+        calling: None,
         proposals: HashMap::new(),
         orders: HashMap::new(),
         states: Vec::new(),
@@ -193,7 +194,7 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         kept_out: None,
         stopped: None,
     };
-    cluster.with_driver(|place| *place = Some(driver));
+    cluster.with_node(|place| *place = Some(Box::new(driver)));
     let own = cluster.clone();
     spawn("chi-cluster", move || driver::run(&own, &told, bounds.tick))?;
     // It is set once, by the only caller.

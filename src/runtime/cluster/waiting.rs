@@ -16,7 +16,7 @@ struct State<T> {
 /// A result that is still to come.
 pub(super) struct Waiting<T> {
     state: Mutex<State<T>>,
-    /// Of the call or proposal; 0 until it has one. For the cluster's thread.
+    /// Of the call or proposal; 0 until it has one. For whoever has the node.
     pub(super) number: AtomicU64,
 }
 

@@ -118,21 +118,21 @@ impl Peer {
         self
     }
 
-    /// Tells the process something that it must not miss. If it has left so much unread that there is no room for
-    /// it, the module host is killed, and its supervisor does the rest: one that does not read, or this one, whose
-    /// daemon does not.
+    /// Tells the process something that it must not miss. If it cannot be told, because it has left so much unread that
+    /// there is no room, the module host is killed, and its supervisor does the rest: one that does not read, or this
+    /// one, whose daemon does not.
     pub(crate) fn tell(&self, message: &Message, fds: &[BorrowedFd<'_>]) {
         let Err(error) = wire::send(self.socket.as_fd(), message, fds) else { return };
-        // Any other failure means that the process is gone, which whoever reads its socket finds out.
-        let Some(host) = Pid::from_raw(self.host).filter(|_| error.kind() == ErrorKind::WouldBlock)
-        else {
-            return;
-        };
+        use ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+        // That the process is gone, whoever reads its socket finds out.
+        let is_gone = matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected);
+        let Some(host) = Pid::from_raw(self.host).filter(|_| !is_gone) else { return };
         if self.lost().is_none() {
             tracing::error!(
                 host = self.host,
-                unread_by = self.pid,
-                "ending a module host: messages between it and its daemon are no longer read"
+                to = self.pid,
+                %error,
+                "ending a module host: a message between it and its daemon was not taken"
             );
             // It has not been waited for as long as it is not lost. It may have ended by itself.
             let _ = kill_process(host, Signal::KILL);

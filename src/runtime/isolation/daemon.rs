@@ -64,6 +64,9 @@ pub(crate) fn receive_orders() -> Result<Received, Error> {
     std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0).map_err(io)?;
     let orders = String::from_utf8(bytes).ok().and_then(|text| HostOrders::decode(&text));
     let orders = orders.ok_or_else(|| failed("the daemon is of another version"))?;
+    // From now on, this process ends when the daemon does not read what it is told, and does not hang.
+    rustix::io::ioctl_fionbio(&socket, true)
+        .map_err(|error| Error::io("the connection to the daemon", error))?;
     let roll = if message.words[1] == 0 { None } else { fds.next() };
     Ok(Received { config: Config::of_orders(orders), socket, roll, states: fds.next() })
 }

@@ -248,9 +248,7 @@ impl Process {
             });
             if let (Some(_), false) = (host.ending(), told) {
                 told = true;
-                // If it fails, the process is gone.
-                let end = Message::new(Kind::End, &[host.is_succeeded().into()]);
-                let _ = wire::send(self.peer.socket.as_fd(), &end, &[]);
+                self.peer.tell(&Message::new(Kind::End, &[host.is_succeeded().into()]), &[]);
             }
             let until = match (host.ending(), ready || refusal.is_some()) {
                 (Some(until), _) => Some(until),

@@ -142,7 +142,7 @@ fn it_is_ended_if_it_would_miss_something() {
     let Some(mut daemon) = daemon else { return };
     daemon.end();
     let log = daemon.log();
-    assert!(log.contains("messages between it and its daemon are no longer read"), "{log}");
+    assert!(log.contains("a message between it and its daemon was not taken"), "{log}");
 }
 
 /// Nothing waits for it beyond its bound.
