@@ -1,10 +1,11 @@
 //! Runs other processes with a time limit, so that a hang is a failure.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -95,21 +96,48 @@ pub fn run(command: &mut Command) -> Output {
         let _ = child.kill();
         let _ = child.wait();
     }
-    let text = |thread: JoinHandle<String>| thread.join().expect("reading does not panic");
-    let (stdout, stderr) = (text(stdout), text(stderr));
+    let (stdout, stderr) = (stdout.text(), stderr.text());
     match status {
         Some(status) => Output { code: code(status), stdout, stderr },
         None => panic!("{shown} did not exit within {BOUND:?}\n{stdout}\n{stderr}"),
     }
 }
 
-fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // If reading fails, the bytes read before are all there is.
-        let _ = from.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+/// What a process writes, as it is read.
+struct Drain {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+fn drain(mut from: impl Read + Send + 'static) -> Drain {
+    let bytes = Arc::<Mutex<Vec<u8>>>::default();
+    let read = bytes.clone();
+    let thread = std::thread::spawn(move || {
+        let mut piece = [0; 8192];
+        loop {
+            match from.read(&mut piece) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // If reading fails, the bytes read before are all there is.
+                Ok(0) | Err(_) => return,
+                Ok(count) => {
+                    read.lock().expect("nothing panics").extend_from_slice(&piece[..count])
+                }
+            }
+        }
+    });
+    Drain { bytes, thread }
+}
+
+impl Drain {
+    /// All of it, after the end of the process. What it has left behind may still have the pipe: that is not waited for.
+    fn text(self) -> String {
+        const REST: Duration = Duration::from_secs(5);
+        let until = Instant::now() + REST;
+        while !self.thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        String::from_utf8_lossy(&self.bytes.lock().expect("nothing panics")).into_owned()
+    }
 }
 
 /// Waits for a child to exit, within a time limit.

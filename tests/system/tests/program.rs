@@ -4,11 +4,11 @@ mod common;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use chimaera_tests::{artefacts, process, Daemon, Options, Running, Site};
 use common::{not_running, runs, Background};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::{json, Value};
 
 fn mode(path: impl AsRef<Path>) -> u32 {
@@ -345,4 +345,14 @@ fn a_standard_output_on_a_full_disk() {
     site.cli(&["pool", "list"]).ok();
     site.cli(&["stop"]).ok();
     assert_eq!(process::wait(&mut daemon, process::BOUND).and_then(|end| end.code()), Some(0));
+}
+
+/// The tests themselves rely on that: a failure must not become a hang.
+#[test]
+fn what_a_program_leaves_behind_is_not_waited_for() {
+    let mut command = Command::new("sh");
+    let output = process::run(command.args(["-c", "sleep 30 & echo $!"]));
+    let left: i32 = output.stdout.trim().parse().expect("a number");
+    let left = Pid::from_raw(left).expect("it is one");
+    rustix::process::kill_process(left, Signal::KILL).expect("it was not waited for");
 }
