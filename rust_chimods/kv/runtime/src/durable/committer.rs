@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,12 +12,11 @@ use chimaera::abi::CHI_NO_POOL;
 use chimaera::module::Event;
 use chimaera::{log_error, Result, Status};
 use chimaera_kv_client::{Params, Sync};
-use redb::{Durability, ReadableTable, Table, WriteTransaction};
 
 use super::fault::{Fault, Outcome};
-use super::file::{self, table, table_name, Grip, Opened, ABOUT, BYTES};
-use crate::pool::full;
-use crate::store::Key;
+use super::file::{self, Grip, Opened};
+use super::settling::Settling;
+use super::transaction::{Account, Applied, Change};
 
 /// The most changes of one transaction, and the most bytes, except that one change is always
 /// allowed.
@@ -33,54 +32,6 @@ const MAX_UNWRITTEN: (u64, u64) = (256, 64 << 20);
 const PATIENCE: (u32, Duration) = (2, Duration::from_millis(1));
 /// It waits no longer once nobody has come for such a part of that time, or for so long, whichever is longer.
 const PAUSE: (u32, Duration) = (8, Duration::from_micros(50));
-
-/// What the thread is asked to do.
-pub(super) enum Change {
-    Put {
-        container: u32,
-        key: Key,
-        value: Vec<u8>,
-    },
-    Delete {
-        container: u32,
-        key: Key,
-    },
-    /// Keys and values of a container that come from a copy; `last` if there are no more.
-    Load {
-        container: u32,
-        entries: Vec<(Key, Vec<u8>)>,
-        last: bool,
-    },
-    /// Makes durable what came before.
-    Flush,
-    /// Shortens the file.
-    Compact,
-    /// Closes the file.
-    Close,
-}
-
-impl Change {
-    fn bytes(&self) -> usize {
-        match self {
-            Change::Put { key, value, .. } => key.len() + value.len(),
-            Change::Delete { key, .. } => key.len(),
-            Change::Load { entries, .. } => {
-                entries.iter().map(|(key, value)| key.len() + value.len()).sum()
-            }
-            Change::Flush | Change::Compact | Change::Close => 0,
-        }
-    }
-
-    /// Whether others wait for more than the change itself.
-    fn is_urgent(&self) -> bool {
-        !matches!(self, Change::Put { .. } | Change::Delete { .. })
-    }
-
-    /// Whether the file is changed as a whole, after all that came before.
-    fn is_of_file(&self) -> bool {
-        matches!(self, Change::Compact | Change::Close)
-    }
-}
 
 /// A task that waits for the thread.
 struct Waiting {
@@ -115,15 +66,39 @@ struct Request {
     by: Arc<Waiting>,
 }
 
+fn end(ended: impl Iterator<Item = (Request, Result<bool>)>) {
+    ended.for_each(|(request, outcome)| request.by.end(outcome));
+}
+
+impl AsRef<Change> for Request {
+    fn as_ref(&self) -> &Change {
+        &self.change
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     requests: VecDeque<Request>,
-    /// The thread wants so many; fewer do not wake it, unless one of them is urgent.
-    wanted: usize,
     /// The thread sleeps.
     sleeps: bool,
     /// No more requests come.
     over: bool,
+}
+
+impl Queue {
+    /// Adds to a batch as many of the first requests as fit into a transaction, `bytes` of which it has, and none
+    /// after one for the file as a whole.
+    fn take(&mut self, batch: &mut Vec<Request>, bytes: &mut usize) {
+        while let Some(first) = self.requests.front() {
+            let change = &first.change;
+            let is_full = batch.len() >= MAX_CHANGES || *bytes + change.bytes() > MAX_BYTES;
+            if change.is_of_file() || is_full && !batch.is_empty() {
+                return;
+            }
+            *bytes += change.bytes();
+            batch.extend(self.requests.pop_front());
+        }
+    }
 }
 
 /// Who may be back soon after a transaction.
@@ -135,6 +110,34 @@ struct Back {
     patience: Duration,
     /// How long to wait for the next of them.
     pause: Duration,
+}
+
+/// A batch to which those are added who come back while it is applied.
+struct Gathering {
+    /// How many requests it may have then.
+    expected: usize,
+    /// How long to wait for them.
+    until: Instant,
+    /// How long to wait for the next of them.
+    pause: Duration,
+    /// How long they have been waited for.
+    waited: Duration,
+    bytes: usize,
+    /// One of its requests is urgent: the batch waits for nobody.
+    is_urgent: bool,
+}
+
+impl Gathering {
+    fn new(back: Back, now: Instant, batch: &[Request]) -> Gathering {
+        Gathering {
+            expected: back.expected,
+            until: now + back.patience,
+            pause: back.pause,
+            waited: Duration::ZERO,
+            bytes: batch.iter().map(|request| request.change.bytes()).sum(),
+            is_urgent: batch.iter().any(|request| request.change.is_urgent()),
+        }
+    }
 }
 
 /// The file, the thread that changes it, and the queue between it and the workers.
@@ -153,8 +156,12 @@ pub(super) struct Committer {
     pub(super) syncs: AtomicU64,
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// Changes that have ended before they are committed.
+    settling: Settling,
     /// Why nothing more is written.
     failed: OnceLock<Status>,
+    /// Such changes could not be committed: what can be read is older than what was acknowledged.
+    lost: AtomicBool,
     /// What is known since the file was opened: what holds it, the store's number, and whether the file
     /// was created.
     known: OnceLock<(Grip, u64, bool)>,
@@ -201,7 +208,9 @@ impl Committer {
             syncs: AtomicU64::new(0),
             queue: Mutex::default(),
             wake: Condvar::new(),
+            settling: Settling::default(),
             failed: OnceLock::new(),
+            lost: AtomicBool::new(false),
             known: OnceLock::new(),
         }
     }
@@ -248,9 +257,8 @@ impl Committer {
                 return Err(self.closed());
             }
             queue.over = matches!(change, Change::Close);
-            let is_urgent = change.is_urgent();
             queue.requests.push_back(Request { change, by: by.clone() });
-            if !queue.sleeps || queue.requests.len() < queue.wanted && !is_urgent {
+            if !queue.sleeps {
                 return Ok(());
             }
         }
@@ -277,6 +285,16 @@ impl Committer {
             by.event.wait_uninterrupted()?;
         }
         by.outcome()
+    }
+
+    /// Waits until what has ended can be read, of this key of a container, or without one of all. Errors:
+    /// `CHI_CANCELLED`; why it will never be.
+    pub(super) fn settle(&self, key: Option<(u32, &[u8])>) -> Result<()> {
+        self.settling.wait_for(key)?;
+        match self.lost.load(Ordering::Acquire) {
+            true => Err(self.failure()),
+            false => Ok(()),
+        }
     }
 
     /// Has the thread close the file when it has done what it was asked to do.
@@ -315,14 +333,8 @@ impl Committer {
     fn serve(&self, containers: u32) {
         let mut unwritten = (0, 0);
         let mut back = Back::default();
-        loop {
-            let mut batch = self.next(std::mem::take(&mut back));
-            let is_over = batch.is_empty();
-            let of_file = batch.pop_if(|request| request.change.is_of_file());
-            if !batch.is_empty() {
-                back = self.serve_batch(batch, containers, &mut unwritten);
-            }
-            match of_file {
+        while let Some(mut batch) = self.next(&back) {
+            match batch.pop_if(|request| request.change.is_of_file()) {
                 Some(Request { change: Change::Compact, by }) => {
                     by.end(self.compact(containers, unwritten.0 > 0));
                     unwritten = (0, 0);
@@ -331,14 +343,14 @@ impl Committer {
                     by.end(self.close());
                     return;
                 }
-                None if is_over => {
-                    // Nobody waits for the outcome.
-                    let _ = self.close();
-                    return;
+                None => {
+                    let before = std::mem::take(&mut back);
+                    back = self.serve_batch(batch, before, containers, &mut unwritten);
                 }
-                None => {}
             }
         }
+        // Nobody waits for the outcome.
+        let _ = self.close();
     }
 
     fn close(&self) -> Result<bool> {
@@ -356,7 +368,8 @@ impl Committer {
         }
         if unwritten {
             let written = catch_unwind(AssertUnwindSafe(|| {
-                self.commit(std::iter::empty(), containers, true).map(drop)
+                let (nothing, _) = self.apply_all(&mut Vec::<Change>::new(), containers, |_| {})?;
+                self.commit(nothing, true)
             }));
             let written = written.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));
             written.map_err(|fault| {
@@ -384,152 +397,133 @@ impl Committer {
         status.clone()
     }
 
-    /// Waits for requests, and for those that are about to come back, and takes as many as fit into a
-    /// transaction, and at most one for the file as a whole, as the last. None are left when it returns none.
-    fn next(&self, mut back: Back) -> Vec<Request> {
+    /// Waits for requests, and takes the first of them, or one for the file as a whole. None when no more come.
+    fn next(&self, back: &Back) -> Option<Vec<Request>> {
         let mut queue = self.queue();
-        loop {
-            (queue.wanted, queue.sleeps) = (1, true);
-            while queue.requests.is_empty() && !queue.over {
-                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            }
-            queue = self.gather(queue, std::mem::take(&mut back));
-            queue.sleeps = false;
-            // Those that had come may have been withdrawn meanwhile.
-            if !queue.requests.is_empty() || queue.over {
-                break;
-            }
+        // Who is about to be back is there before this thread would sleep and wake.
+        let begin = Instant::now();
+        while queue.requests.is_empty() && !queue.over && begin.elapsed() < back.pause {
+            drop(queue);
+            thread::yield_now();
+            queue = self.queue();
         }
-        let mut bytes = 0;
-        let mut n = 0;
-        for request in queue.requests.iter().take(MAX_CHANGES) {
-            bytes += request.change.bytes();
-            if n > 0 && bytes > MAX_BYTES {
-                break;
-            }
-            n += 1;
-            if request.change.is_of_file() {
-                break;
-            }
+        queue.sleeps = true;
+        while queue.requests.is_empty() && !queue.over {
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        queue.requests.drain(..n).collect()
+        queue.sleeps = false;
+        let mut batch = Vec::new();
+        queue.take(&mut batch, &mut 0);
+        if batch.is_empty() {
+            batch.extend(queue.requests.pop_front());
+        }
+        (!batch.is_empty()).then_some(batch)
     }
 
-    /// Waits until those who may be back are back, as long as they keep coming.
-    fn gather<'q>(&self, mut queue: MutexGuard<'q, Queue>, back: Back) -> MutexGuard<'q, Queue> {
-        let Back { expected, patience, pause } = back;
-        let until = Instant::now() + patience;
-        queue.wanted = expected;
-        let goes_on = |queue: &mut Queue| {
-            queue.requests.len() < queue.wanted
-                && !queue.over
-                && !queue.requests.iter().any(|request| request.change.is_urgent())
-        };
-        loop {
-            let before = queue.requests.len();
-            let rest = until.saturating_duration_since(Instant::now()).min(pause);
-            let waited = self.wake.wait_timeout_while(queue, rest, goes_on);
-            let outcome;
-            (queue, outcome) = waited.unwrap_or_else(PoisonError::into_inner);
-            let nobody_came = queue.requests.len() <= before || Instant::now() >= until;
-            if !outcome.timed_out() || nobody_came {
-                return queue;
-            }
-        }
-    }
-
-    /// Commits a batch, and ends its requests. Returns who may be back at once.
+    /// Commits a batch, together with those who come back meanwhile, and ends its requests. Returns who may be
+    /// back at once.
     fn serve_batch(
         &self,
-        batch: Vec<Request>,
+        mut batch: Vec<Request>,
+        back: Back,
         containers: u32,
         unwritten: &mut (u64, u64),
     ) -> Back {
         if let Some(failed) = self.failed.get() {
-            batch.iter().for_each(|request| request.by.end(Err(failed.clone())));
+            end(batch.into_iter().zip(std::iter::repeat_with(|| Err(failed.clone()))));
             return Back::default();
         }
         let begin = Instant::now();
-        let of_batch: usize = batch.iter().map(|request| request.change.bytes()).sum();
-        let after = (unwritten.0 + 1, unwritten.1 + of_batch as u64);
-        let immediate = self.sync == Sync::Always
-            || after.0 >= MAX_UNWRITTEN.0
-            || after.1 >= MAX_UNWRITTEN.1
-            || batch.iter().any(|request| matches!(request.change, Change::Flush));
-        let mut outcomes = Vec::new();
+        let mut gathering = Gathering::new(back, begin, &batch);
+        let (mut after, mut expected) = (None, 0);
+        let mut not_ended = None;
         let committed = catch_unwind(AssertUnwindSafe(|| {
-            let changes = batch.iter().map(|request| &request.change);
-            outcomes = self.commit(changes, containers, immediate)?;
-            Ok(())
+            let more = |batch: &mut Vec<Request>| self.gather(batch, &mut gathering);
+            let (applied, outcomes) = self.apply_all(&mut batch, containers, more)?;
+            after = self.unwritten_with(&batch, *unwritten);
+            expected = (self.queue().requests.len() + batch.len()).min(MAX_CHANGES);
+            match after {
+                // Nobody was promised that it lasts, so nobody waits for more than to know the outcome.
+                Some(_) => {
+                    self.settling.begin(batch.iter().map(Request::as_ref));
+                    end(batch.drain(..).zip(outcomes));
+                }
+                None => not_ended = Some(outcomes),
+            }
+            self.commit(applied, after.is_none())
         }));
         let committed = committed.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));
-        match committed {
-            Ok(()) => {
-                *unwritten = if immediate { (0, 0) } else { after };
-                let took = begin.elapsed();
-                let patience = (took / PATIENCE.0).min(PATIENCE.1);
-                let pause = (took / PAUSE.0).max(PAUSE.1);
-                let expected = (self.queue().requests.len() + batch.len()).min(MAX_CHANGES);
-                batch.iter().zip(outcomes).for_each(|(request, outcome)| request.by.end(outcome));
-                return Back { expected, patience, pause };
-            }
-            Err(fault) => {
-                let grip = self.known.get().map(|(grip, ..)| grip.clone());
-                let status = self.fail(&grip.unwrap_or_default(), &fault);
-                batch.iter().for_each(|request| request.by.end(Err(status.clone())));
-            }
+        if let Err(fault) = committed {
+            let grip = self.known.get().map(|(grip, ..)| grip.clone());
+            let status = self.fail(&grip.unwrap_or_default(), &fault);
+            self.lost.store(after.is_some(), Ordering::Release);
+            self.settling.end();
+            end(batch.into_iter().zip(std::iter::repeat_with(|| Err(status.clone()))));
+            return Back::default();
         }
-        Back::default()
+        self.settling.end();
+        *unwritten = after.unwrap_or_default();
+        let took = begin.elapsed().saturating_sub(gathering.waited);
+        let patience = (took / PATIENCE.0).min(PATIENCE.1);
+        let pause = (took / PAUSE.0).max(PAUSE.1);
+        end(batch.into_iter().zip(not_ended.into_iter().flatten()));
+        Back { expected, patience, pause }
     }
 
-    /// Commits changes in one transaction. Returns the outcome of each.
-    fn commit<'c>(
+    /// Adds to a batch who has come since, and waits for them, as long as they keep coming. Adds nobody when the
+    /// batch is as it shall be committed.
+    fn gather(&self, batch: &mut Vec<Request>, gathering: &mut Gathering) {
+        let Gathering { expected, until, pause, .. } = *gathering;
+        if batch.len() >= expected || gathering.is_urgent {
+            return;
+        }
+        let mut queue = self.queue();
+        let begin = Instant::now();
+        if queue.requests.is_empty() && !queue.over && begin < until {
+            queue.sleeps = true;
+            let nobody = |queue: &mut Queue| queue.requests.is_empty() && !queue.over;
+            let rest = (until - begin).min(pause);
+            let waited = self.wake.wait_timeout_while(queue, rest, nobody);
+            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue.sleeps = false;
+            gathering.waited += begin.elapsed();
+        }
+        let before = batch.len();
+        queue.take(batch, &mut gathering.bytes);
+        gathering.is_urgent = batch[before..].iter().any(|request| request.change.is_urgent());
+    }
+
+    /// What will be committed and not durable, in transactions and bytes, with this transaction; None if it must
+    /// be durable.
+    fn unwritten_with(&self, batch: &[Request], before: (u64, u64)) -> Option<(u64, u64)> {
+        let bytes: usize = batch.iter().map(|request| request.change.bytes()).sum();
+        let (transactions, bytes) = (before.0 + 1, before.1 + bytes as u64);
+        let is_durable = self.sync == Sync::Always
+            || transactions >= MAX_UNWRITTEN.0
+            || bytes >= MAX_UNWRITTEN.1
+            || batch.iter().any(|request| matches!(request.change, Change::Flush));
+        (!is_durable).then_some((transactions, bytes))
+    }
+
+    /// Applies changes, and those with them that `more` adds meanwhile. Returns the outcome of each, too.
+    fn apply_all<C: AsRef<Change>>(
         &self,
-        changes: impl Iterator<Item = &'c Change>,
+        changes: &mut Vec<C>,
         containers: u32,
-        immediate: bool,
-    ) -> Outcome<Vec<Result<bool>>> {
+        more: impl FnMut(&mut Vec<C>),
+    ) -> Outcome<(Applied, Vec<Result<bool>>)> {
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
         let Some(opened) = &*opened else { return Err(Fault::Earlier) };
-        let mut transaction = opened.database.begin_write()?;
-        transaction.set_durability(match immediate {
-            true => Durability::Immediate,
-            false => Durability::None,
-        });
-        transaction.set_two_phase_commit(immediate);
-        let before = self.bytes.load(Ordering::Relaxed);
-        let mut account = Account { bytes: before, max_bytes: self.max_bytes };
-        let mut tables: Vec<_> = (0..containers).map(|_| None).collect();
-        let mut outcomes = Vec::new();
-        for change in changes {
-            let mut load = |container, entries: &[(Key, Vec<u8>)], last| -> Outcome<_> {
-                file::note_loading(&transaction, containers, false)?;
-                for (key, value) in entries {
-                    let (key, value) = (key.clone(), value.clone());
-                    let put = Change::Put { container, key, value };
-                    if let Err(refused) = apply(&transaction, &mut tables, &mut account, &put)? {
-                        return Ok(Err(refused));
-                    }
-                }
-                if last {
-                    file::note_loading(&transaction, containers, true)?;
-                }
-                Ok(Ok(true))
-            };
-            outcomes.push(match change {
-                Change::Load { container, entries, last } => load(*container, entries, *last)?,
-                change => apply(&transaction, &mut tables, &mut account, change)?,
-            });
-        }
-        drop(tables);
-        if account.bytes != before {
-            transaction.open_table(ABOUT)?.insert(BYTES, account.bytes)?;
-        }
-        transaction.commit()?;
-        self.bytes.store(account.bytes, Ordering::Relaxed);
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        let account = Account { bytes, max_bytes: self.max_bytes };
+        Applied::to(&opened.database, containers, account, changes, more)
+    }
+
+    fn commit(&self, applied: Applied, immediate: bool) -> Outcome<()> {
+        self.bytes.store(applied.commit(immediate)?, Ordering::Relaxed);
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.syncs.fetch_add(u64::from(immediate && self.sync != Sync::None), Ordering::Relaxed);
-        Ok(outcomes)
+        Ok(())
     }
 
     fn refusal(&self, fault: &Fault) -> Status {
@@ -542,57 +536,6 @@ impl Committer {
             ),
         )
     }
-}
-
-struct Account {
-    bytes: u64,
-    max_bytes: u64,
-}
-
-type KeyTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
-
-/// Applies one change. The inner error is one that the others do not share.
-fn apply<'t>(
-    transaction: &'t WriteTransaction,
-    tables: &mut [Option<KeyTable<'t>>],
-    account: &mut Account,
-    change: &Change,
-) -> Outcome<Result<bool>> {
-    let (container, key) = match change {
-        Change::Put { container, key, .. } | Change::Delete { container, key } => (*container, key),
-        Change::Load { .. } | Change::Flush | Change::Compact | Change::Close => {
-            return Ok(Ok(true));
-        }
-    };
-    let Some(opened) = tables.get_mut(container as usize) else {
-        return Ok(Err(Status::invalid(format!("the store has no container {container}"))));
-    };
-    let keys = match opened {
-        Some(keys) => keys,
-        None => opened.insert(transaction.open_table(table(&table_name(container)))?),
-    };
-    let Change::Put { value, .. } = change else {
-        let removed = keys.remove(key.as_slice())?.map(|value| value.value().len());
-        account.bytes -= removed.map_or(0, |len| (key.len() + len) as u64);
-        return Ok(Ok(removed.is_some()));
-    };
-    if account.max_bytes != u64::MAX {
-        let old = keys.get(key.as_slice())?.map(|value| value.value().len());
-        let (old, new) = match old {
-            Some(len) => (len as u64, value.len() as u64),
-            None => (0, (key.len() + value.len()) as u64),
-        };
-        // A change that does not grow the store is allowed even when it is full.
-        if new > old && account.bytes - old + new > account.max_bytes {
-            return Ok(Err(full(account.bytes, account.max_bytes, new - old)));
-        }
-    }
-    let replaced = keys.insert(key.as_slice(), value.as_slice())?.map(|old| old.value().len());
-    match replaced {
-        Some(len) => account.bytes = account.bytes - len as u64 + value.len() as u64,
-        None => account.bytes += (key.len() + value.len()) as u64,
-    }
-    Ok(Ok(replaced.is_some()))
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use redb::StorageBackend;
+use redb::{ReadableTable, StorageBackend};
 
 use super::*;
-use crate::durable::file::{check, database_over, lay_out};
+use crate::durable::file::{check, database_over, lay_out, table, table_name};
+use crate::store::Key;
 
 const CONTAINERS: u32 = 2;
 
@@ -119,6 +120,11 @@ pub(super) fn committer(disk: &Disk) -> Committer {
     committer
 }
 
+fn commit(committer: &Committer, changes: &mut Vec<Change>, immediate: bool) {
+    let (applied, _) = committer.apply_all(changes, CONTAINERS, |_| {}).unwrap();
+    committer.commit(applied, immediate).unwrap();
+}
+
 type Model = BTreeMap<(u32, Key), Vec<u8>>;
 
 fn contents(committer: &Committer) -> Model {
@@ -152,7 +158,7 @@ fn run(random: &mut Random, immediate: impl Fn(usize) -> bool) -> Run {
     let mut model = Model::new();
     let mut commits = vec![(Model::new(), disk.ops(), true)];
     for n in 0..60 {
-        let changes: Vec<Change> = (0..1 + random.below(8))
+        let mut changes: Vec<Change> = (0..1 + random.below(8))
             .map(|_| {
                 let container = random.below(CONTAINERS as usize) as u32;
                 let key = format!("{:02}", random.below(40)).into_bytes();
@@ -163,7 +169,7 @@ fn run(random: &mut Random, immediate: impl Fn(usize) -> bool) -> Run {
                 }
             })
             .collect();
-        committer.commit(changes.iter(), CONTAINERS, immediate(n)).unwrap();
+        commit(&committer, &mut changes, immediate(n));
         for change in changes {
             match change {
                 Change::Put { container, key, value } => model.insert((container, key), value),
@@ -209,7 +215,7 @@ fn survives_cuts(immediate: impl Fn(usize) -> bool) {
         assert_eq!(bytes.unwrap().bytes, expected as u64, "seed {seed}");
         committer.bytes.store(expected as u64, Ordering::Relaxed);
         let again = Change::Put { container: 0, key: b"again".into(), value: b"value".into() };
-        committer.commit([&again].into_iter(), CONTAINERS, true).unwrap();
+        commit(&committer, &mut vec![again], true);
     }
 }
 

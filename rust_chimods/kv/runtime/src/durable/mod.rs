@@ -3,12 +3,15 @@
 //! A thread of its own applies the puts and deletes in the order in which they arrived, all that
 //! have gathered while it was busy in one transaction: they share the wait for the disk, and no
 //! worker waits for it. A put is visible, to gets and scans alike, when its transaction is
-//! committed, and ends after that.
+//! committed, and ends after that, or, if it need not be durable, before: then those that read it
+//! wait for the commit.
 
 mod committer;
 mod fault;
 mod file;
+mod settling;
 mod sharing;
+mod transaction;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,11 +25,12 @@ use chimaera::{Result, Status};
 use chimaera_kv_client::{Params, Stats, Sync};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
-use committer::{Change, Committer};
+use committer::Committer;
 use fault::{Fault, Outcome};
 use file::Opened;
 pub(crate) use sharing::Share;
 use sharing::Sharing;
+use transaction::Change;
 
 use crate::store::Key;
 
@@ -110,7 +114,7 @@ impl Durable {
         begin: impl FnOnce(u64) -> Result<()>,
         mut entry: impl FnMut(&[u8], &[u8]) -> Result<()>,
     ) -> Result<()> {
-        self.read(|transaction| {
+        self.read(None, |transaction| {
             let table = transaction.open_table(file::table(&file::table_name(container)))?;
             if let Err(status) = begin(table.len()?) {
                 return Ok(Err(status));
@@ -132,7 +136,7 @@ impl Durable {
         key: &[u8],
         found: impl FnOnce(&[u8]) -> Result<()>,
     ) -> Result<bool> {
-        self.read(|transaction| {
+        self.read(Some((container, key)), |transaction| {
             let table = transaction.open_table(file::table(&file::table_name(container)))?;
             let value = table.get(key)?;
             Ok(value.map(|value| found(value.value())))
@@ -204,7 +208,7 @@ impl Durable {
             Some(container) => container..container + 1,
             None => 0..self.containers,
         };
-        self.read(|transaction| {
+        self.read(None, |transaction| {
             let folded = { containers }.try_fold(T::default(), |so_far, container| {
                 match one(transaction, container, so_far) {
                     Ok(so_far) => ControlFlow::Continue(so_far),
@@ -218,9 +222,15 @@ impl Durable {
         })
     }
 
-    /// Reads the state of the last commit.
-    fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Outcome<T>) -> Result<T> {
+    /// Reads the state of the last commit, which has all changes of this key of a container that have ended, or
+    /// without one all changes.
+    fn read<T>(
+        &self,
+        key: Option<(u32, &[u8])>,
+        read: impl FnOnce(&ReadTransaction) -> Outcome<T>,
+    ) -> Result<T> {
         let committer = self.committer()?;
+        committer.settle(key)?;
         self.with_opened(&committer, |opened| {
             let transaction = opened.database.begin_read().map_err(Fault::from);
             transaction.and_then(|transaction| read(&transaction)).map_err(|fault| match fault {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use chimaera::abi::CHI_BUSY;
 use chimaera::{Result, Status};
 
-use super::committer::{Change, Committer};
+use super::committer::Committer;
+use super::transaction::Change;
 use super::{pause, Durable};
 
 /// How long to wait for another container that is just opening or closing the file.
