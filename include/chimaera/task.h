@@ -258,8 +258,13 @@ struct LifeTask : public Task {
   PoolId lost_pool() const { return PoolId(lost_pool_); }
   /** The name of that pool; empty in other methods. Valid during the call. */
   std::string_view lost_name() const { return TextOf(lost_name_); }
-  /** The number of the node on which it was lost. 0 is this one. */
-  u32 lost_node() const { return lost_node_; }
+  /** In `NodeFailure`, the number of the node that was lost, or is back, with containers of that
+   * pool. 0 if it was lost on this one, as a whole. */
+  u64 lost_node() const { return lost_node_; }
+  /** The numbers of those containers, in order; none if it was lost as a whole. */
+  std::vector<u32> lost_containers() const {
+    return {lost_containers_, lost_containers_ + lost_count_};
+  }
 
  private:
   static std::string_view TextOf(const char *text) {
@@ -273,7 +278,9 @@ struct LifeTask : public Task {
   const char *directory_ = nullptr;
   chi_pool_id lost_pool_{};
   const char *lost_name_ = nullptr;
-  u32 lost_node_ = 0;
+  u64 lost_node_ = 0;
+  const u32 *lost_containers_ = nullptr;
+  u32 lost_count_ = 0;
   [[maybe_unused]] u32 reserved2_ = 0;
 };
 static_assert(sizeof(LifeTask) == sizeof(chi_life_task), "LifeTask is chi_life_task");

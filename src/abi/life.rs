@@ -62,9 +62,11 @@ pub const CHI_REASON_RESTARTED: u32 = 4;
 /// `chi_life_task.reason_`: the runtime ended without saving the container.
 pub const CHI_REASON_KILLED: u32 = 5;
 /// `chi_life_task.reason_`, of `kNodeFailure`: a pool that the container's pool depends on was lost: a
-/// container of it is in quarantine, it was destroyed, or the process that ran it has ended.
+/// container of it is in quarantine, it was destroyed, or the process that ran it has ended. Or a node of the
+/// cluster was lost, with containers of such a pool or of the container's own.
 pub const CHI_REASON_LOST: u32 = 6;
-/// `chi_life_task.reason_`, of `kNodeFailure`: a pool that was lost takes tasks again.
+/// `chi_life_task.reason_`, of `kNodeFailure`: a pool that was lost takes tasks again, or containers that were
+/// lost with a node have owners again.
 pub const CHI_REASON_RECOVERED: u32 = 7;
 
 /// The task of `kNodeFailure`, `kRecover`, `kMigrate` and `kUpgrade`, which only the runtime itself
@@ -74,7 +76,8 @@ pub const CHI_REASON_RECOVERED: u32 = 7;
 /// `kUpgrade`, `chi_container_ops.load` has loaded what its predecessor saved; if they fail, the
 /// container is destroyed without `kDestroy`, and its predecessor goes on. If `kRecover` fails, the
 /// container stays in quarantine. `kNodeFailure` runs on a container that is in use, beside its tasks, when
-/// a pool that its pool depends on is lost or recovered. If it fails, that is logged, and the container
+/// a pool that its pool depends on is lost or recovered, and when another node is, with containers of such a
+/// pool or of its own. If it fails, that is logged, and the container
 /// goes on.
 #[repr(C)]
 pub struct chi_life_task {
@@ -96,8 +99,13 @@ pub struct chi_life_task {
     pub lost_pool_: chi_pool_id,
     /// In: the name of that pool; otherwise empty. Lives as long as the call.
     pub lost_name_: *const c_char,
-    /// In: the number of the node on which it was lost. 0 is this one.
-    pub lost_node_: u32,
+    /// In: the number of the node that was lost, or is back, with containers of that pool. 0 if it was lost
+    /// on this one, as a whole.
+    pub lost_node_: u64,
+    /// In: the numbers of those containers, `lost_count_` of them, in order. Lives as long as the call.
+    pub lost_containers_: *const u32,
+    /// In: how many containers; 0 if `lost_node_` is.
+    pub lost_count_: u32,
     /// Zero.
     pub reserved2_: u32,
 }

@@ -39,6 +39,10 @@ struct Holding {
     why: String,
     /// Where it moves.
     to: Option<NodeId>,
+    /// Its former owner was lost, and nobody has agreed yet on that it is there again.
+    lost: bool,
+    /// The proposal that says so.
+    made: Option<u64>,
 }
 
 /// The containers of this node, as the state that it has applied says.
@@ -98,9 +102,10 @@ impl Holdings {
                 let held = self.0.entry(*container).or_insert_with(|| {
                     let (container, epoch) = (*container, owned.epoch);
                     effects.push(Effect::Open { container, epoch });
-                    Holding { epoch, phase: Phase::Opening, why: String::new(), to: None }
+                    let (phase, why) = (Phase::Opening, String::new());
+                    Holding { epoch, phase, why, to: None, lost: false, made: None }
                 });
-                held.to = owned.moving_to;
+                (held.to, held.lost) = (owned.moving_to, owned.lost);
             }
         }
     }
@@ -116,6 +121,11 @@ impl Holdings {
     ) {
         for (container, held) in &mut self.0 {
             let (container, epoch) = (*container, held.epoch);
+            let is_made = held.lost && held.phase == Phase::Serving;
+            if is_made && held.made.is_none_or(|number| !proposals.is_open(number)) {
+                let command = Command::Made { container, epoch };
+                held.made = proposals.begin(bounds, now, command).ok();
+            }
             held.phase = match (held.phase, held.to) {
                 (Phase::Serving, Some(_)) => Phase::Draining { since: now },
                 (Phase::Draining { .. } | Phase::Staying { .. } | Phase::Keeping { .. }, None) => {

@@ -65,8 +65,8 @@ pub enum Kind {
     /// between them.
     Pool = 12,
     /// To the host: run `kNodeFailure` in a container: its number, the reason (`CHI_REASON_*`), the two halves
-    /// of the id of the pool that was lost, and the node; the text is its name, a zero byte and the reason in
-    /// words.
+    /// of the id of the pool that was lost; the text is its name, a zero byte and the reason in words. Pools of a
+    /// cluster have no hosts, so it was lost on this node.
     NodeFailure = 13,
     /// To the host: hold the tasks of its pool, and have the containers save their states. The number of the
     /// question, the purpose (`CHI_SAVED_*`), and how long tasks have to end, in milliseconds.

@@ -52,7 +52,9 @@ pub struct LifeTask {
     directory: *const c_char,
     lost_pool: chi_pool_id,
     lost_name: *const c_char,
-    lost_node: u32,
+    lost_node: u64,
+    lost_containers: *const u32,
+    lost_count: u32,
     reserved2: u32,
 }
 
@@ -66,6 +68,8 @@ const _: () = {
     assert!(offset_of!(LifeTask, lost_pool) == offset_of!(chi_life_task, lost_pool_));
     assert!(offset_of!(LifeTask, lost_name) == offset_of!(chi_life_task, lost_name_));
     assert!(offset_of!(LifeTask, lost_node) == offset_of!(chi_life_task, lost_node_));
+    assert!(offset_of!(LifeTask, lost_containers) == offset_of!(chi_life_task, lost_containers_));
+    assert!(offset_of!(LifeTask, lost_count) == offset_of!(chi_life_task, lost_count_));
 };
 
 /// Why a method of a container's life is called.
@@ -148,9 +152,21 @@ impl LifeTask {
         self.text(self.lost_name)
     }
 
-    /// The number of the node on which it was lost. 0 is this one.
-    pub fn lost_node(&self) -> u32 {
+    /// In `kNodeFailure`, the number of the node that was lost, or is back, with containers of that pool. 0 if it was
+    /// lost on this one, as a whole.
+    pub fn lost_node(&self) -> u64 {
         self.lost_node
+    }
+
+    /// The numbers of those containers, in order; none if it was lost as a whole.
+    pub fn lost_containers(&self) -> &[u32] {
+        match self.lost_containers.is_null() {
+            true => &[],
+            // SAFETY: if it is not null, there are so many, for as long as the task is lent.
+            false => unsafe {
+                std::slice::from_raw_parts(self.lost_containers, self.lost_count as usize)
+            },
+        }
     }
 
     fn text(&self, text: *const c_char) -> &str {

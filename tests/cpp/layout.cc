@@ -282,6 +282,8 @@ static void PrintModuleContract() {
   FIELD(chi_life_task, lost_pool_);
   FIELD(chi_life_task, lost_name_);
   FIELD(chi_life_task, lost_node_);
+  FIELD(chi_life_task, lost_containers_);
+  FIELD(chi_life_task, lost_count_);
   FIELD(chi_life_task, reserved2_);
   STRUCT(chi_archive);
   FIELD(chi_archive, size);

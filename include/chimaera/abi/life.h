@@ -70,10 +70,12 @@ typedef struct chi_state {
 #define CHI_REASON_KILLED 5
 
 // `chi_life_task.reason_`, of `kNodeFailure`: a pool that the container's pool depends on was lost: a
-// container of it is in quarantine, it was destroyed, or the process that ran it has ended.
+// container of it is in quarantine, it was destroyed, or the process that ran it has ended. Or a node of the
+// cluster was lost, with containers of such a pool or of the container's own.
 #define CHI_REASON_LOST 6
 
-// `chi_life_task.reason_`, of `kNodeFailure`: a pool that was lost takes tasks again.
+// `chi_life_task.reason_`, of `kNodeFailure`: a pool that was lost takes tasks again, or containers that were
+// lost with a node have owners again.
 #define CHI_REASON_RECOVERED 7
 
 // The task of `kNodeFailure`, `kRecover`, `kMigrate` and `kUpgrade`, which only the runtime itself
@@ -83,7 +85,8 @@ typedef struct chi_state {
 // `kUpgrade`, `chi_container_ops.load` has loaded what its predecessor saved; if they fail, the
 // container is destroyed without `kDestroy`, and its predecessor goes on. If `kRecover` fails, the
 // container stays in quarantine. `kNodeFailure` runs on a container that is in use, beside its tasks, when
-// a pool that its pool depends on is lost or recovered. If it fails, that is logged, and the container
+// a pool that its pool depends on is lost or recovered, and when another node is, with containers of such a
+// pool or of its own. If it fails, that is logged, and the container
 // goes on.
 typedef struct chi_life_task {
   // The task.
@@ -104,8 +107,13 @@ typedef struct chi_life_task {
   struct chi_pool_id lost_pool_;
   // In: the name of that pool; otherwise empty. Lives as long as the call.
   const char *lost_name_;
-  // In: the number of the node on which it was lost. 0 is this one.
-  uint32_t lost_node_;
+  // In: the number of the node that was lost, or is back, with containers of that pool. 0 if it was lost
+  // on this one, as a whole.
+  uint64_t lost_node_;
+  // In: the numbers of those containers, `lost_count_` of them, in order. Lives as long as the call.
+  const uint32_t *lost_containers_;
+  // In: how many containers; 0 if `lost_node_` is.
+  uint32_t lost_count_;
   // Zero.
   uint32_t reserved2_;
 } chi_life_task;

@@ -65,7 +65,7 @@ fn epoch(random: &mut Sequence) -> Epoch {
 }
 
 fn proposal(random: &mut Sequence) -> Proposal {
-    let command = match random.below(6) {
+    let command = match random.below(7) {
         0 => Command::Enter { life: life(random), name: text(random), address: text(random) },
         1 => Command::DestroyPool { pool: PoolId(random.next() as u32) },
         2 => Command::Move { container: container(random), to: NodeId(random.next()) },
@@ -81,6 +81,7 @@ fn proposal(random: &mut Sequence) -> Proposal {
             let (container, epoch) = (container(random), epoch(random));
             Command::Refuse { container, epoch, why: text(random) }
         }
+        5 => Command::Made { container: container(random), epoch: epoch(random) },
         _ => Command::Nothing {},
     };
     let (origin, number, floor) = (life(random), random.next(), random.next());

@@ -100,7 +100,7 @@ impl World {
                 let node = host.node.as_ref().expect("it is up");
                 node.serves(host.clock.at(self.now), *container) == Some(owned.epoch)
             });
-            if !serves || owned.moving_to.is_some() {
+            if !serves || owned.moving_to.is_some() || owned.lost {
                 return Err(format!("{container} is {owned:?}, and not served"));
             }
         }

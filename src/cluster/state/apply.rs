@@ -84,6 +84,7 @@ impl Agreed {
             }
             Command::DestroyPool { pool } => self.destroy(*pool),
             Command::Move { container, to } => self.begin_move(*container, *to),
+            Command::Made { container, epoch } => self.made(*container, *epoch),
             Command::HandOver { container, epoch } => self.hand_over(index, *container, *epoch),
             Command::Stay { container, epoch } => match self.containers.get_mut(container) {
                 Some(owned) if owned.epoch == *epoch => {
@@ -280,6 +281,17 @@ impl Agreed {
         let (owner, epoch) = (Some(owner), Epoch(index));
         let owned = Ownership { owner, epoch, moving_to: None, lost: false };
         self.containers.insert(container, owned);
+        Reply::Done {}
+    }
+
+    fn made(&mut self, container: ContainerId, epoch: Epoch) -> Reply {
+        let Some(owned) = self.containers.get_mut(&container) else {
+            return Reply::NoSuchContainer {};
+        };
+        if owned.owner.is_none() || owned.epoch != epoch {
+            return Reply::Outdated {};
+        }
+        owned.lost = false;
         Reply::Done {}
     }
 

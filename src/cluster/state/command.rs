@@ -99,6 +99,13 @@ pub enum Command {
         /// For people.
         why: String,
     },
+    /// The owner has made a container whose former owner was lost.
+    Made {
+        /// Which.
+        container: ContainerId,
+        /// As whose.
+        epoch: Epoch,
+    },
 }
 
 /// The largest name of a node, a pool or a module, the largest address, and the longest reason, in bytes.
@@ -205,6 +212,7 @@ wire_enum!(Command {
     11 => HandOver { container, epoch },
     12 => Stay { container, epoch },
     13 => Refuse { container, epoch, why },
+    14 => Made { container, epoch },
 });
 wire_struct!(Proposal { origin, number, floor, command });
 wire_enum!(Reply {

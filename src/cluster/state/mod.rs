@@ -78,7 +78,7 @@ pub struct Ownership {
     pub epoch: Epoch,
     /// Where it is to go.
     pub moving_to: Option<NodeId>,
-    /// Its last owner was lost with what it had in memory: whoever makes it recovers it.
+    /// Its last owner was lost with what it had in memory: whoever makes it recovers it. Until that is done.
     pub lost: bool,
 }
 

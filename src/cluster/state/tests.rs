@@ -139,6 +139,25 @@ fn a_lost_node_leaves_only_its_own_and_the_pool_stays_even() {
 }
 
 #[test]
+fn what_was_lost_is_so_until_its_owner_has_made_it() {
+    let mut agreed = members(3);
+    let id = pool(&mut agreed, 3, 3);
+    lose(&mut agreed, 3);
+    let lost: Vec<_> = agreed.containers().iter().filter(|(_, owned)| owned.lost).collect();
+    let [(container, Ownership { owner: Some(_), epoch, .. })] = lost[..] else {
+        panic!("{lost:?}")
+    };
+    let (container, epoch) = (*container, *epoch);
+    let made = |epoch| Command::Made { container, epoch };
+    assert_eq!(apply(&mut agreed, made(Epoch(epoch.0 - 1))), Reply::Outdated {}, "another owner");
+    assert!(agreed.containers()[&container].lost);
+    assert_eq!(apply(&mut agreed, made(epoch)), Reply::Done {});
+    assert!(!agreed.containers()[&container].lost);
+    apply(&mut agreed, Command::DestroyPool { pool: id });
+    assert_eq!(apply(&mut agreed, made(epoch)), Reply::NoSuchContainer {});
+}
+
+#[test]
 fn one_name_is_one_pool() {
     let mut agreed = members(3);
     let id = pool(&mut agreed, 0, 0);

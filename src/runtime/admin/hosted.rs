@@ -147,7 +147,7 @@ fn states(worker: &Worker, orders: &HostOrders) -> Result<Option<SavedPool>, Fai
 
 /// Runs `kNodeFailure` in a container of the pool of this module host, as a `Kind::NodeFailure` says.
 pub(super) fn tell_of_failure(worker: &Worker, message: &Message) {
-    let [number, reason, major, minor, node, ..] = message.words.map(|word| word as u32);
+    let [number, reason, major, minor, ..] = message.words.map(|word| word as u32);
     let (name, text) = message.text.split_once('\0').unwrap_or(("", &message.text));
     let shared = &worker.shared;
     let Some(orders) = &shared.config.orders else { return };
@@ -160,7 +160,6 @@ pub(super) fn tell_of_failure(worker: &Worker, message: &Message) {
     let mut task = chi_life_task {
         lost_pool_: chi_pool_id { major_: major, minor_: minor },
         lost_name_: name.as_ptr(),
-        lost_node_: node,
         ..life_task(reason, &text, c"", &directory)
     };
     let method = CHI_METHOD_NODE_FAILURE;

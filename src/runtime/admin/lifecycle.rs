@@ -226,6 +226,8 @@ pub(super) fn life_task(
         lost_pool_: chi_pool_id { major_: 0, minor_: 0 },
         lost_name_: c"".as_ptr(),
         lost_node_: 0,
+        lost_containers_: std::ptr::null(),
+        lost_count_: 0,
         reserved2_: 0,
     }
 }

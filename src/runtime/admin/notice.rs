@@ -111,6 +111,7 @@ impl Letter {
         };
         let letter = Letter(task);
         let texts = [letter.text(&loss.why)?, letter.text(&loss.name)?];
+        let containers = letter.copy(&loss.containers)?;
         // SAFETY: the body has this size, and nothing else uses the task until it is sent.
         unsafe {
             let life = task.as_ptr().cast::<chi_life_task>();
@@ -126,6 +127,9 @@ impl Letter {
             (*life).directory_ = c"".as_ptr();
             (*life).lost_pool_ = loss.pool;
             (*life).lost_name_ = texts[1];
+            (*life).lost_node_ = loss.node;
+            (*life).lost_containers_ = containers;
+            (*life).lost_count_ = loss.containers.len() as u32;
         }
         Ok(letter)
     }
@@ -134,15 +138,25 @@ impl Letter {
     fn text(&self, text: &str) -> Result<*const std::ffi::c_char, Failure> {
         // Zeros cannot be in a name; in a reason, they would end it.
         let bytes: Vec<u8> = text.bytes().filter(|byte| *byte != 0).chain([0]).collect();
+        Ok(self.copy(&bytes)?.cast())
+    }
+
+    /// A copy of plain numbers that lives as long as the task.
+    fn copy<T: Copy>(&self, values: &[T]) -> Result<*const T, Failure> {
+        if values.is_empty() {
+            return Ok(ptr::null());
+        }
         let ipc = worker_ipc();
         let mut buffer = chi_buffer { shm_: 0, data_: ptr::null_mut(), size_: 0 };
-        // SAFETY: the table is the worker's, and the task has not been sent; the buffer then has room.
+        // SAFETY: the table is the worker's, and the task has not been sent; the buffer then has room, and is
+        // aligned for any number.
         unsafe {
-            let status = ((*ipc).alloc)(ipc, self.0.as_ptr(), bytes.len() as u64, &mut buffer);
+            let size = size_of_val(values) as u64;
+            let status = ((*ipc).alloc)(ipc, self.0.as_ptr(), size, &mut buffer);
             if status != CHI_OK {
                 return Err(Failure::new(status, "there is no memory for the message"));
             }
-            ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.data_.cast(), bytes.len());
+            ptr::copy_nonoverlapping(values.as_ptr(), buffer.data_.cast(), values.len());
         }
         Ok(buffer.data_.cast())
     }

@@ -19,6 +19,7 @@ use super::clock::now;
 use super::flat::is_question;
 use super::handle::{AtWork, Calls, Cluster, Entry, Input, Running};
 use super::jobs::{Definition, Step};
+use super::losses::Losses;
 use super::pools::push;
 use super::serve;
 use super::states::{self, Heard, Sent};
@@ -56,6 +57,7 @@ pub(super) struct Driver {
     pub(super) tasks: HashMap<TaskNumber, Arc<Running>>,
     /// The pools that are known here, by what was agreed on.
     pub(super) pools: BTreeMap<PoolId, String>,
+    pub(super) losses: Losses,
     pub(super) applied: u64,
     /// Why this node is not let in, as it was told last.
     pub(super) kept_out: Option<String>,
@@ -369,6 +371,7 @@ impl Driver {
             return;
         }
         self.applied = agreed.applied();
+        self.losses.follow(&self.shared, agreed);
         for (node, member) in
             agreed.members().iter().filter(|(node, _)| **node != self.cluster.life.node)
         {

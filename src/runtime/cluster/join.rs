@@ -15,6 +15,7 @@ use super::clock::now;
 use super::driver::{self, Driver};
 use super::flat;
 use super::handle::{Cluster, Entry, Input};
+use super::losses::Losses;
 use super::states::{self, Heard};
 use crate::config::{ClusterConfig, Error};
 use crate::scheduler::Shared;
@@ -190,6 +191,7 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         away: HashMap::new(),
         tasks: HashMap::new(),
         pools: BTreeMap::new(),
+        losses: Losses::new(life.node),
         applied: 0,
         kept_out: None,
         stopped: None,

@@ -13,6 +13,7 @@ mod guard;
 mod handle;
 mod jobs;
 mod join;
+mod losses;
 mod pools;
 mod remote;
 mod serve;

@@ -247,7 +247,7 @@ unsafe fn tell_of_failure(object: *const Proxy, task: *const chi_life_task) -> c
     };
     if let Phase::Running(peer) = proxy.host.phase() {
         let lost = task.lost_pool_;
-        let words = [proxy.number, task.reason_, lost.major_, lost.minor_, task.lost_node_];
+        let words = [proxy.number, task.reason_, lost.major_, lost.minor_];
         let text = format!("{}\0{}", name.to_string_lossy(), text.to_string_lossy());
         let message = Message::new(Kind::NodeFailure, &words.map(u64::from)).saying(text);
         peer.tell(&message, &[]);

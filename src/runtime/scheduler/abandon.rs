@@ -79,8 +79,7 @@ fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
         }
         if let Some(pool) = was {
             let why = format!("pool '{name}' is gone: the code that destroyed it {cause}");
-            let (reason, name) = (CHI_REASON_LOST, name.clone());
-            loss::tell(&worker.shared, Loss { reason, pool, name, why, dependants });
+            loss::tell(&worker.shared, Loss::of_pool(pool, name.clone(), why, dependants));
         }
         let why = cause.to_owned();
         worker.shared.command(ControlCommand::PoolAbandoned { pool: name, why });

@@ -1,6 +1,6 @@
 //! The loss of a pool, and its return: who depends on the pool has to be told.
 
-use chimaera_abi::{chi_pool_id, CHI_REASON_LOST, CHI_REASON_RECOVERED};
+use chimaera_abi::{chi_pool_id, CHI_REASON_RECOVERED};
 
 use super::mailbox::ControlCommand;
 use super::shared::Shared;
@@ -21,7 +21,7 @@ pub(crate) fn pool_recovered(shared: &Shared, pool: chi_pool_id, name: &str, why
 /// The loss of a pool, with those that depend on it by now.
 pub(crate) fn loss_of(shared: &Shared, pool: chi_pool_id, name: &str, why: String) -> Loss {
     let (_, dependants) = shared.pools.dependencies(name);
-    Loss { reason: CHI_REASON_LOST, pool, name: name.to_owned(), why, dependants }
+    Loss::of_pool(pool, name.to_owned(), why, dependants)
 }
 
 /// Has the containers of the dependants told, through their `kNodeFailure`. Does not wait for it.

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chimaera::abi::{CHI_NODE_LOST, CHI_NOT_FOUND};
+use chimaera::abi::{CHI_NODE_LOST, CHI_NOT_FOUND, CHI_REASON_LOST, CHI_REASON_RECOVERED};
+use chimaera::{DomainQuery, Ipc, NewTask, PoolId};
 use chimaera_kv_client::{self as kv, Client};
-use chimaera_tests::{artefacts, bytes, in_client, text_of, Cluster, Options};
+use chimaera_test_depends_client::{self as depends, CheckTask};
+use chimaera_tests::{artefacts, bytes, in_client, process, text_of, Cluster, Options};
 
 fn kv() -> [std::path::PathBuf; 1] {
     [artefacts::rust_module("chimaera_kv")]
@@ -191,5 +193,81 @@ fn many_tasks_for_one_node_wait() {
             .collect();
         puts.into_iter().for_each(|put| drop(put.wait().unwrap()));
         assert_eq!(store.count().unwrap(), 2000);
+    });
+}
+
+/// What a container of this node was told: how often, the reason, the pool, the node and its containers.
+type Told = (u32, u32, String, u64, String);
+
+fn told(ipc: Ipc, pool: PoolId, container: u32) -> Told {
+    let query = DomainQuery::local_id(container);
+    let task: NewTask<CheckTask> = ipc.new_task(pool, query, depends::CHECK).unwrap();
+    let task = task.call().unwrap();
+    let [name, containers] = [&task.name, &task.containers].map(|text| text.to_string().unwrap());
+    (task.told.get(), task.reason.get(), name, task.node.get(), containers)
+}
+
+/// When a node is lost, the containers of its pools on the other nodes are told so, with its number and the
+/// containers that it had, and so are those of pools that depend on them; and once more when others have made them.
+#[test]
+fn the_loss_of_a_node_is_told() {
+    in_client!(Options::new(), |_| {
+        let depends = [artefacts::test_module("depends"), artefacts::rust_depends()];
+        let modules = [&kv()[..], &depends[..]].concat();
+        let mut cluster = Cluster::start(3, &modules);
+        cluster.connect(0);
+        let ipc = chimaera::ipc().unwrap();
+        let create = |module, name: &str, params: &str| {
+            let options = chimaera::PoolOptions::default().containers(6);
+            ipc.create_pool_with(module, name, params.as_bytes(), options).unwrap()
+        };
+        create(kv::MODULE, "store", "");
+        let tops = [("cpp", depends::CPP), ("rust", depends::RUST)];
+        let tops = tops.map(|(name, module)| (name, create(module, name, "on=store")));
+        let of = |pool, node: usize| {
+            let owners = cluster.owners(0, pool);
+            let name = cluster.site(node).name();
+            let of = owners.iter().enumerate().filter(|(_, owner)| *owner == name);
+            of.map(|(number, _)| number as u32).collect::<Vec<_>>()
+        };
+        let list = |pool| of(pool, 2).iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let (store, own) = (list("store"), tops.map(|(name, _)| list(name)));
+        let here = tops.map(|(name, _)| of(name, 0));
+        let found = cluster.described(0);
+        let members = found["members"].as_array().unwrap();
+        let member = members.iter().find(|it| it["name"] == *cluster.site(2).name()).unwrap();
+        let node: u64 = member["node"].as_str().unwrap().parse().unwrap();
+        cluster.kill(2);
+        for (((name, pool), here), own) in tops.iter().zip(&here).zip(&own) {
+            assert_eq!((here.len(), own.len()), (2, 3), "each node has two");
+            for container in here {
+                let told = |times| {
+                    process::until("it is told", || {
+                        Some(told(ipc, *pool, *container)).filter(|told| told.0 >= times)
+                    })
+                };
+                // Of its own pool and of the one that it depends on, in any order.
+                let (_, reason, lost, of, containers) = told(2);
+                let expected = if lost == "store" { &store } else { own };
+                if reason == CHI_REASON_LOST {
+                    assert_eq!((of, &containers), (node, expected), "{name}: {lost}");
+                }
+                // Only the store's module can recover; its containers are back together or one by one.
+                let (_, reason, lost, of, containers) = told(3);
+                assert_eq!((reason, &*lost, of), (CHI_REASON_RECOVERED, "store", node), "{name}");
+                assert!(store.split(',').any(|one| containers.contains(one)), "{containers}");
+            }
+        }
+        assert!(!cluster.owners(0, "store").contains(&"nobody".into()));
+        for (((name, pool), here), own) in tops.iter().zip(&here).zip(&own) {
+            let nobody = |owner: &&String| *owner == "nobody";
+            process::until("the others are nobody's", || {
+                (cluster.owners(0, name).iter().filter(nobody).count() == 2).then_some(())
+            });
+            for container in here {
+                let last = told(ipc, *pool, *container);
+                assert_eq!(last.2, "store", "{own} of {name} are still lost: {last:?}");
+            }
+        }
     });
 }

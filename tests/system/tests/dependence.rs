@@ -39,7 +39,8 @@ struct Told {
     times: u32,
     reason: u32,
     lost: [u32; 2],
-    node: u32,
+    node: u64,
+    containers: String,
     name: String,
     message: String,
 }
@@ -53,6 +54,7 @@ fn told_in(ipc: Ipc, pool: PoolId, container: u32) -> Told {
         reason: task.reason.get(),
         lost: task.lost.get(),
         node: task.node.get(),
+        containers: task.containers.to_string().unwrap(),
         name: task.name.to_string().unwrap(),
         message: task.message_text.to_string().unwrap(),
     }

@@ -78,6 +78,8 @@ fn rust() -> Layouts {
             lost_pool_,
             lost_name_,
             lost_node_,
+            lost_containers_,
+            lost_count_,
             reserved2_
         },
         chi_pool_options { size, containers },
