@@ -283,8 +283,10 @@ pub const KEYS: &[Key] = &[
         "limits.suspended_tasks",
         Kind::Number { least: 64, most: 1_000_000 },
         Preset::Value("28000"),
-        "Maximum number of suspended tasks on all workers together; beyond it, clients' tasks wait \
-         in their rings, and end with CHI_NO_SPACE if none of their client's tasks ends for 10 s. \
+        "Maximum number of suspended tasks on all workers together. From five sevenths of it on, \
+         only clients with few tasks in flight (256, and at most a quarter of the limit) are served: \
+         what others send waits in their rings, and ends with CHI_NO_SPACE if none of their client's \
+         tasks ends for 10 s; what they have in lanes already ends with it at once. \
          Lower if `limits.memory` has no room for so many stacks. Subtasks may exceed it \
          by a sixteenth, and end with CHI_NO_SPACE beyond \
          that. Each takes a stack, and with it two of the mappings that Linux allows a process: \

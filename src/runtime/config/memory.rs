@@ -55,9 +55,12 @@ impl Config {
         self.max_suspended.min(most)
     }
 
-    /// How many stacks without a task a worker keeps: the budget always has room for this many.
+    /// How many stacks without a task a worker keeps: the budget always has room for this many. As long as a worker
+    /// has no more, it does not ask how many tasks are suspended, so all workers together keep at most half of
+    /// those that may be.
     pub(crate) fn spare_stacks(&self, budget: &Budget) -> usize {
         let stacks = (budget.kept() / self.stack_cost()) as usize;
+        let stacks = stacks.min(self.max_suspended_in(budget, 0) / 2);
         (stacks / self.all_workers()).clamp(FEW_STACKS, SPARE_STACKS)
     }
 }

@@ -12,9 +12,10 @@ use crate::pool::{Container, Life};
 use crate::sys::Use;
 use crate::task::{Origin, Record};
 
-/// What counts as few, and as very few, tasks of one session in flight.
-const FEW_IN_FLIGHT: usize = 256;
-const VERY_FEW_IN_FLIGHT: usize = 64;
+/// What counts as few, and as very few, tasks of one session in flight: so many, and at most this part of the limit
+/// on suspended tasks, so that no session can exhaust that with few tasks.
+const FEW_IN_FLIGHT: (usize, usize) = (256, 4);
+const VERY_FEW_IN_FLIGHT: (usize, usize) = (64, 16);
 /// The limit while the memory budget has little room for records.
 const FEWEST_IN_FLIGHT: usize = 16;
 
@@ -149,10 +150,13 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
     if worker.coroutines.are_starving() {
         return Err(no_stack(worker));
     }
-    let limit = worker.shared.config.max_suspended;
+    let config = &worker.shared.config;
+    let limit = config.max_suspended;
     match &record.origin {
         Origin::Client { session, .. } => {
-            let most = most_in_flight(worker).max(FEW_IN_FLIGHT);
+            let all = worker.shared.coroutines.load(Ordering::Relaxed);
+            let there_are = config.max_suspended_in(worker.shared.budget, all);
+            let most = most_in_flight(worker).max(at_most(FEW_IN_FLIGHT, there_are));
             if session.tasks_in_flight() > most {
                 let message = format!(
                     "more than {most} of the client's tasks are in flight, and many tasks are \
@@ -224,25 +228,51 @@ pub(super) fn most_in_flight(worker: &Worker) -> usize {
     }
     let all = || worker.shared.coroutines.load(Ordering::Relaxed);
     let limit = config.max_suspended_in(worker.shared.budget, all());
-    let few = match limit < config.max_suspended {
-        true => 64.min(limit / config.workers),
-        false => 64,
-    };
-    let share = |of: usize| (of / config.workers).max(few);
+    let share = |of: usize| share_of(of, limit, config.workers);
     // This worker may also use what the others leave unused, except for an eighth.
     let unused = |of: usize| of.saturating_sub(all().saturating_sub(waiting) + of / 8);
     // Above this, only sessions with few tasks in flight are served, so that one session's
     // suspended tasks do not keep the others out.
-    let many = limit / 7 * 5;
+    let many = many_of(limit);
     if waiting <= share(many).max(unused(many)) {
         config.max_in_flight
     } else if waiting <= share(limit) {
-        FEW_IN_FLIGHT
+        at_most(FEW_IN_FLIGHT, limit)
     } else if all() <= most_coroutines(limit, 8) {
-        VERY_FEW_IN_FLIGHT
+        at_most(VERY_FEW_IN_FLIGHT, limit)
     } else {
         0
     }
+}
+
+/// Another worker that has room for more suspended tasks, for the rings of sessions with few tasks that this one
+/// holds back, and how many are few.
+#[cold]
+pub(super) fn worker_with_room(worker: &Worker) -> Option<(u32, usize)> {
+    let (shared, config) = (&worker.shared, &worker.shared.config);
+    let all = shared.coroutines.load(Ordering::Relaxed);
+    let limit = config.max_suspended_in(shared.budget, all);
+    let suspended =
+        |of: u32| shared.page().lines[of as usize].suspended.load(Ordering::Relaxed) as usize;
+    let room = share_of(many_of(limit), limit, config.workers);
+    let other = shared.least_loaded(false, |of, _| suspended(of))?;
+    (other != worker.index && suspended(other) < room)
+        .then_some((other, at_most(FEW_IN_FLIGHT, limit)))
+}
+
+/// How many suspended tasks are many.
+fn many_of(limit: usize) -> usize {
+    limit / 7 * 5
+}
+
+/// A worker's share of so many of the suspended tasks that there may be.
+fn share_of(of: usize, limit: usize, workers: usize) -> usize {
+    (of / workers).max(64.min(limit / workers / 2))
+}
+
+/// A number of tasks, and at most a part of the limit on suspended ones.
+fn at_most((number, part): (usize, usize), limit: usize) -> usize {
+    number.min(limit / part).max(1)
 }
 
 /// The limit on coroutines: the limit on suspended tasks plus one `part`-th of it.

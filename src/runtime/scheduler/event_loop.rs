@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::{chi_task_node, CHI_ADMIN_POOL_MAJOR};
 
 use super::abandon::end_abandoned;
-use super::admission::most_in_flight;
+use super::admission::{most_in_flight, worker_with_room};
 use super::cancel;
 use super::hand_over;
 use super::hold;
@@ -30,7 +30,7 @@ use super::worker::{while_current, Worker};
 use crate::coroutine::{stack, waits, Around, Coroutine, Crash, Pause};
 use crate::log::{LineKind, Subject};
 use crate::pool::ContainerLane;
-use crate::session::SessionRef;
+use crate::session::{Ring, SessionRef};
 use crate::sys::{lock, park, FloatingPoint, ThreadState, Use};
 use crate::task::{CancelScope, Origin};
 
@@ -391,7 +391,27 @@ impl Loop {
         }
         worker.mailbox().unpark();
         worker.run_queue().unpark_rings();
+        if parked.holds_back {
+            self.pass_on_held_back(most);
+        }
         shared.watchdog.wake();
+    }
+
+    /// Passes rings of sessions with few tasks in flight, which have to wait because of what others have suspended
+    /// here, to a worker that has room.
+    #[cold]
+    fn pass_on_held_back(&self, most: usize) {
+        let worker = &self.worker;
+        let Some((other, few)) = worker_with_room(worker) else { return };
+        let waits_here = |ring: &Ring| {
+            let in_flight = ring.session.tasks_in_flight();
+            (most..few).contains(&in_flight)
+                && in_flight < ring.session.share()
+                && !worker.refuses(ring.session.number)
+        };
+        for ring in steal::give_held_back(worker.run_queue(), waits_here) {
+            worker.shared.mailbox(other).send(WorkerMessage::AddRing(Box::new(ring)));
+        }
     }
 
     // Messages ----------------------------------------------------------------------------------------

@@ -244,11 +244,16 @@ impl RunQueue {
         Ok(())
     }
 
-    /// Resumes polling the rings whose doorbells have rung.
+    /// Resumes polling the rings at rest whose doorbells have rung.
     pub(super) fn wake_rings(&self) {
+        self.look_at(|set| !set.is_empty());
+    }
+
+    /// Looks at these sets of doorbells.
+    fn look_at(&self, which: impl Fn(&Doorbells) -> bool) {
         let mut entries = self.entries();
         let Entries { rings, doorbells, .. } = &mut *entries;
-        for set in doorbells.iter_mut().filter(|set| !set.is_empty()) {
+        for set in doorbells.iter_mut().filter(|set| which(set)) {
             set.rung(|ring| rings.push(ring));
         }
         if entries.unwatched {
@@ -284,7 +289,9 @@ impl RunQueue {
     /// Tells the clients that the worker is awake.
     pub(super) fn unpark_rings(&self) {
         self.entries().rings.iter_mut().for_each(|ring| ring.consumer.unpark());
-        self.wake_rings();
+        // Those of rings that are held back, too, which do not rest: an event that nobody fetches would let the
+        // worker park no more.
+        self.look_at(|set| set.watched_count() > 0);
     }
 
     /// Lists a lane, unless it is already listed.
@@ -385,6 +392,30 @@ mod tests {
                 assert_eq!(is_watched(&queue.entries().doorbells, number), left.contains(&number));
                 assert_eq!(is_watched(&taken.doorbells, number), !left.contains(&number));
             }
+        }
+    }
+
+    /// A doorbell that rings while its ring is held back wakes the worker once, and does not keep it awake.
+    #[test]
+    fn a_doorbell_of_a_ring_that_is_held_back_is_heard_once() {
+        let queue = RunQueue::new(Role::LowLatency).unwrap();
+        let session = Session::without_client(1).unwrap();
+        queue.add(ring(&session)).unwrap();
+        queue.entries().rings[0].postpone(64);
+        let wakes = || {
+            let mut events = [const { std::mem::MaybeUninit::uninit() }; 1];
+            let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+            let (events, _) =
+                rustix::event::epoll::wait(queue.epoll(), &mut events, Some(&now)).unwrap();
+            !events.is_empty()
+        };
+        for _ in 0..3 {
+            let parked = queue.park_rings(|_| true);
+            assert!(parked.may_park && parked.holds_back && !wakes());
+            rustix::io::write(&session.doorbell, &1_u64.to_ne_bytes()).unwrap();
+            assert!(wakes(), "something has come");
+            queue.unpark_rings();
+            assert!(!wakes(), "and is known");
         }
     }
 

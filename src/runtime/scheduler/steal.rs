@@ -116,6 +116,19 @@ pub(super) fn share(me: u32, idle: u32, queue: &RunQueue) -> Vec<WorkerMessage> 
     given.lanes.into_iter().map(WorkerMessage::Lane).chain(rings).collect()
 }
 
+/// Removes the rings that are held back on this worker and that `may_give` picks, for another one.
+pub(super) fn give_held_back(queue: &RunQueue, may_give: impl Fn(&Ring) -> bool) -> Vec<Ring> {
+    let mut entries = queue.entries();
+    let held = entries.periodic.sessions_held();
+    let Entries { rings, doorbells, .. } = &mut *entries;
+    let is_given = |ring: &mut Ring| {
+        let is_held_back = !ring.postponed.is_empty() && !ring.waits_for_memory();
+        is_held_back && !held.contains(&ring.session.number) && may_give(ring)
+    };
+    let given: Vec<_> = rings.extract_if(.., is_given).collect();
+    given.into_iter().map(|ring| send_off(ring, rings, doorbells)).collect()
+}
+
 /// Removes all movable entries of the worker `me`, for the worker `to`.
 pub(super) fn give_all(me: u32, to: u32, queue: &RunQueue) -> Vec<WorkerMessage> {
     let doorbells = queue.entries().take_doorbells(queue.epoll());
