@@ -75,6 +75,7 @@ pub(super) fn run(index: u32, shared: Arc<Shared>) {
     FloatingPoint::reset();
     ThreadState::prepare_thread();
     park::prepare_thread();
+    shared.run_queue(index).set_thread();
     let own = Rc::new(Loop {
         worker: Worker::new(index, shared.clone()),
         old_lanes: Cell::default(),

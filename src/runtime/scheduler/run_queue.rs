@@ -3,7 +3,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::role::{Role, RoleWord};
 use super::running::Running;
 use crate::pool::{ContainerLane, LanePtr};
 use crate::session::{Ring, SessionRef};
+use crate::sys::thread;
 use chimaera_abi::chi_task_node;
 use rustix::event::epoll;
 
@@ -45,6 +46,8 @@ pub(crate) struct RunQueue {
     /// When it became busy, in nanoseconds since the runtime started.
     busy_since: AtomicU64,
     role: RoleWord,
+    /// The worker's thread, as the kernel numbers it; 0 before it has begun.
+    thread: AtomicI32,
     /// Set by the watchdog at each tick: the worker must look at the doorbells of resting rings.
     doorbells_due: AtomicBool,
     epoll: Arc<OwnedFd>,
@@ -73,9 +76,23 @@ impl RunQueue {
             busy: AtomicBool::new(false),
             busy_since: AtomicU64::new(0),
             role: RoleWord::new(role),
+            thread: AtomicI32::new(0),
             doorbells_due: AtomicBool::new(false),
             epoll,
         })
+    }
+
+    /// Notes that the calling thread is the worker's.
+    pub(super) fn set_thread(&self) {
+        self.thread.store(thread::number(), Ordering::Relaxed);
+    }
+
+    /// Whether the worker's thread has ended, which only module code can have done, by a system call of its own.
+    pub(super) fn has_lost_thread(&self) -> bool {
+        match self.thread.load(Ordering::Relaxed) {
+            0 => false,
+            number => !thread::exists(number),
+        }
     }
 
     /// Makes the worker look at the doorbells of its resting rings before its next round.

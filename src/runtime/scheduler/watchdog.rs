@@ -256,6 +256,9 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
     if let Some(bound) = bound.filter(|bound| seen.since.elapsed() >= *bound) {
         end_host(shared, &overstayed(shared, seen, bound));
     }
+    if shared.run_queue(worker).has_lost_thread() {
+        stop_without(shared, worker, seen);
+    }
     seen.ticks += 1;
     seen.quiet = 0;
     seen.node = now.node;
@@ -280,6 +283,22 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
         last.insert_entry(Instant::now());
         seen.reports = due;
         report(shared, seen, "has not yielded its worker; it should yield, or be split up");
+    }
+}
+
+/// Stops the runtime, which has lost a worker: what is suspended on it will never end.
+#[cold]
+fn stop_without(shared: &Shared, worker: u32, seen: &Seen) {
+    let (method, name) = named(shared, seen);
+    let why = format!(
+        "the thread of worker {worker} has ended inside {method} of pool '{name}', by a system call of a module's own"
+    );
+    if shared.hosts.daemon().is_some() {
+        end_host(shared, &why);
+    }
+    if !shared.is_stopping() {
+        shared.set_broken(why);
+        shared.command(ControlCommand::Stop);
     }
 }
 
@@ -379,14 +398,19 @@ fn attend(shared: &Arc<Shared>, seen: &[Seen]) {
 /// Says that a method of a module host has kept its worker for too long.
 #[cold]
 fn overstayed(shared: &Shared, seen: &Seen, bound: Duration) -> String {
+    let (method, name) = named(shared, seen);
+    format!(
+        "{method} of pool '{name}' has kept its worker for {bound:?} without yielding (kill_after)"
+    )
+}
+
+/// The names of the method that a worker runs, and of its pool.
+fn named(shared: &Shared, seen: &Seen) -> (String, String) {
     let table = shared.table();
     let parts = seen.running.parts();
     let pool = parts.and_then(|(slot, _)| table.in_slot(slot));
     let method = pool.and_then(|pool| seen.running.name(pool)).unwrap_or("a method");
-    let name = pool.map_or("", |pool| pool.name());
-    format!(
-        "{method} of pool '{name}' has kept its worker for {bound:?} without yielding (kill_after)"
-    )
+    (method.to_owned(), pool.map_or("", |pool| pool.name()).to_owned())
 }
 
 /// Ends a module host that breaks one of its limits.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, Once};
 use std::time::Duration;
 
 use super::fault::Fault;
-use super::{lock, signal};
+use super::{lock, signal, thread};
 
 /// For how long after the end of a freeze a fault may be the consequence of it: the thread may have
 /// been kept from running since.
@@ -42,7 +42,7 @@ impl Frozen<'_> {
         let one = lock(&ONE_AT_A_TIME);
         install();
         if !ranges.is_empty() {
-            FREEZER.store(own_thread(), Ordering::Relaxed);
+            FREEZER.store(thread::number(), Ordering::Relaxed);
             UNTIL.store(FROZEN, Ordering::Release);
         }
         let frozen = Frozen { ranges, _one_at_a_time: one };
@@ -108,7 +108,7 @@ pub(crate) fn install() {
 
 /// Waits if the fault may be the consequence of a freeze.
 unsafe fn wait(fault: &mut Fault) -> bool {
-    if !fault.is_denied() || FREEZER.load(Ordering::Relaxed) == own_thread() {
+    if !fault.is_denied() || FREEZER.load(Ordering::Relaxed) == thread::number() {
         return false;
     }
     loop {
@@ -123,11 +123,6 @@ unsafe fn wait(fault: &mut Fault) -> bool {
             return true;
         }
     }
-}
-
-fn own_thread() -> i32 {
-    // SAFETY: the call has no preconditions.
-    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
 }
 
 /// Nanoseconds of the monotonic clock.

@@ -13,7 +13,7 @@ use std::sync::{Once, OnceLock};
 
 use super::backtrace::{self, Frame};
 use super::fault::Fault;
-use super::{objects, signal};
+use super::{objects, signal, thread};
 
 /// Writes what the calling thread is doing. May do only what a signal handler may.
 pub(super) type Circumstances = fn(&mut dyn Write) -> fmt::Result;
@@ -157,8 +157,7 @@ const AT_END: usize = AFTER_FILE + 1;
 /// Writes the last words, once per process. If a step faults, the handler of that fault calls this
 /// again, and the next step follows.
 fn say(cause: &mut Cause<'_>) {
-    // SAFETY: it has no preconditions.
-    let own = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+    let own = thread::number();
     let order = Ordering::SeqCst;
     match SPEAKER.compare_exchange(0, own, order, order) {
         Ok(_) => {}

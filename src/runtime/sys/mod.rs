@@ -24,7 +24,7 @@ pub(crate) mod park;
 mod sealed;
 pub(crate) mod segment_fault;
 pub(crate) mod signal;
-mod thread;
+pub(crate) mod thread;
 pub(crate) mod thread_state;
 mod thrown;
 pub(crate) mod trust;

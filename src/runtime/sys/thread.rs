@@ -1,4 +1,4 @@
-//! Threads that panic.
+//! Threads that panic, and that are there or not.
 
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -16,6 +16,19 @@ pub(crate) fn or_abort(work: impl FnOnce()) {
         tracing::error!("a worker panicked: {why}; this is a bug, and the process aborts");
         std::process::abort();
     }
+}
+
+/// The kernel's number of the calling thread.
+pub(crate) fn number() -> i32 {
+    // SAFETY: it has no preconditions.
+    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+}
+
+/// Whether this process has a thread of this number.
+pub(crate) fn exists(number: i32) -> bool {
+    // SAFETY: signal 0 is sent to nobody; only whether it could be is told.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), number, 0) };
+    sent == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }
 
 /// The message of a panic.

@@ -92,6 +92,8 @@ pub mod crash {
 
     /// Starts a timer whose signal ends the process.
     pub const ALARM: u64 = 31;
+    /// Ends its thread by a system call.
+    pub const THREAD_EXIT: u64 = 32;
     /// Blocks its worker for `depth` milliseconds.
     pub const BLOCK: u64 = 40;
     /// Forks a child that lives for `depth` milliseconds and executes no program.

@@ -135,6 +135,15 @@ fn of_an_immediate_exit() {
     check_words(&daemon, code, "_exit(0)", &["Runtime3Run"]);
 }
 
+/// A worker whose thread is gone can do nothing more, so the daemon stops, as far as that is possible.
+#[test]
+fn of_a_worker_that_a_system_call_ends() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::THREAD_EXIT);
+    let log = daemon.log();
+    assert_eq!(code, 1, "{log}");
+    assert!(log.contains("has ended inside kCrash of pool 'fragile'"), "{log}");
+}
+
 /// The thread is not a worker's: the last words say which one it was.
 #[test]
 fn of_a_module_s_own_thread() {
