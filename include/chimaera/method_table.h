@@ -113,6 +113,14 @@ class MethodTable {
     methods_.push_back(method);
   }
 
+  /** Marks a method that has been added as idempotent, as chimaera_mod.yaml says: its tasks may run
+   * twice, also after later ones, and that changes nothing. */
+  void SetIdempotent(u32 number) {
+    for (chi_method &method : methods_) {
+      if (method.number_ == number) method.flags_ |= CHI_METHOD_IDEMPOTENT;
+    }
+  }
+
   /** Marks every method as monitored, because the container overrides Monitor. */
   void MonitorAll() { FlagAll(CHI_METHOD_MONITORED); }
 

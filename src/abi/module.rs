@@ -38,6 +38,10 @@ pub const CHI_METHOD_MONITORED: u32 = 2;
 pub const CHI_METHOD_AGGREGATED: u32 = 4;
 /// `chi_method.flags_`: `chi_container_ops.serialize` supports the method's tasks. Since ABI 1.1.
 pub const CHI_METHOD_SERIALIZED: u32 = 8;
+/// `chi_method.flags_`: the method's tasks may run twice, also after later ones, and that changes nothing: if a
+/// node of the cluster is lost while it has one, the runtime sends it to the container's next owner instead of
+/// ending it with `CHI_NODE_LOST`. Since ABI 1.1.
+pub const CHI_METHOD_IDEMPOTENT: u32 = 16;
 /// `chi_method.flags_`: the bits from this one up are the fingerprint of the task's description in
 /// `chimaera_mod.yaml`, 0 when it is not described there. See `CHI_TASK_LAYOUT`.
 pub const CHI_METHOD_DESCRIPTION_SHIFT: u32 = 13;
@@ -48,7 +52,7 @@ pub struct chi_method {
     /// Its number, below `CHI_METHOD_LIMIT`.
     pub number_: u32,
     /// `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`,
-    /// `CHI_METHOD_SERIALIZED`, and above them `CHI_METHOD_DESCRIPTION_SHIFT`.
+    /// `CHI_METHOD_SERIALIZED`, `CHI_METHOD_IDEMPOTENT`, and above them `CHI_METHOD_DESCRIPTION_SHIFT`.
     pub flags_: u32,
     /// Its name, for example `"kCompress"`.
     pub name_: *const c_char,

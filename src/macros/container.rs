@@ -148,6 +148,7 @@ impl Parse for Unsupported {
 struct Method {
     number: Expr,
     name: LitStr,
+    idempotent: bool,
     function: ImplItemFn,
 }
 
@@ -197,9 +198,10 @@ impl Found {
                     found.resume.replace(ident).map_or(Ok(()), |_| Err(twice()))?;
                 }
                 () if attr.path().is_ident("method") => {
-                    let MethodArgs { number, name } = attr.parse_args()?;
+                    let MethodArgs { number, name, idempotent } = attr.parse_args()?;
                     let name = name.unwrap_or_else(|| LitStr::new(&k_name(&ident), ident.span()));
-                    found.methods.push(Method { number, name, function: function.clone() });
+                    let function = function.clone();
+                    found.methods.push(Method { number, name, idempotent, function });
                 }
                 () if attr.path().is_ident("monitor") => {
                     found.monitors.push((attr.parse_args()?, function.clone()));
@@ -283,6 +285,9 @@ impl Found {
             let mut entry = entry(krate, method, monitor.as_ref())?;
             if let Some(aggregate) = only(aggregates, method, "an aggregation")? {
                 entry.extend(aggregation(krate, method, &aggregate)?);
+            }
+            if method.idempotent {
+                entry.extend(quote!(.idempotent()));
             }
             Ok(entry)
         });
@@ -455,21 +460,26 @@ fn signature(function: &ImplItemFn, before: usize) -> Result<(Type, bool)> {
 struct MethodArgs {
     number: Expr,
     name: Option<LitStr>,
+    idempotent: bool,
 }
 
 impl Parse for MethodArgs {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let number = input.parse()?;
-        let mut name = None;
-        if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+        let (mut name, mut idempotent) = (None, false);
+        while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
             let word: Ident = input.parse()?;
-            if word != "name" {
-                return Err(Error::new(word.span(), "expected `name = \"kName\"`"));
+            if word == "idempotent" && !idempotent {
+                idempotent = true;
+            } else if word == "name" && name.is_none() {
+                input.parse::<Token![=]>()?;
+                name = Some(input.parse()?);
+            } else {
+                let expected = "expected `name = \"kName\"` or `idempotent`, each once";
+                return Err(Error::new(word.span(), expected));
             }
-            input.parse::<Token![=]>()?;
-            name = Some(input.parse()?);
         }
-        Ok(MethodArgs { number, name })
+        Ok(MethodArgs { number, name, idempotent })
     }
 }
 

@@ -112,6 +112,18 @@ impl<C: Container> Declared<C> {
     /// Checks a method that has a number.
     #[track_caller]
     pub const fn method(&mut self, number: u32, name: &str) {
+        if let Some(entry) = find(self.methods, number) {
+            assert!(
+                !entry.idempotent,
+                "the container says that this method is idempotent: say so in chimaera_mod.yaml, too, \
+                 under `tasks`"
+            );
+        }
+        self.checked(number, name);
+    }
+
+    #[track_caller]
+    const fn checked(&mut self, number: u32, name: &str) {
         if number <= CHI_METHOD_DESTROY {
             // The container always has create and destroy.
             return;
@@ -132,6 +144,17 @@ impl<C: Container> Declared<C> {
             "the container gives this number to another method: in #[method(..)], set `name = ` \
              to the name in chimaera_mod.yaml"
         );
+    }
+
+    /// Checks a method that has a number and is idempotent; others are not.
+    #[track_caller]
+    pub const fn idempotent(&mut self, number: u32, name: &str) {
+        let Some(entry) = find(self.methods, number) else { return self.method(number, name) };
+        assert!(
+            entry.idempotent,
+            "chimaera_mod.yaml says that this method is idempotent: write #[method(.., idempotent)]"
+        );
+        self.checked(number, name);
     }
 
     /// Checks a method that is -1 (unsupported); `number` is the one that callers use for it.
@@ -165,16 +188,23 @@ impl<C: Container> Declared<C> {
     }
 
     const fn take(&mut self, number: u32) -> Option<&'static MethodEntry<C>> {
-        let mut i = 0;
-        while i < self.methods.len() {
-            if self.methods[i].number == number {
-                self.found += 1;
-                return Some(&self.methods[i]);
-            }
-            i += 1;
+        let found = find(self.methods, number);
+        if found.is_some() {
+            self.found += 1;
         }
-        None
+        found
     }
+}
+
+const fn find<C>(methods: &[MethodEntry<C>], number: u32) -> Option<&MethodEntry<C>> {
+    let mut i = 0;
+    while i < methods.len() {
+        if methods[i].number == number {
+            return Some(&methods[i]);
+        }
+        i += 1;
+    }
+    None
 }
 
 /// Says how to write one of the methods of a container's life.

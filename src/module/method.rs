@@ -5,9 +5,9 @@ use std::ptr::NonNull;
 
 use chimaera_abi::{
     chi_archive, chi_field_layout, chi_method, chi_task, CHI_METHOD_AGGREGATED,
-    CHI_METHOD_DESCRIPTION_SHIFT, CHI_METHOD_MONITORED, CHI_METHOD_SERIALIZED,
-    CHI_METHOD_SUPPORTED, CHI_SERIALIZE_LOAD_IN, CHI_SERIALIZE_LOAD_OUT, CHI_SERIALIZE_SAVE_IN,
-    CHI_SERIALIZE_SAVE_OUT, CHI_UNSUPPORTED,
+    CHI_METHOD_DESCRIPTION_SHIFT, CHI_METHOD_IDEMPOTENT, CHI_METHOD_MONITORED,
+    CHI_METHOD_SERIALIZED, CHI_METHOD_SUPPORTED, CHI_SERIALIZE_LOAD_IN, CHI_SERIALIZE_LOAD_OUT,
+    CHI_SERIALIZE_SAVE_IN, CHI_SERIALIZE_SAVE_OUT, CHI_UNSUPPORTED,
 };
 use chimaera_task::archive::{LoadArchive, SaveArchive};
 use chimaera_task::{__private::lend, Result, Status, Task};
@@ -75,6 +75,7 @@ pub struct MethodEntry<C> {
     pub(crate) monitor: Option<MonitorFn<C>>,
     pub(crate) serialize: Option<SerializeFn>,
     pub(crate) aggregate: Option<AggregateFn<C>>,
+    pub(crate) idempotent: bool,
     /// Whether it runs a `LifeTask`.
     pub(crate) life: bool,
 }
@@ -100,6 +101,7 @@ impl<C> MethodEntry<C> {
             monitor: None,
             serialize: serializer::<T>(),
             aggregate: None,
+            idempotent: false,
             life: false,
         }
     }
@@ -139,8 +141,16 @@ impl<C> MethodEntry<C> {
             monitor: None,
             serialize: None,
             aggregate: None,
+            idempotent: false,
             life: false,
         }
+    }
+
+    /// The same method, whose tasks may run twice, also after later ones, and that changes nothing: if a node of the
+    /// cluster is lost while it has one, the container's next owner runs it.
+    #[must_use]
+    pub const fn idempotent(self) -> Self {
+        MethodEntry { idempotent: true, ..self }
     }
 
     /// The same method with an aggregation: `add` merges the result of one container into the
@@ -198,9 +208,11 @@ impl<C> MethodEntry<C> {
         let monitored = if self.monitor.is_some() { CHI_METHOD_MONITORED } else { 0 };
         let serialized = if self.serialize.is_some() { CHI_METHOD_SERIALIZED } else { 0 };
         let aggregated = if self.aggregate.is_some() { CHI_METHOD_AGGREGATED } else { 0 };
+        let idempotent = if self.idempotent { CHI_METHOD_IDEMPOTENT } else { 0 };
         chi_method {
             number_: self.number,
             flags_: supported
+                | idempotent
                 | monitored
                 | serialized
                 | aggregated

@@ -75,6 +75,7 @@ fn method() -> PoolMethod {
         supported: true,
         monitored: false,
         aggregated: false,
+        idempotent: false,
         task_size: HEADER + 4 * VECTOR,
         layout: 0,
         unstated: 0,

@@ -15,10 +15,10 @@ const _: () = {
     declared.unsupported(5, "kUpgrade");
     declared.method(10, "kAllocate");
     declared.method(11, "kFree");
-    declared.method(12, "kRead");
+    declared.idempotent(12, "kRead");
     declared.method(13, "kWrite");
     declared.method(14, "kFlush");
-    declared.method(15, "kStats");
+    declared.idempotent(15, "kStats");
     declared.method(16, "kGrow");
     declared.method(17, "kRelease");
     declared.end();

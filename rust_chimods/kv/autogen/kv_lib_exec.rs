@@ -14,12 +14,12 @@ const _: () = {
     declared.unsupported(4, "kMigrate");
     declared.unsupported(5, "kUpgrade");
     declared.method(10, "kPut");
-    declared.method(11, "kGet");
+    declared.idempotent(11, "kGet");
     declared.method(12, "kDelete");
-    declared.method(13, "kScan");
-    declared.method(14, "kCount");
+    declared.idempotent(13, "kScan");
+    declared.idempotent(14, "kCount");
     declared.method(15, "kFlush");
-    declared.method(16, "kStats");
+    declared.idempotent(16, "kStats");
     declared.method(17, "kCompact");
     declared.end();
 };

@@ -122,7 +122,9 @@ pub(crate) struct Struct {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskFromYaml {
     pub(crate) doc: Option<String>,
-    /// `None` if the method is only documented.
+    /// Whether the task may run twice.
+    pub(crate) idempotent: bool,
+    /// `None` if the file does not describe the fields.
     pub(crate) body: Option<Body>,
 }
 

@@ -70,6 +70,11 @@ impl Module {
             .filter_map(|method| Some((method.number?, method)))
     }
 
+    /// Whether tasks of this method may run twice.
+    pub(crate) fn is_idempotent(&self, method: &Method) -> bool {
+        self.tasks.get(&method.name).is_some_and(|task| task.idempotent)
+    }
+
     /// The first number above those of all custom methods.
     pub fn next_number(&self) -> u32 {
         let highest = self.methods.iter().filter_map(|method| method.number).max();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chimaera_abi::{CHI_MAX_TASK_SIZE, CHI_METHOD_CUSTOM};
-use chimaera_yaml::{nearest, shown, Entry, Report, Section};
+use chimaera_yaml::{nearest, shown, Entry, Meaning, Report, Section};
 
 use super::fields::read_fields;
 use crate::model::{is_plain, Method, Struct, TaskFromYaml};
@@ -138,6 +138,8 @@ pub(super) fn read_tasks(
         let what = format!("the task of `{}`", shown(&name));
         let Some(mut section) = Section::open(entry.value, what, report) else { continue };
         let doc = section.text("doc", report).map(|text| text.text);
+        let idempotent = section.take("idempotent");
+        let idempotent = idempotent.is_some_and(|entry| read_bool(entry, report));
         let fields = section.take("fields");
         section.close("", report);
         let body = fields.map(|fields| {
@@ -151,7 +153,19 @@ pub(super) fn read_tasks(
             }
             body
         });
-        tasks.insert(name, TaskFromYaml { doc, body });
+        tasks.insert(name, TaskFromYaml { doc, idempotent, body });
     }
     tasks
+}
+
+/// Reads `true` or `false`.
+fn read_bool(entry: Entry, report: &mut Report) -> bool {
+    match entry.value.meaning() {
+        Some(Meaning::Bool(value)) => value,
+        _ => {
+            let what = format!("`{}` is {}", shown(&entry.key), entry.value.describe());
+            report.add(entry.value.at, what, "write `true` or `false`");
+            false
+        }
+    }
 }

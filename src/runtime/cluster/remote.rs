@@ -163,7 +163,7 @@ unsafe fn pass_on(
     let payload = unsafe { flat::pack(head, task, method)? };
     let request = Request {
         container,
-        idempotent: false,
+        idempotent: method.idempotent,
         deadline: record
             .deadline
             .get()

@@ -23,6 +23,8 @@ pub(crate) struct Method {
     pub(crate) monitored: bool,
     /// The module combines the results of a broadcast.
     pub(crate) aggregated: bool,
+    /// Its tasks may run twice.
+    pub(crate) idempotent: bool,
     pub(crate) task_size: usize,
     /// The layout of its tasks, encoded as in `chi_task.status_`; 0 if it is not compared with that
     /// of clients.
@@ -193,6 +195,7 @@ unsafe fn read_method(raw: *const chi_method, field_stride: usize) -> Result<Met
         supported,
         monitored: raw.flags_ & CHI_METHOD_MONITORED != 0,
         aggregated: raw.flags_ & CHI_METHOD_AGGREGATED != 0,
+        idempotent: raw.flags_ & CHI_METHOD_IDEMPOTENT != 0,
         task_size,
         layout: task_layout(task_size, raw.flags_ >> CHI_METHOD_DESCRIPTION_SHIFT),
         unstated: CHI_OK,
@@ -276,6 +279,7 @@ mod tests {
             supported: true,
             monitored: false,
             aggregated: false,
+            idempotent: false,
             task_size,
             layout,
             unstated: CHI_OK,

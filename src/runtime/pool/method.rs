@@ -112,6 +112,7 @@ mod tests {
             supported: true,
             monitored: true,
             aggregated: false,
+            idempotent: false,
             task_size: 64,
             layout: 0,
             unstated: 0,

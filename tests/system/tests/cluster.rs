@@ -271,3 +271,34 @@ fn the_loss_of_a_node_is_told() {
         }
     });
 }
+
+/// What is on a node that is lost goes to the next owner if it may run twice, and ends with that message otherwise.
+#[test]
+fn what_may_run_twice_goes_to_the_next_owner() {
+    in_client!(Options::new(), |_| {
+        let mut cluster = Cluster::start(3, &kv());
+        cluster.connect(0);
+        let store = Client::create("store", kv::Params::default()).unwrap();
+        (0..30).for_each(|key| assert!(!store.put(format!("{key}"), "value").unwrap()));
+        // It takes the tasks, and does nothing with them.
+        cluster.signal(2, rustix::process::Signal::STOP);
+        let gets: Vec<_> = (0..15).map(|key| store.get_async(format!("{key}")).unwrap()).collect();
+        let puts: Vec<_> =
+            (15..30).map(|key| store.put_async(format!("{key}"), "new").unwrap()).collect();
+        let count = store.count_async().unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        cluster.kill(2);
+        fn ended<T>(result: chimaera::Result<T>) -> (i32, String) {
+            result.err().map_or_else(Default::default, |why| (why.code(), why.message().into()))
+        }
+        let gets: Vec<_> = gets.into_iter().map(|get| ended(get.wait())).collect();
+        let puts: Vec<_> = puts.into_iter().map(|put| ended(put.wait())).collect();
+        let of = |ended: &[(i32, String)], code| ended.iter().filter(|it| it.0 == code).count();
+        assert_eq!(of(&gets, 0) + of(&gets, CHI_NOT_FOUND), 15, "{gets:?}");
+        assert!(of(&gets, CHI_NOT_FOUND) > 0, "its keys were in memory: {gets:?}");
+        assert_eq!(of(&puts, 0) + of(&puts, CHI_NODE_LOST), 15, "{puts:?}");
+        let lost = puts.iter().find(|put| put.0 == CHI_NODE_LOST).expect("some went there");
+        assert!(lost.1.ends_with("it may have run"), "{}", lost.1);
+        assert!(count.wait().unwrap().count.get() < 30);
+    });
+}

@@ -218,7 +218,7 @@ impl Runtime {
         Ok(())
     }
 
-    #[method(Method::READ, name = "kRead")]
+    #[method(Method::READ, name = "kRead", idempotent)]
     fn read(&self, task: &ReadTask, ctx: &RunContext<'_>) -> Result<()> {
         let extent = Extent { block: task.block.get(), count: task.count.get() };
         let device = self.device()?;
@@ -277,7 +277,7 @@ impl Runtime {
         Ok(())
     }
 
-    #[method(Method::STATS, name = "kStats")]
+    #[method(Method::STATS, name = "kStats", idempotent)]
     fn stats(&self, task: &StatsTask) -> Result<()> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let device = self.device()?;

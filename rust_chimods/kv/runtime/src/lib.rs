@@ -110,7 +110,7 @@ impl Runtime {
         self.route(mode, task.base(), &task.key, ctx);
     }
 
-    #[method(Method::GET, name = "kGet")]
+    #[method(Method::GET, name = "kGet", idempotent)]
     fn get(&self, task: &GetTask) -> Result<()> {
         let key = key(&task.key)?;
         let none = || Status::not_found(format!("key \"{}\" does not exist", shown(&key)));
@@ -148,7 +148,7 @@ impl Runtime {
         self.route(mode, task.base(), &task.key, ctx);
     }
 
-    #[method(Method::SCAN, name = "kScan")]
+    #[method(Method::SCAN, name = "kScan", idempotent)]
     fn scan(&self, task: &ScanTask) -> Result<()> {
         let prefix = match task.prefix.len() {
             0..=MAX_KEY_BYTES => task.prefix.copy_to_vec()?,
@@ -196,7 +196,7 @@ impl Runtime {
         task.keys.set_all(&keys)
     }
 
-    #[method(Method::COUNT, name = "kCount")]
+    #[method(Method::COUNT, name = "kCount", idempotent)]
     fn count(&self, task: &CountTask) -> Result<()> {
         let alone = is_for_one(task.base());
         task.count.set(match &self.values {
@@ -231,7 +231,7 @@ impl Runtime {
         }
     }
 
-    #[method(Method::STATS, name = "kStats")]
+    #[method(Method::STATS, name = "kStats", idempotent)]
     fn stats(&self, task: &StatsTask) -> Result<()> {
         task.stats.set(match &self.values {
             Values::Memory(..) | Values::Device(..) => self.pool.stats(),

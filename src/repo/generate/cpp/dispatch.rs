@@ -29,6 +29,7 @@ pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
         |method: &Method| module.tasks.get(&method.name).is_some_and(|task| task.body.is_some());
     let described = module.params.is_some() || custom().any(|(_, method)| is_described(method));
     let by_hand = custom().next().is_none() || !custom().all(|(_, method)| is_described(method));
+    let view = |method| view(module, method);
     let methods: Vec<Value> = module.supported().map(|(_, method)| view(method)).collect();
     let all_methods: Vec<Value> = module.methods.iter().map(view).collect();
     let context = context! { described, by_hand, methods, all_methods, ..view::module(module) };
@@ -38,12 +39,13 @@ pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
     }
 }
 
-fn view(method: &Method) -> Value {
+fn view(module: &Module, method: &Method) -> Value {
     let namespace = if method.is_inherited() { "chi::" } else { "" };
     context! {
         name => method.name,
         number => method.number,
         supported => method.supported,
+        idempotent => module.is_idempotent(method),
         stem => method.stem(),
         task => format!("{namespace}{}Task", method.stem()),
     }

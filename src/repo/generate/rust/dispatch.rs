@@ -37,6 +37,9 @@ pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
     let methods = module.methods.iter().filter_map(|method| {
         let (name, value) = (&method.name, number(method.number?));
         Some(match method.supported {
+            true if module.is_idempotent(method) => {
+                quote! { declared.idempotent(#value, #name); }
+            }
             true => quote! { declared.method(#value, #name); },
             false => quote! { declared.unsupported(#value, #name); },
         })

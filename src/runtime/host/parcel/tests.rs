@@ -37,6 +37,7 @@ fn method() -> Method {
         supported: true,
         monitored: false,
         aggregated: false,
+        idempotent: false,
         task_size: SIZE,
         layout: 0,
         unstated: 0,

@@ -208,6 +208,7 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<FirstTask>(
       Method::kFirst, "kFirst", FirstHooks<RuntimeT>::kMonitor,
       FirstHooks<RuntimeT>::kDel, FirstHooks<RuntimeT>::kAggregate);
+  table.SetIdempotent(Method::kFirst);
   table.AddUnsupported(11, "kOld");
   table.Add<LastTask>(
       Method::kLast, "kLast", LastHooks<RuntimeT>::kMonitor,

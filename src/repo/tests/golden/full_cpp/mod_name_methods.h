@@ -21,6 +21,7 @@ class Method {
   CLS_CONST int kMigrate = 4;
   CLS_CONST int kUpgrade = 5;
   CLS_CONST int kFirst = 10;
+  /** Does the last thing */
   CLS_CONST int kLast = 4095;
 };
 

@@ -14,7 +14,7 @@ const _: () = {
     declared.method(3, "kRecover");
     declared.method(4, "kMigrate");
     declared.method(5, "kUpgrade");
-    declared.method(10, "kFirst");
+    declared.idempotent(10, "kFirst");
     declared.unsupported(11, "kOld");
     declared.method(4095, "kLast");
     declared.end();

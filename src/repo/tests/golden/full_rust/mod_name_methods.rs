@@ -20,6 +20,6 @@ impl Method {
     pub const UPGRADE: u32 = 5;
     /// `kFirst`.
     pub const FIRST: u32 = 10;
-    /// `kLast`.
+    /// `kLast`: Does the last thing
     pub const LAST: u32 = 4095;
 }
