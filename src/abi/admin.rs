@@ -86,8 +86,9 @@ pub struct chi_create_with_task {
     pub create: chi_create_task,
     /// In: `CHI_POOL_*`.
     pub flags_: u32,
-    /// Zero.
-    pub reserved_: u32,
+    /// In: on how many nodes of the cluster the pool is kept; 0: on all. On a runtime that is no node of a cluster,
+    /// 0 or 1. Since ABI 1.1.
+    pub nodes_: u32,
     /// In: an array of `chi_grant`, as bytes.
     pub grants_: chi_shm_vector,
 }

@@ -51,19 +51,29 @@ pub fn create_pool(
         .map_err(Failure::from)
 }
 
-/// The same, with the `CHI_POOL_*` flags and the rights of a `chi_create_with_task`.
+/// The same, with the `CHI_POOL_*` flags and the rights of a `chi_create_with_task`, and on how many nodes of a
+/// cluster the pool is kept; 0 for all.
 pub fn create_pool_with(
     module: &str,
     name: &str,
     params: &[u8],
-    containers: u32,
+    (containers, nodes): (u32, u32),
     flags: u32,
     grants: &[chimaera_abi::chi_grant],
 ) -> Result<(chimaera_abi::chi_pool_id, bool)> {
     let (ipc, names) = (ipc_manager(), (module.as_bytes(), name.as_bytes()));
     // SAFETY: the table is valid for the process's life.
-    unsafe { chimaera_ipc::admin::create_pool_with(ipc, names, params, containers, flags, grants) }
-        .map_err(Failure::from)
+    let made = unsafe {
+        chimaera_ipc::admin::create_pool_with(
+            ipc,
+            names,
+            params,
+            (containers, nodes),
+            flags,
+            grants,
+        )
+    };
+    made.map_err(Failure::from)
 }
 
 /// Gives the containers of a pool that are in quarantine new objects.

@@ -17,7 +17,8 @@ fn pools() -> String {
 #   - name: cache                 # 1 to 255 bytes
 #     module: chimaera:kv         # repo:module
 #     params: {{max_bytes: 1048576}} # or params_base64: TEXT, or params_file: PATH; default: none
-#     containers: 1               # on this node, 1 to {CHI_MAX_CONTAINERS}
+#     containers: 1               # 1 to {CHI_MAX_CONTAINERS}; on a cluster, 1 stands for one on each node
+#     nodes: 3                    # of the cluster, on which it is kept; default: all
 #     on_crash: quarantine        # or abort: a crash in a method ends the runtime
 #     isolation: none             # or process: in a process of its own
 #     durable: false              # or true: it outlives the runtime; see state_dir

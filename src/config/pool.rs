@@ -18,6 +18,8 @@ const MAX_PARAMS: usize = 1 << 20;
 
 /// The valid numbers of containers of a pool.
 const CONTAINERS: keys::Kind = keys::Kind::Number { least: 1, most: CHI_MAX_CONTAINERS as u64 };
+/// The valid numbers of nodes of a pool.
+const NODES: keys::Kind = keys::Kind::Number { least: 1, most: u32::MAX as u64 };
 
 /// A pool to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Pool {
     pub params: Vec<u8>,
     /// The number of its containers.
     pub containers: u32,
+    /// On how many nodes of the cluster it is kept; 0 for all.
+    pub nodes: u32,
     /// What happens when one of its methods crashes.
     pub on_crash: OnCrash,
     /// Where its containers run.
@@ -105,6 +109,7 @@ impl Pool {
             module: self.module.clone(),
             params: self.params.clone(),
             containers: self.containers,
+            nodes: self.nodes,
             on_crash: self.on_crash,
             access: self.access(),
             isolation: self.isolation,
@@ -143,6 +148,9 @@ impl Pool {
         if self.containers != 1 {
             all.push(("containers", self.containers.to_string()));
         }
+        if self.nodes != 0 {
+            all.push(("nodes", self.nodes.to_string()));
+        }
         if self.on_crash != OnCrash::default() {
             all.push(("on_crash", self.on_crash.name().to_owned()));
         }
@@ -171,6 +179,9 @@ impl Pool {
             Err(_) => map.insert("params_base64".into(), BASE64.encode(&self.params).into()),
         };
         map.insert("containers".into(), self.containers.into());
+        if self.nodes != 0 {
+            map.insert("nodes".into(), self.nodes.into());
+        }
         map.insert("on_crash".into(), self.on_crash.name().into());
         map.insert("isolation".into(), self.isolation.name().into());
         map.insert("durable".into(), self.durable.into());
@@ -241,13 +252,15 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
         good
     });
     let (params, params_file) = read_params(&mut section, base, report);
-    let containers = match section.take("containers") {
-        Some(entry) => match value::read(CONTAINERS, base, entry, report) {
+    let mut count = |key, kind, default| match section.take(key) {
+        Some(entry) => match value::read(kind, base, entry, report) {
             Some(Value::Number(count)) => count as u32,
-            _ => 1,
+            _ => default,
         },
-        None => 1,
+        None => default,
     };
+    let containers = count("containers", CONTAINERS, 1);
+    let nodes = count("nodes", NODES, 0);
     let on_crash = read_on_crash(&mut section, report);
     let isolation = read_isolation(&mut section, report);
     let durable = read_durable(&mut section, report);
@@ -260,6 +273,7 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
         module,
         params,
         containers,
+        nodes,
         on_crash,
         isolation,
         durable,

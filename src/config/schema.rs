@@ -215,6 +215,12 @@ fn pool() -> Value {
                 "maximum": CHI_MAX_CONTAINERS,
                 "description": "Number of its containers.",
             },
+            "nodes": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": u32::MAX,
+                "description": "Number of nodes of the cluster on which it is kept. Without it, on all.",
+            },
             "on_crash": {
                 "enum": ["quarantine", "abort"],
                 "description": "What happens when one of its methods crashes.",

@@ -135,7 +135,7 @@ pub unsafe fn create_pool(
 }
 
 /// Creates a pool, or finds it when it exists, as `create_pool` does, with the flags of a
-/// `chi_create_with_task` and rights to use the pool.
+/// `chi_create_with_task`, rights to use the pool, and on how many nodes of a cluster it is kept; 0 for all.
 ///
 /// # Safety
 /// `ipc` must be a valid table.
@@ -143,13 +143,13 @@ pub unsafe fn create_pool_with(
     ipc: *const chi_ipc,
     (module, name): (&[u8], &[u8]),
     params: &[u8],
-    containers: u32,
+    (containers, nodes): (u32, u32),
     flags: u32,
     grants: &[chi_grant],
 ) -> Result<(chi_pool_id, bool), Failure> {
     let mut task = Owned::<chi_create_with_task>::new(ipc, CHI_ADMIN_CREATE_POOL_WITH)?;
     // SAFETY: the task is live and owned by this function.
-    unsafe { (*task.task).flags_ = flags };
+    unsafe { ((*task.task).flags_, (*task.task).nodes_) = (flags, nodes) };
     // SAFETY: the fields are those of the live task.
     let (fields, grants_field) =
         unsafe { (&raw mut (*task.task).create, &raw mut (*task.task).grants_) };

@@ -47,6 +47,8 @@ pub struct PoolConfig {
     pub params: Vec<u8>,
     /// How many containers it has.
     pub containers: u32,
+    /// On how many nodes of a cluster it is kept; 0 for all.
+    pub nodes: u32,
     /// What happens when one of its methods crashes.
     pub on_crash: OnCrash,
     /// Who may use it.

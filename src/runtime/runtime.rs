@@ -528,7 +528,7 @@ fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
                     ipc::worker_ipc(),
                     (own.module.as_bytes(), own.name.as_bytes()),
                     &own.params,
-                    own.containers,
+                    (own.containers, own.nodes),
                     flags,
                     &grants,
                 )

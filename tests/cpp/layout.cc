@@ -106,7 +106,7 @@ static void PrintTasks() {
   STRUCT(chi_create_with_task);
   FIELD(chi_create_with_task, create);
   FIELD(chi_create_with_task, flags_);
-  FIELD(chi_create_with_task, reserved_);
+  FIELD(chi_create_with_task, nodes_);
   FIELD(chi_create_with_task, grants_);
   STRUCT(chi_pool_options);
   FIELD(chi_pool_options, size);

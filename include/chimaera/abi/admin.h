@@ -97,8 +97,9 @@ typedef struct chi_create_with_task {
   struct chi_create_task create;
   // In: `CHI_POOL_*`.
   uint32_t flags_;
-  // Zero.
-  uint32_t reserved_;
+  // In: on how many nodes of the cluster the pool is kept; 0: on all. On a runtime that is no node of a cluster,
+  // 0 or 1. Since ABI 1.1.
+  uint32_t nodes_;
   // In: an array of `chi_grant`, as bytes.
   struct chi_shm_vector grants_;
 } chi_create_with_task;

@@ -37,7 +37,7 @@ impl Pool {
 
     /// Creates the pool `name` of `module` with this policy, `CHI_POOL_*`.
     pub(super) fn open_with(module: &str, name: &str, policy: u32) -> Result<Pool, Failed> {
-        let (id, _) = client::create_pool_with(module, name, &[], 1, policy, &[])
+        let (id, _) = client::create_pool_with(module, name, &[], (1, 0), policy, &[])
             .map_err(|failure| no_pool(module, failure.status, &failure.message))?;
         Ok(Pool { ipc: client::ipc_manager(), id, query: ANY })
     }

@@ -129,6 +129,7 @@ fn create(pool: &Pool) -> Result<&'static str, String> {
         name: &pool.name,
         params: &pool.params,
         containers: pool.containers,
+        nodes: pool.nodes,
         on_crash: pool.on_crash,
         isolation: pool.isolation,
         durable: pool.durable,

@@ -39,7 +39,9 @@ pub(crate) enum Command {
         /// A file with parameters to pass to the module, in the same form
         #[arg(long, value_name = "FILE")]
         params_file: Option<PathBuf>,
-        /// Number of containers on this node
+        /// Number of containers
+        ///
+        /// Of a node of a cluster, all its nodes have these together, and 1 stands for one on each.
         #[arg(
             long,
             value_name = "N",
@@ -47,6 +49,9 @@ pub(crate) enum Command {
             value_parser = number::<u32>(1..=CHI_MAX_CONTAINERS)
         )]
         containers: u32,
+        /// Number of nodes of the cluster on which it is kept [default: all]
+        #[arg(long, value_name = "N", value_parser = number::<u32>(1..=u32::MAX))]
+        nodes: Option<u32>,
         #[command(flatten)]
         policy: PolicyArgs,
         /// Users and groups that may call the pool, for example alice,1001,group:staff
@@ -173,6 +178,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             params,
             params_file,
             containers,
+            nodes,
             policy: PolicyArgs { on_crash, isolation, durable },
             allow_call,
             allow_destroy,
@@ -191,6 +197,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                 name: &pool,
                 params: &params,
                 containers,
+                nodes: nodes.unwrap_or(0),
                 on_crash: policy.unwrap_or_default(),
                 isolation: isolation.map(Isolation::from).unwrap_or_default(),
                 durable,
@@ -291,6 +298,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a str,
     pub(crate) params: &'a [u8],
     pub(crate) containers: u32,
+    /// On how many nodes of a cluster; 0 for all.
+    pub(crate) nodes: u32,
     pub(crate) on_crash: OnCrash,
     pub(crate) access: &'a PoolAccess,
     pub(crate) isolation: Isolation,
@@ -301,16 +310,30 @@ impl Wanted<'_> {
     /// Creates the pool with all its settings at once, or finds it; the flag is true if it already
     /// existed.
     pub(crate) fn create(&self) -> client::Result<(chi_pool_id, bool)> {
-        let Wanted { module, name, params, containers, on_crash, access, isolation, durable } =
-            *self;
+        let Wanted {
+            module,
+            name,
+            params,
+            containers,
+            nodes,
+            on_crash,
+            access,
+            isolation,
+            durable,
+        } = *self;
         let plain = (OnCrash::default(), Isolation::default());
-        if (on_crash, isolation) == plain && !durable && *access == PoolAccess::default() {
+        if (on_crash, isolation) == plain
+            && !durable
+            && nodes == 0
+            && *access == PoolAccess::default()
+        {
             // Runtimes of every version support this request.
             return client::create_pool(module, name, params, containers);
         }
         let (flags, grants) = access.grants();
         let policy = policy_flags(on_crash, isolation, durable);
-        client::create_pool_with(module, name, params, containers, flags | policy, &grants)
+        let flags = flags | policy;
+        client::create_pool_with(module, name, params, (containers, nodes), flags, &grants)
     }
 }
 

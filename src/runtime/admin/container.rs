@@ -362,7 +362,7 @@ unsafe fn name(string: &chi_shm_string, what: &str) -> Result<String, Failure> {
 
 unsafe fn create_pool(worker: &Worker, task: *mut chi_create_task) -> Result<(), Failure> {
     // SAFETY: `run` passes the running task, whose method has this type.
-    unsafe { create(worker, task, Policy::default(), &PoolAccess::default()) }
+    unsafe { create(worker, task, 0, Policy::default(), &PoolAccess::default()) }
 }
 
 unsafe fn create_pool_with(
@@ -370,9 +370,9 @@ unsafe fn create_pool_with(
     task: *mut chi_create_with_task,
 ) -> Result<(), Failure> {
     // SAFETY: `run` passes the running task, whose method has this type.
-    let (flags, grants) = unsafe {
+    let (flags, nodes, grants) = unsafe {
         let grants = bytes(&(*task).grants_, MAX_GRANTS, "the list of who may use the pool")?;
-        ((*task).flags_, grants)
+        ((*task).flags_, (*task).nodes_, grants)
     };
     let grants = grants.chunks_exact(size_of::<chi_grant>()).map(|grant| {
         let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| grant[4 * at + byte]));
@@ -391,7 +391,7 @@ unsafe fn create_pool_with(
         must_be_owners(worker, SET_ON_CRASH)?;
     }
     // SAFETY: as above; the task begins with the one that creates a pool.
-    unsafe { create(worker, task.cast(), policy, &access) }
+    unsafe { create(worker, task.cast(), nodes, policy, &access) }
 }
 
 /// # Safety
@@ -399,6 +399,7 @@ unsafe fn create_pool_with(
 unsafe fn create(
     worker: &Worker,
     task: *mut chi_create_task,
+    nodes: u32,
     policy: Policy,
     access: &PoolAccess,
 ) -> Result<(), Failure> {
@@ -409,7 +410,7 @@ unsafe fn create(
         let params = bytes(&(*task).params_, MAX_PARAMS, "the pool's parameters")?;
         let containers = (*task).containers_.max(1);
         let (module, name, params) = (&*module, &*pool, &*params);
-        let wanted = Wanted { module, name, params, containers, policy, access };
+        let wanted = Wanted { module, name, params, containers, nodes, policy, access };
         let (id, existed) =
             pool_manager::create(worker, &wanted, sender(worker), task.cast(), None)?;
         ((*task).pool_id_, (*task).existed_) = (id, existed.into());

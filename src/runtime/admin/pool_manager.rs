@@ -130,8 +130,16 @@ pub(super) unsafe fn create(
         if module_is_missing(worker, wanted.module) {
             return Err(no_module(worker, wanted.module));
         }
-        let Wanted { name, module, params, containers, policy, .. } = *wanted;
-        return cluster.create(worker, &AgreedPool { name, module, params, containers, policy });
+        let Wanted { name, module, params, containers, nodes, policy, .. } = *wanted;
+        let wanted = AgreedPool { name, module, params, containers, nodes, policy };
+        return cluster.create(worker, &wanted);
+    }
+    if wanted.nodes > 1 {
+        let message = format!(
+            "pool '{name}': this runtime is no node of a cluster, so its pools are on one node, not {}",
+            wanted.nodes
+        );
+        return Err(Failure::new(CHI_INVALID, message));
     }
     let (module, id) = loop {
         if let Some(pool) = settled(worker, name)? {
@@ -370,6 +378,8 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) params: &'a [u8],
     pub(super) containers: u32,
+    /// On how many nodes of a cluster; 0 for all.
+    pub(super) nodes: u32,
     pub(super) policy: Policy,
     pub(super) access: &'a PoolAccess,
 }

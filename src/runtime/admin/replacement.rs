@@ -439,6 +439,7 @@ pub(crate) fn create_saved(
         name,
         params: &saved.params,
         containers: saved.images.len() as u32,
+        nodes: 0,
         policy,
         access: &PoolAccess::default(),
     };

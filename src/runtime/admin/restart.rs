@@ -125,6 +125,7 @@ pub(crate) fn restore(
         name: &record.name,
         params: &record.params,
         containers: record.containers,
+        nodes: 0,
         policy: Policy::of_flags(record.flags | if record.aborts { CHI_POOL_ABORTS } else { 0 })?,
         access: &access,
     };

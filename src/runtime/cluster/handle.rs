@@ -248,7 +248,7 @@ impl AgreedPools for Cluster {
         worker: &Worker,
         wanted: &AgreedPool<'_>,
     ) -> Result<(chi_pool_id, bool), Failure> {
-        let AgreedPool { name, module, params, containers, policy } = *wanted;
+        let AgreedPool { name, module, params, containers, nodes, policy } = *wanted;
         let plain = Policy { on_crash: OnCrash::default(), ..Policy::default() };
         if policy != plain {
             let message = format!(
@@ -263,7 +263,7 @@ impl AgreedPools for Cluster {
             params: params.to_vec(),
             // One is what clients ask for who do not care.
             containers: if containers == 1 { 0 } else { containers },
-            nodes: 0,
+            nodes,
             flags: 0,
         };
         let (pool, created) = match self.propose(worker, command)? {

@@ -14,6 +14,8 @@ pub(crate) struct AgreedPool<'a> {
     /// In the module's own form.
     pub(crate) params: &'a [u8],
     pub(crate) containers: u32,
+    /// On how many nodes; 0 for all.
+    pub(crate) nodes: u32,
     pub(crate) policy: Policy,
 }
 

@@ -302,3 +302,34 @@ fn what_may_run_twice_goes_to_the_next_owner() {
         assert!(count.wait().unwrap().count.get() < 30);
     });
 }
+
+/// A pool is kept on as many nodes as are wanted, whoever creates it, and a compose file can say so, too.
+#[test]
+fn a_pool_is_kept_on_as_many_nodes_as_are_wanted() {
+    let cluster = Cluster::start(3, &kv());
+    let distinct = |pool: &str| {
+        let mut owners = cluster.owners(0, pool);
+        let containers = owners.len();
+        owners.sort();
+        owners.dedup();
+        (containers, owners.len())
+    };
+    let create = |arguments: &[&str]| {
+        let all = [&["pool", "create", "--module", kv::MODULE], arguments].concat();
+        cluster.site(1).cli(&all)
+    };
+    create(&["two", "--nodes", "2"]).ok();
+    assert_eq!(distinct("two"), (2, 2));
+    create(&["four", "--nodes", "2", "--containers", "4"]).ok();
+    assert_eq!(distinct("four"), (4, 2));
+    create(&["more", "--nodes", "9"]).ok();
+    assert_eq!(distinct("more"), (3, 3), "on all, if there are fewer");
+    let file = cluster.site(0).path().join("compose.yaml");
+    let pools = "pools:\n  - {name: one, module: chimaera:kv, nodes: 1}\n  - {name: all, module: chimaera:kv}\n";
+    std::fs::write(&file, pools).unwrap();
+    let compose = cluster.site(2).cli(&["compose", "up", file.to_str().unwrap()]).ok();
+    assert_eq!(compose.stdout, "created    one\ncreated    all\n");
+    assert_eq!((distinct("one"), distinct("all")), ((1, 1), (3, 3)));
+    let again = cluster.site(1).cli(&["compose", "up", file.to_str().unwrap()]).ok();
+    assert_eq!(again.stdout, "unchanged  one\nunchanged  all\n");
+}

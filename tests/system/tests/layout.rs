@@ -66,7 +66,7 @@ fn rust() -> Layouts {
             containers_
         },
         chi_grant { right_, is_group_, number_ },
-        chi_create_with_task { create, flags_, reserved_, grants_ },
+        chi_create_with_task { create, flags_, nodes_, grants_ },
         chi_state { size, purpose, archive, begin_field, next_field },
         chi_life_task {
             task,
