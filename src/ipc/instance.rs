@@ -165,8 +165,19 @@ impl Instance {
         self.file("page")
     }
 
-    /// A message that the instance is not running, which others are, and how to start it.
+    /// A message that the instance cannot be connected to although a process has it, this one as far as is known.
+    pub fn not_ready(&self, process: Option<u32>) -> String {
+        let process = process.map_or(String::new(), |pid| format!(" (process {pid})"));
+        let name = &self.name;
+        format!("instance '{name}' is starting{process}, or about to end: it lets no clients in")
+    }
+
+    /// A message that the instance is not running, which others are, and how to start it; or that it is, and lets
+    /// nobody in.
     pub fn not_running(&self) -> String {
+        if matches!(self.holds_lock(), Ok(Some(true))) {
+            return self.not_ready(self.holder());
+        }
         let mut start = "chimaera start --daemon".to_owned();
         if self.name != DEFAULT_NAME {
             start += &format!(" --name {}", self.name);
@@ -229,7 +240,10 @@ impl Instance {
         match self.open_directory()? {
             Some(directory) if owner(&directory.fd).map_err(io)? == uid() => Ok(()),
             Some(_) => Err(self.distrust("belongs to another user")),
-            None => Err(self.refuse("it has just been removed")),
+            None => Err(self.refuse(match std::fs::read_link(&self.directory) {
+                Ok(target) => format!("it is a link to {}, which does not exist", target.display()),
+                Err(_) => "it has just been removed".to_owned(),
+            })),
         }
     }
 

@@ -150,11 +150,8 @@ fn not_ready(context: &Context, document: &Value) -> Outcome {
     if context.print_json(document) {
         std::process::exit(3);
     }
-    let process = document["pid"].as_u64().map_or(String::new(), |pid| format!(" (process {pid})"));
-    Err(Failed::NotRunning(format!(
-        "instance '{}' is starting{process}, or about to end: it lets no clients in",
-        context.name
-    )))
+    let process = document["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+    Err(Failed::NotRunning(context.instance()?.not_ready(process)))
 }
 
 /// A module host: "cache: process 123, running for 2.0s, restarted 0 times", and whether it answers.

@@ -10,6 +10,7 @@ use rustix::process::{pidfd_open, pidfd_send_signal, test_kill_process, Pid, Pid
 use serde_json::{json, Value};
 
 use crate::context::{complain, Context, Failed, Outcome};
+use crate::last_crash::LastCrash;
 use crate::number::number;
 
 /// How often to check whether the instance has stopped.
@@ -36,6 +37,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     if !instance.is_running()? {
         return Err(Failed::NotRunning(instance.not_running()));
     }
+    let last_crash = LastCrash::of(&instance);
     let mut until = Instant::now() + Duration::from_secs(args.timeout);
     let mut takes_requests = true;
     let mut end = None;
@@ -63,6 +65,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
                 takes_requests = false;
                 std::thread::sleep(LOOK);
             }
+            Err(Failed::Silent(_)) => {
+                let (name, timeout) = (&context.name, args.timeout);
+                return Err(Failed::Message(format!(
+                    "instance '{name}' did not answer within {timeout} s; `chimaera stop --force` ends it at once"
+                )));
+            }
             answer => break answer?,
         }
     };
@@ -79,7 +87,20 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     let mut abandoned = strings(&answer["abandoned"]);
     if let Some(end) = &end {
         let process = answer["process"].as_i64().and_then(|pid| Pid::from_raw(pid as i32));
-        abandoned.extend(abandoned_at_end(end, process, until)?);
+        let said = abandoned_at_end(end, process, until)?;
+        let crash = LastCrash::of(&instance).filter(|now| Some(now) != last_crash.as_ref());
+        abandoned.extend(match (crash, said) {
+            // It may have said before that it ends in order.
+            (Some(LastCrash { headline, file, .. }), said) => {
+                let crashed =
+                    format!("what it had left: it crashed: {headline} (see {})", file.display());
+                [said.unwrap_or_default(), vec![crashed]].concat()
+            }
+            (None, Some(said)) => said,
+            (None, None) => {
+                vec!["what it had left: its process ended without a word; see its log".to_owned()]
+            }
+        });
     }
     let document = json!({
         "name": context.name,
@@ -101,12 +122,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     Err(Failed::Told)
 }
 
-/// What an instance that has ended has abandoned. If its process ends with it, waits for that until `until`.
+/// What an instance that has ended has abandoned; none if it has not said that. If its process ends with it, waits for
+/// that until `until`.
 fn abandoned_at_end(
     asked: &Asked<'_>,
     process: Option<Pid>,
     until: Instant,
-) -> Result<Vec<String>, Failed> {
+) -> Result<Option<Vec<String>>, Failed> {
     let mut answers = Vec::new();
     let answers = loop {
         let look = if process.is_some() { LOOK } else { Duration::ZERO };
@@ -133,18 +155,16 @@ fn abandoned_at_end(
     };
     Ok(match answers {
         // A runtime from before this request; what it abandoned is in its log.
-        Err(control::Error::Refused { status: CHI_UNSUPPORTED, .. }) => Vec::new(),
-        Err(error) => vec![error.to_string()],
-        Ok(answers) if answers.is_empty() => {
-            vec!["what it had left: its process ended without a word; see its log".to_owned()]
-        }
+        Err(control::Error::Refused { status: CHI_UNSUPPORTED, .. }) => Some(Vec::new()),
+        Err(error) => Some(vec![error.to_string()]),
+        Ok(answers) if answers.is_empty() => None,
         Ok(answers) => {
             let told = answers.iter().map(|answer| serde_json::from_str(answer));
             let told = told.map(|told: Result<Value, _>| match told {
                 Ok(told) => strings(&told["abandoned"]),
                 Err(error) => vec![error.to_string()],
             });
-            told.flatten().collect()
+            Some(told.flatten().collect())
         }
     })
 }

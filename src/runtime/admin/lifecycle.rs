@@ -289,9 +289,12 @@ pub(super) fn lifecycle(
         runtime_: std::ptr::null_mut(),
         est_ns_: 0,
     };
-    worker.context().restore();
+    let context = worker.context();
+    context.restore();
+    let before = context.life.replace((container, method));
     // SAFETY: the object is constructed, and `task` is the one that this method takes.
     let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };
+    context.life.set(before);
     if status == CHI_OK {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
@@ -35,6 +36,9 @@ unsafe impl Send for Target {}
 pub(crate) struct PollerOwner {
     pub(crate) pool: chi_pool_id,
     pub(crate) container: u32,
+    /// The pool's name, and the module's file: for last words.
+    pub(crate) name: String,
+    pub(crate) file: Option<PathBuf>,
     pub(crate) on_crash: Arc<CrashPolicy>,
 }
 

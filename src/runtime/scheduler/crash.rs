@@ -1,10 +1,11 @@
 //! Finds the task whose code a fault has interrupted, and the crash policies of the pools involved.
 
 use std::fmt::{self, Write};
+use std::path::Path;
 
 use super::worker::with_current;
 use crate::config::OnCrash;
-use crate::coroutine::{current_task, CallbackKind};
+use crate::coroutine::{current_poller, current_task, CallbackKind};
 use crate::pool::Container;
 
 /// Writes which task the calling thread is running, and the file of its module. May be called in a
@@ -13,14 +14,30 @@ pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
     with_current(|worker| {
         let Some(worker) = worker else { return out.write_str(" in a thread that is no worker") };
         let context = worker.context();
+        // SAFETY: both are null, or live as long as the method runs.
+        let life = unsafe { (context.life.get().0.as_ref(), context.life.get().1.as_ref()) };
         match current_task(context) {
+            // A task may do that for many containers, so its own pool says less.
+            _ if context.callback.get().is_null() && life.0.is_some() => {
+                let (method, name) =
+                    (life.1.map_or("", |it| &it.name), life.0.map_or("", Container::name));
+                write!(out, " in {method} of pool '{name}'")?;
+                describe_module(life.0, out)?;
+            }
             Some(record) => {
                 write!(out, " in {}, task {:p}", record.log_context(), record.body())?;
                 // SAFETY: the pointer is null, or points to the container in which the task is
                 // counted.
                 describe_module(unsafe { record.container.as_ref() }, out)?;
             }
-            None if !context.callback.get().is_null() => out.write_str(" in a poller")?,
+            None if !context.callback.get().is_null() => {
+                out.write_str(" in a poller")?;
+                let owner = current_poller(context).and_then(|poller| poller.owner.as_ref());
+                if let Some(owner) = owner {
+                    write!(out, " of pool '{}'", owner.name)?;
+                    describe_file(owner.file.as_deref(), out)?;
+                }
+            }
             None => out.write_str(" outside of tasks")?,
         }
         // SAFETY: the pointer is null, or points to the container that the running task constructs.
@@ -65,7 +82,11 @@ pub(crate) fn may_give_up() -> bool {
 }
 
 fn describe_module(container: Option<&Container>, out: &mut dyn Write) -> fmt::Result {
-    match container.and_then(|container| container.module.path.as_deref()) {
+    describe_file(container.and_then(|container| container.module.path.as_deref()), out)
+}
+
+fn describe_file(path: Option<&Path>, out: &mut dyn Write) -> fmt::Result {
+    match path {
         Some(path) => write!(out, ", module {}", path.display()),
         None => Ok(()),
     }

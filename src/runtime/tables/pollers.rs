@@ -21,6 +21,8 @@ pub(super) unsafe extern "C" fn poller_add(
             Some(container) => Some(PollerOwner {
                 pool: container.id,
                 container: container.number,
+                name: container.name().to_owned(),
+                file: container.module.path.clone(),
                 on_crash: container.on_crash.clone(),
             }),
             None => current_poller(worker.context()).and_then(|poller| poller.owner.clone()),

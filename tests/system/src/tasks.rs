@@ -106,6 +106,8 @@ pub mod crash {
     pub const STUCK_THREAD: u64 = 44;
     /// Makes a static object whose destructor does not return.
     pub const STUCK_STATIC: u64 = 45;
+    /// A static object whose destructor writes to address 8.
+    pub const CRASH_STATIC: u64 = 46;
 
     /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
     /// level; in a library with frames of 340 KiB; through the C library's `qsort`.

@@ -263,6 +263,13 @@ fn a_client_outside_the_pid_namespace_of_the_daemon_is_let_in() {
 #[test]
 fn directories_of_every_kind() {
     let site = Site::new();
+    let nowhere = site.path().join("nowhere");
+    std::os::unix::fs::symlink("/nothing/there", &nowhere).expect("the name is free");
+    let mut command = site.command(artefacts::chimaera());
+    let refused = process::run(command.env("CHI_RUNTIME_DIR", &nowhere).arg("start"));
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let why = "it is a link to /nothing/there, which does not exist";
+    assert!(refused.stderr.contains(why), "{refused:?}");
     let long = "long".repeat(40);
     let odd = std::ffi::OsStr::from_bytes(b"odd\xff");
     for name in [std::ffi::OsStr::new("plain"), std::ffi::OsStr::new(&long), odd] {

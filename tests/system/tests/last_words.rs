@@ -135,6 +135,25 @@ fn of_an_immediate_exit() {
     check_words(&daemon, code, "_exit(0)", &["Runtime3Run"]);
 }
 
+#[test]
+fn of_an_abort_in_a_poller() {
+    let daemon = in_client_that_may_end_it!(Options::new().crash(), |_| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+        // It adds the poller, which may be called before or after it has ended.
+        if let Err(status) = task(ipc, pool, crash::POLLED, crash::ABORT).call() {
+            assert_eq!(status.code(), chimaera::abi::CHI_UNAVAILABLE, "{}", status.message());
+        }
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), -libc::SIGABRT);
+    let words = crash_file(&daemon);
+    let line = words.lines().find(|line| line.contains("last words")).expect("there are some");
+    for part in ["SIGABRT in a poller of pool 'fragile', module ", "libcrash.so", "worker 0"] {
+        assert!(line.contains(part), "{part} is missing in {line}");
+    }
+}
+
 /// A worker whose thread is gone can do nothing more, so the daemon stops, as far as that is possible.
 #[test]
 fn of_a_worker_that_a_system_call_ends() {

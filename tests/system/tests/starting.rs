@@ -59,9 +59,15 @@ impl Starting {
 #[test]
 fn a_runtime_that_is_starting_says_so() {
     let starting = Starting::stuck();
-    let status = starting.site.cli(&["status"]);
-    assert_eq!(status.code, 3, "{status:?}");
-    assert!((status.stdout.clone() + &status.stderr).contains("starting"), "{status:?}");
+    let why = format!("is starting (process {})", starting.process.pid());
+    for command in [&["status"][..], &["pool", "list"], &["modules"]] {
+        let told = starting.site.cli(command);
+        assert_eq!(told.code, 3, "{told:?}");
+        assert!(told.stderr.contains(&why), "{told:?}");
+    }
+    let mut client = starting.site.command(env!("CARGO_BIN_EXE_chi-test-client"));
+    let client = process::run(client.arg("init"));
+    assert!(client.stderr.contains(&why) || client.stdout.contains(&why), "{client:?}");
     starting.end(Signal::TERM);
 }
 

@@ -232,7 +232,7 @@ fn the_program_gives_up_on_a_runtime_that_does_not_answer() {
     daemon.signal(Signal::STOP);
     let silent = daemon.cli(&["stop", "--timeout", "1"]);
     assert_eq!(silent.code, 1);
-    assert!(silent.stderr.contains("did not answer within 1.0 s"), "{}", silent.stderr);
+    assert!(silent.stderr.contains("did not answer within 1 s"), "{}", silent.stderr);
     daemon.signal(Signal::CONT);
 }
 
@@ -320,6 +320,31 @@ fn the_program_waits_for_the_process_and_says_what_kept_it() {
     assert!(stopped.stdout.contains(why), "{stopped:?}");
     assert!(!daemon.is_alive(), "the program says that it has stopped");
     assert_eq!(daemon.end(), 1);
+}
+
+/// Whatever the runtime has said before: the program looks whether its process has left last words.
+#[test]
+fn the_program_tells_of_a_crash_at_the_end() {
+    let mut daemon = after!(crash::CRASH_STATIC, 0);
+    let stopped = daemon.cli(&["stop"]);
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert!(stopped.stdout.contains("it crashed: "), "{stopped:?}");
+    assert!(stopped.stdout.contains("last words: SIGSEGV at 0x8"), "{stopped:?}");
+    assert_eq!(daemon.end(), -libc::SIGSEGV);
+}
+
+#[test]
+fn the_program_tells_of_a_crash_in_a_pools_end() {
+    let daemon = in_client_that_may_end_it!(options("3s").crash(), |_| {
+        connect().create_pool(crash::MODULE, "fragile", b"abort at the end").unwrap();
+    });
+    let Some(mut daemon) = daemon else { return };
+    let stopped = daemon.cli(&["stop", "--json"]);
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    let abandoned = stopped.json()["abandoned"][0].as_str().unwrap().to_owned();
+    let why = "last words: SIGABRT in kDestroy of pool 'fragile', module ";
+    assert!(abandoned.contains(why), "{abandoned}");
+    assert_eq!(daemon.end(), -libc::SIGABRT);
 }
 
 /// It runs none of the runtime's code, and ends with the process.
