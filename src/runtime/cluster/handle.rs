@@ -1,9 +1,9 @@
 //! The cluster, as the rest of the runtime uses it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chimaera_abi::*;
@@ -15,6 +15,7 @@ use chimaera_cluster::{
 use chimaera_link::Endpoint;
 
 use super::clock::{now, Lease};
+use super::combiner::Combiner;
 use super::flat;
 use super::jobs::PoolJobs;
 use super::states::{Sent, States};
@@ -116,12 +117,8 @@ pub(super) trait AtWork: Send {
 pub(crate) struct Cluster {
     /// What the cluster's thread has to tell the node.
     inbox: Sender<Input>,
-    /// What is of calls, and has still to be told.
-    of_calls: Mutex<VecDeque<Input>>,
-    /// The node, before the end of the cluster's thread.
-    node: Mutex<Option<Box<dyn AtWork>>>,
-    /// The cluster's thread waits for the node: others leave it the calls.
-    is_wanted: AtomicBool,
+    /// The node, before the end of the cluster's thread, and what it has still to be told of calls.
+    node: Combiner<Option<Box<dyn AtWork>>, Input>,
     pub(super) life: Life,
     pub(super) name: String,
     pub(super) pools: PoolJobs,
@@ -136,9 +133,7 @@ impl Cluster {
     pub(super) fn new(inbox: Sender<Input>, life: Life, name: String) -> Cluster {
         Cluster {
             inbox,
-            of_calls: Mutex::default(),
-            node: Mutex::default(),
-            is_wanted: AtomicBool::new(false),
+            node: Combiner::new(None),
             life,
             name,
             pools: PoolJobs::default(),
@@ -180,44 +175,28 @@ impl Cluster {
             let _ = self.inbox.send(input);
             return;
         }
-        lock(&self.of_calls).push_back(input);
+        self.node.add(input);
         self.go_on_with_calls();
     }
 
     /// The next of what is of calls.
     pub(super) fn next_of_a_call(&self) -> Option<Input> {
-        lock(&self.of_calls).pop_front()
+        self.node.next()
     }
 
-    /// Tells the node what is of calls, but not for long, and not if another thread has the node: that one does so then,
-    /// since it looks here once more when it has given the node back. Nor if the cluster's thread waits for the node.
+    /// Tells the node what is of calls, but not for long.
     fn go_on_with_calls(&self) {
-        let mut most = BATCH;
-        while !self.is_wanted.load(Ordering::SeqCst) {
-            let mut place = match self.node.try_lock() {
-                Ok(place) => place,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            let Some(node) = &mut *place else { return };
-            most -= node.go_on_with_calls(most);
-            drop(place);
-            if lock(&self.of_calls).is_empty() {
-                return;
-            }
-            if most == 0 {
-                return self.tell(Input::Calls);
-            }
+        let work = |place: &mut Option<Box<dyn AtWork>>, most| {
+            place.as_mut().map(|node| node.go_on_with_calls(most))
+        };
+        if self.node.go_on(BATCH, work) {
+            self.tell(Input::Calls);
         }
     }
 
     /// Gives the node to `work`, on the cluster's thread, and then goes on with calls.
     pub(super) fn with_node<R>(&self, work: impl FnOnce(&mut Option<Box<dyn AtWork>>) -> R) -> R {
-        self.is_wanted.store(true, Ordering::SeqCst);
-        let mut place = lock(&self.node);
-        self.is_wanted.store(false, Ordering::SeqCst);
-        let done = work(&mut place);
-        drop(place);
+        let done = self.node.with(work);
         self.go_on_with_calls();
         done
     }

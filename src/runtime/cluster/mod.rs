@@ -1,5 +1,5 @@
 //! The runtime as a node of a cluster. The node of `chimaera-cluster` is told what happens, and what it wants is
-//! done (`driver`), by whoever has something to tell it (`handle`); its log is on the disk (`chimaera-journal`), its messages go over `chimaera-link`.
+//! done (`driver`), by whoever has something to tell it (`handle`, `combiner`); its log is on the disk (`chimaera-journal`), its messages go over `chimaera-link`.
 //! Pools are followed as they are agreed on (`pools`): containers of other nodes are stood for by such that pass
 //! tasks on (`remote`, `flat`), states of those that move go from node to node (`states`), those that are here are served while the node
 //! holds its lease (`guard`); tasks of other nodes run as tasks of the runtime's own (`serve`). It imports the
@@ -7,6 +7,7 @@
 
 mod attend;
 mod clock;
+mod combiner;
 mod driver;
 mod flat;
 mod guard;
