@@ -3,16 +3,17 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use super::worker::with_current;
+use super::worker::{started_for, with_current};
 use crate::config::OnCrash;
 use crate::coroutine::{current_poller, current_task, CallbackKind};
 use crate::pool::Container;
+use crate::sys::thread;
 
 /// Writes which task the calling thread is running, and the file of its module. May be called in a
 /// signal handler.
 pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
     with_current(|worker| {
-        let Some(worker) = worker else { return out.write_str(" in a thread that is no worker") };
+        let Some(worker) = worker else { return describe_thread(out) };
         let context = worker.context();
         // SAFETY: both are null, or live as long as the method runs.
         let life = unsafe { (context.life.get().0.as_ref(), context.life.get().1.as_ref()) };
@@ -46,6 +47,20 @@ pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
             describe_module(Some(building), out)?;
         }
         write!(out, ", worker {}", worker.index)
+    })
+}
+
+/// Writes whose thread the calling one is, which is no worker now.
+fn describe_thread(out: &mut dyn Write) -> fmt::Result {
+    if let Some(index) = started_for() {
+        return write!(out, " in the thread of worker {index}, which is starting or ending");
+    }
+    // A thread has the name of the one that started it, until it gets its own.
+    let name = thread::name();
+    let is_own = name.starts_with(b"chi-") && !name.starts_with(b"chi-worker-");
+    out.write_str(match is_own || thread::is_main() {
+        true => " in a thread that is no worker",
+        false => " in a thread of a module or library",
     })
 }
 

@@ -13,6 +13,7 @@ use super::mailbox::WorkerMessage;
 use super::role::Role;
 use super::run_queue::RunQueue;
 use super::shared::Shared;
+use super::worker::set_started_for;
 use crate::config::{pin, Error};
 use crate::coroutine::stack;
 use crate::log::{LeftOut, LineKind, Subject};
@@ -47,8 +48,9 @@ pub(crate) fn spawn(
     Ok(thread)
 }
 
-/// Pins the calling thread, a worker's, to its core, if it has one, and prepares its signal stack.
+/// Pins the calling thread, a worker's, to its core, if it has one, and prepares it for last words.
 fn prepare(shared: &Shared, index: u32) -> Result<(), Error> {
+    set_started_for(index);
     let core = match shared.is_standby(index) {
         true => None,
         false => shared.config.core_of(index as usize),

@@ -58,6 +58,18 @@ pub(crate) struct Worker {
 
 thread_local! {
     static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+    /// The index of the worker for which this thread was started, also before and after it is that.
+    static STARTED_FOR: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// The worker for which this thread was started. `[any thread, signal handlers]`
+pub(super) fn started_for() -> Option<u32> {
+    STARTED_FOR.get()
+}
+
+/// Notes for which worker this thread was started.
+pub(super) fn set_started_for(index: u32) {
+    STARTED_FOR.set(Some(index));
 }
 
 /// Calls `f` with the worker of this thread, if it has one.

@@ -274,16 +274,13 @@ fn date(days: i64) -> (i64, i64, i64) {
 }
 
 fn thread(own: i32) -> fmt::Result {
-    let mut name = [0_u8; 16];
-    // SAFETY: the kernel writes at most 16 bytes, the last of which is zero.
-    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
-    let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    Words.write_str(", thread ")?;
-    name[..len].iter().try_for_each(|byte| match byte {
+    write!(Words, ", thread {own} (")?;
+    let name = thread::name();
+    name.iter().take_while(|byte| **byte != 0).try_for_each(|byte| match byte {
         b' '..=b'~' => Words.write_char(char::from(*byte)),
         _ => Words.write_char('?'),
     })?;
-    write!(Words, " ({own})")
+    Words.write_str(")")
 }
 
 // Backtrace ---------------------------------------------------------------------------------------

@@ -24,6 +24,20 @@ pub(crate) fn number() -> i32 {
     unsafe { libc::syscall(libc::SYS_gettid) as i32 }
 }
 
+/// The name of the calling thread, up to its first zero byte. `[any thread, signal handlers]`
+pub(crate) fn name() -> [u8; 16] {
+    let mut name = [0; 16];
+    // SAFETY: the kernel writes at most 16 bytes, the last of which is zero.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name
+}
+
+/// Whether the calling thread is the one that the process began with. `[any thread, signal handlers]`
+pub(crate) fn is_main() -> bool {
+    // SAFETY: it has no preconditions.
+    number() == unsafe { libc::getpid() }
+}
+
 /// Whether this process has a thread of this number.
 pub(crate) fn exists(number: i32) -> bool {
     // SAFETY: signal 0 is sent to nobody; only whether it could be is told.

@@ -108,6 +108,8 @@ pub mod crash {
     pub const STUCK_STATIC: u64 = 45;
     /// A static object whose destructor writes to address 8.
     pub const CRASH_STATIC: u64 = 46;
+    /// Makes an object of its worker's thread whose destructor writes to address 8.
+    pub const CRASH_AT_EXIT: u64 = 47;
 
     /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
     /// level; in a library with frames of 340 KiB; through the C library's `qsort`.
@@ -133,6 +135,8 @@ pub mod crash {
     pub const IN_POLLER: u64 = 3;
     /// In the monitor of a task that it sends.
     pub const IN_MONITOR: u64 = 4;
+    /// In a thread of `THREAD` that has the name of its worker.
+    pub const UNNAMED: u64 = 5;
 
     /// The task of all methods.
     #[chimaera::task]

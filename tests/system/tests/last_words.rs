@@ -171,8 +171,52 @@ fn of_a_module_s_own_thread() {
     let words = crash_file(&daemon);
     assert!(words.contains("SIGSEGV at 0x8"), "{words}");
     assert!(words.contains("libcrash.so"), "{words}");
-    assert!(words.contains(", thread crash-helper"), "{words}");
+    assert!(words.contains(" in a thread of a module or library, thread "), "{words}");
+    assert!(words.contains(" (crash-helper)"), "{words}");
     assert!(daemon.log().contains("last words"), "{}", daemon.log());
+}
+
+/// It has the name of the worker that started it, and is not said to be that.
+#[test]
+fn of_a_module_s_own_thread_without_a_name() {
+    let daemon = in_client_that_may_end_it!(Options::new().crash(), |_| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+        let task = task(ipc, pool, crash::THREAD, crash::FAULTS[0].0);
+        task.through.set(crash::UNNAMED);
+        assert_eq!(text_of(task.call()).0, chimaera::abi::CHI_UNAVAILABLE);
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), -libc::SIGSEGV);
+    let words = crash_file(&daemon);
+    let (_, thread) = words
+        .lines()
+        .next()
+        .and_then(|line| line.split_once(" in a thread of a module or library, thread "))
+        .unwrap_or_else(|| panic!("{words}"));
+    let (number, name) = thread.split_once(' ').unwrap();
+    assert!(number.parse::<u32>().is_ok() && name.starts_with("(chi-worker-"), "{words}");
+}
+
+/// A destructor of a thread-local object runs when the worker is no more.
+#[test]
+fn of_a_fault_at_the_end_of_a_worker_s_thread() {
+    let daemon = in_client_that_may_end_it!(Options::new().crash(), |_| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+        task(ipc, pool, crash::CRASH, crash::CRASH_AT_EXIT).call().unwrap();
+    });
+    let Some(mut daemon) = daemon else { return };
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), -libc::SIGSEGV);
+    let words = crash_file(&daemon);
+    let (_, thread) = words
+        .lines()
+        .next()
+        .and_then(|line| line.split_once(" in the thread of worker "))
+        .unwrap_or_else(|| panic!("{words}"));
+    assert!(thread.contains(", which is starting or ending, thread "), "{words}");
+    assert!(thread.contains(" (chi-worker-"), "{words}");
 }
 
 /// A signal that nobody handles, here that of a timer which a module has set.
