@@ -25,6 +25,11 @@ impl LastCrash {
         Some(LastCrash { file, text, headline })
     }
 
+    /// Whether these are the last words of the process with this number.
+    pub(crate) fn is_of(&self, process: u32) -> bool {
+        self.headline.ends_with(&format!(" of process {process}"))
+    }
+
     pub(crate) fn json(&self) -> Value {
         json!({ "file": self.file.to_string_lossy(), "text": self.text })
     }

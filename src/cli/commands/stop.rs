@@ -88,7 +88,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     if let Some(end) = &end {
         let process = answer["process"].as_i64().and_then(|pid| Pid::from_raw(pid as i32));
         let said = abandoned_at_end(end, process, until)?;
-        let crash = LastCrash::of(&instance).filter(|now| Some(now) != last_crash.as_ref());
+        // The instance's name is free by now: another process may have crashed under it.
+        let is_of_it = |crash: &LastCrash| {
+            process.is_some_and(|pid| crash.is_of(pid.as_raw_pid().unsigned_abs()))
+        };
+        let crash = LastCrash::of(&instance)
+            .filter(|now| Some(now) != last_crash.as_ref())
+            .filter(is_of_it);
         abandoned.extend(match (crash, said) {
             // It may have said before that it ends in order.
             (Some(LastCrash { headline, file, .. }), said) => {

@@ -280,7 +280,8 @@ fn thread(own: i32) -> fmt::Result {
         b' '..=b'~' => Words.write_char(char::from(*byte)),
         _ => Words.write_char('?'),
     })?;
-    Words.write_str(")")
+    // Whoever reads the file later may have to know whose last words these are.
+    write!(Words, ") of process {}", own_process())
 }
 
 // Backtrace ---------------------------------------------------------------------------------------

@@ -347,6 +347,31 @@ fn the_program_tells_of_a_crash_in_a_pools_end() {
     assert_eq!(daemon.end(), -libc::SIGABRT);
 }
 
+/// The instance's name is free before the process has ended, and another may have crashed under it.
+#[test]
+fn a_crash_of_the_next_process_is_not_taken_for_that_of_the_last() {
+    let daemon = in_client_that_may_end_it!(options("600s").crash(), |_| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+        let task: NewTask<CrashTask> = ipc.task(pool, crash::CRASH);
+        task.mistake.set(crash::STUCK_STATIC);
+        task.call().unwrap();
+    });
+    let Some(mut daemon) = daemon else { return };
+    let site = daemon.site().clone();
+    let mut command = site.command(artefacts::chimaera());
+    command.args(["--name", site.name(), "stop", "--timeout", "60"]);
+    let stopping = std::thread::spawn(move || process::run(&mut command));
+    process::until("the name is free", || (site.status()["running"] == false).then_some(()));
+    let mut next = Daemon::start_at(site, &Options::new().workers(1));
+    next.signal(Signal::ABORT);
+    assert_eq!(next.end(), -libc::SIGABRT);
+    daemon.signal(Signal::KILL);
+    assert_eq!(daemon.end(), -libc::SIGKILL);
+    let stopped = stopping.join().unwrap();
+    assert!(!stopped.stdout.contains("it crashed"), "{stopped:?}");
+}
+
 /// It runs none of the runtime's code, and ends with the process.
 #[test]
 fn a_thread_of_a_module_that_never_ends_does_not_prevent_the_end() {
