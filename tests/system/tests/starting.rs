@@ -65,9 +65,12 @@ fn a_runtime_that_is_starting_says_so() {
         assert_eq!(told.code, 3, "{told:?}");
         assert!(told.stderr.contains(&why), "{told:?}");
     }
-    let mut client = starting.site.command(env!("CARGO_BIN_EXE_chi-test-client"));
-    let client = process::run(client.arg("init"));
-    assert!(client.stderr.contains(&why) || client.stdout.contains(&why), "{client:?}");
+    for client in [env!("CARGO_BIN_EXE_chi-test-client").into(), artefacts::program("c_client")] {
+        let refused = starting.site.run(client, &["echo", "1"]);
+        assert_ne!(refused.code, 0, "{refused:?}");
+        let told = refused.stdout.clone() + &refused.stderr;
+        assert!(told.contains("CHI_UNAVAILABLE") && told.contains(&why), "{refused:?}");
+    }
     starting.end(Signal::TERM);
 }
 

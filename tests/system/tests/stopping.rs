@@ -12,6 +12,9 @@ use chimaera_tests::{
     artefacts, connect, in_client_that_may_end_it, process, text_of, Call, Daemon, Options,
     Running, ValuePool,
 };
+use rustix::io::Errno;
+use rustix::net::{connect as connect_socket, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 
 /// Long enough that no test waits for it to end.
@@ -236,6 +239,34 @@ fn the_program_gives_up_on_a_runtime_that_does_not_answer() {
     daemon.signal(Signal::CONT);
 }
 
+/// Not even its backlog has room: the program has waited for that.
+#[test]
+fn the_program_gives_up_on_a_runtime_that_accepts_no_connection() {
+    let mut daemon = Daemon::start(&options("10s"));
+    daemon.signal(Signal::STOP);
+    let state = format!("/proc/{}/status", daemon.pid());
+    process::until("it has stopped", || {
+        std::fs::read_to_string(&state).unwrap().contains("State:\tT").then_some(())
+    });
+    let address = SocketAddrUnix::new(daemon.site().socket()).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+        let socket = socket_with(family, kind, flags, None).unwrap();
+        match connect_socket(&socket, &address) {
+            Ok(()) => waiting.push(socket),
+            Err(error) => break assert_eq!(error, Errno::AGAIN),
+        }
+    }
+    let silent = daemon.cli(&["stop", "--timeout", "1"]);
+    assert_eq!(silent.code, 1, "{silent:?}");
+    let why = "did not answer within 1 s; `chimaera stop --force` ends it at once";
+    assert!(silent.stderr.contains(why), "{silent:?}");
+    daemon.cli(&["stop", "--force", "--timeout", "1"]).ok();
+    assert_eq!(daemon.end(), -libc::SIGKILL);
+}
+
 /// Its status page is there, but says nothing about now.
 #[test]
 fn the_status_of_a_runtime_that_does_not_answer_says_so() {
@@ -345,6 +376,16 @@ fn the_program_tells_of_a_crash_in_a_pools_end() {
     let why = "last words: SIGABRT in kDestroy of pool 'fragile', module ";
     assert!(abandoned.contains(why), "{abandoned}");
     assert_eq!(daemon.end(), -libc::SIGABRT);
+}
+
+#[test]
+fn the_program_tells_of_a_crash_at_the_end_in_json() {
+    let mut daemon = after!(crash::CRASH_STATIC, 0);
+    let stopped = daemon.cli(&["stop", "--json"]);
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    let abandoned = stopped.json()["abandoned"].to_string();
+    assert!(abandoned.contains("last words: SIGSEGV at 0x8"), "{abandoned}");
+    assert_eq!(daemon.end(), -libc::SIGSEGV);
 }
 
 /// The instance's name is free before the process has ended, and another may have crashed under it.
