@@ -266,7 +266,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Has the thread apply a change, and waits until it is committed. Errors: `CHI_CANCELLED`, and
+    /// Has the thread apply a change, and waits until it is committed, or, if it need not last, until whoever reads it
+    /// waits for that. Errors: `CHI_CANCELLED`, and
     /// then it was not applied.
     pub(super) fn apply(&self, change: Change) -> Result<bool> {
         let by = Waiting::new()?;
@@ -443,10 +444,16 @@ impl Committer {
             after = self.unwritten_with(&batch, *unwritten);
             expected = (self.queue().requests.len() + batch.len()).min(MAX_CHANGES);
             match after {
-                // Nobody was promised that it lasts, so nobody waits for more than to know the outcome.
+                // Nobody was promised that it lasts, so nobody waits for more than to know the outcome. Who loads a
+                // copy does: what it is copied from is given up then.
                 Some(_) => {
-                    self.settling.begin(batch.iter().map(Request::as_ref));
-                    end(batch.drain(..).zip(outcomes));
+                    let all = batch.drain(..).zip(outcomes);
+                    let (early, rest): (Vec<_>, Vec<_>) =
+                        all.partition(|(request, _)| request.change.key().is_some());
+                    self.settling.begin(early.iter().filter_map(|(early, _)| early.change.key()));
+                    end(early.into_iter());
+                    let (requests, outcomes) = rest.into_iter().unzip();
+                    (batch, not_ended) = (requests, Some(outcomes));
                 }
                 None => not_ended = Some(outcomes),
             }

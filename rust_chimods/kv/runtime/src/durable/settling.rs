@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chimaera::module::Event;
 use chimaera::Result;
 
-use super::transaction::Change;
-
 #[derive(Default)]
 pub(super) struct Settling {
     /// Whether there are such changes: all that a read looks at otherwise.
@@ -24,21 +22,13 @@ pub(super) struct Settling {
 struct Changes {
     /// The hashes of their containers and keys. Two keys of one hash cost a wait, and nothing else.
     keys: HashSet<u64>,
-    /// There are more than these.
-    are_more: bool,
     waiting: Vec<Arc<Event>>,
 }
 
 impl Settling {
-    /// These changes end now. Called before anybody is told.
-    pub(super) fn begin<'c>(&self, changes: impl Iterator<Item = &'c Change>) {
-        let mut of_all = self.changes();
-        for change in changes {
-            match change.key() {
-                Some(key) => drop(of_all.keys.insert(self.hasher.hash_one(key))),
-                None => of_all.are_more = true,
-            }
-        }
+    /// Changes of these keys of containers end now. Called before anybody is told.
+    pub(super) fn begin<'k>(&self, keys: impl Iterator<Item = (u32, &'k [u8])>) {
+        self.changes().keys.extend(keys.map(|key| self.hasher.hash_one(key)));
         self.is_any.store(true, Ordering::Release);
     }
 
@@ -47,7 +37,6 @@ impl Settling {
         let mut changes = self.changes();
         self.is_any.store(false, Ordering::Release);
         changes.keys.clear();
-        changes.are_more = false;
         changes.waiting.drain(..).for_each(|event| event.set());
     }
 
@@ -60,7 +49,7 @@ impl Settling {
         let settled = {
             let mut changes = self.changes();
             let is_among = match key {
-                Some(key) => changes.are_more || changes.keys.contains(&self.hasher.hash_one(key)),
+                Some(key) => changes.keys.contains(&self.hasher.hash_one(key)),
                 None => self.is_any.load(Ordering::Relaxed),
             };
             if !is_among {
@@ -84,15 +73,11 @@ mod tests {
     use super::*;
     use crate::tests::host::Module;
 
-    fn put(key: &str) -> Change {
-        Change::Put { container: 1, key: key.into(), value: Vec::new() }
-    }
-
     /// Whether somebody who reads this waits until the changes are committed: nothing suspends a task here, so a
     /// wait ends at once, as if it had been cancelled.
-    fn waits(changes: &[Change], key: Option<(u32, &[u8])>) -> bool {
+    fn waits(changed: &[(u32, &[u8])], key: Option<(u32, &[u8])>) -> bool {
         let settling = Settling::default();
-        settling.begin(changes.iter());
+        settling.begin(changed.iter().copied());
         let waits = settling.wait_for(key).is_err();
         settling.end();
         settling.wait_for(key).unwrap();
@@ -102,13 +87,11 @@ mod tests {
     #[test]
     fn who_reads_what_has_changed_waits() {
         let _module = Module::created();
-        let changes = [put("a"), Change::Delete { container: 1, key: b"b".to_vec() }];
+        let changes: [(u32, &[u8]); 2] = [(1, b"a"), (1, b"b")];
         assert!(waits(&changes, Some((1, b"a"))));
         assert!(waits(&changes, Some((1, b"b"))));
         assert!(waits(&changes, None));
         assert!(!waits(&changes, Some((1, b"c"))));
         assert!(!waits(&changes, Some((0, b"a"))));
-        let load = Change::Load { container: 1, entries: Vec::new(), last: true };
-        assert!(waits(&[load], Some((0, b"c"))));
     }
 }
