@@ -250,6 +250,10 @@ pub(super) fn most_in_flight(worker: &Worker) -> usize {
 #[cold]
 pub(super) fn worker_with_room(worker: &Worker) -> Option<(u32, usize)> {
     let (shared, config) = (&worker.shared, &worker.shared.config);
+    // Then it is not this worker that has no room.
+    if shared.budget.is_tight(Use::Records) {
+        return None;
+    }
     let all = shared.coroutines.load(Ordering::Relaxed);
     let limit = config.max_suspended_in(shared.budget, all);
     let suspended =
