@@ -40,10 +40,22 @@ struct Open {
     stage: Stage,
     /// Whether an attempt before this one may have run.
     may_have_run: bool,
+    /// How many of its servers were lost with it.
+    losses: u32,
     /// In whose queue it waits.
     queued: Option<Life>,
     /// What a server said of the owner, if this node does not know it yet.
     hint: Option<(Life, Epoch)>,
+}
+
+/// How often a call that may run twice is sent to another owner after it may have run: it may be what ends them.
+const MOST_LOSSES: u32 = 2;
+
+impl Open {
+    /// Whether it is sent to the next owner if it may have run.
+    fn goes_on(&self) -> bool {
+        self.request.idempotent && self.losses < MOST_LOSSES
+    }
 }
 
 /// The slots of this node at another.
@@ -84,7 +96,8 @@ impl Caller {
         self.last += 1;
         let number = CallNumber(self.last);
         let stage = Stage::Waiting { since: now };
-        let open = Open { request, stage, may_have_run: false, queued: None, hint: None };
+        let open =
+            Open { request, stage, may_have_run: false, losses: 0, queued: None, hint: None };
         self.open.insert(number, open);
         self.try_send(bounds, now, route, number, effects);
         number
@@ -129,7 +142,7 @@ impl Caller {
             Verdict::Busy if !may_have_run => Outcome::Busy,
             Verdict::NoSuchContainer if !may_have_run => Outcome::NoSuchContainer,
             // Not at once: who owns the container now may not be known here yet.
-            Verdict::MayHaveRun if open.request.idempotent => {
+            Verdict::MayHaveRun if open.goes_on() => {
                 self.lose(number, now);
                 return;
             }
@@ -212,7 +225,7 @@ impl Caller {
                 let takes = bounds.takes(payload.len());
                 let is_silent = now - *last_word >= bounds.silence + takes;
                 if is_silent || !route.is_reachable(place.server) {
-                    if open.request.idempotent {
+                    if open.goes_on() {
                         self.lose(number, now);
                         self.try_send(bounds, now, route, number, effects);
                     } else {
@@ -337,6 +350,7 @@ impl Caller {
         self.wait(now, number);
         if let Some(open) = self.open.get_mut(&number) {
             open.may_have_run = true;
+            open.losses += 1;
         }
     }
 

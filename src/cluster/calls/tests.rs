@@ -107,6 +107,28 @@ fn a_call_without_a_word_ends() {
         .any(|effect| matches!(effect, Effect::CallEnded(of, outcome) if *of == number && *outcome == ended)));
 }
 
+/// A call that may run twice goes to the next owner, but not for ever: it may be what ends them.
+#[test]
+fn a_call_that_may_run_twice_is_sent_to_three_owners_at_most() {
+    let (bounds, mut caller, mut effects) = (bounds(), Caller::new(ME), Vec::new());
+    let request = Request { idempotent: true, ..request(2) };
+    let number = caller.begin(&bounds, NOW, &Fixed, request, &mut effects);
+    let mut sendings = Vec::new();
+    let ended = loop {
+        let end = effects.iter().find_map(|effect| match effect {
+            Effect::CallEnded(of, outcome) if *of == number => Some(outcome.clone()),
+            _ => None,
+        });
+        sendings.extend(sent(&mut effects));
+        let (Some(last), None) = (sendings.last(), &end) else { break end };
+        let answer = Answer { place: *last, epoch: Epoch(5), verdict: Verdict::MayHaveRun };
+        caller.answer(&bounds, NOW, &Fixed, answer, &mut effects);
+        caller.poll(&bounds, NOW, &Fixed, &mut effects);
+    };
+    assert_eq!(ended, Some(Outcome::NodeLost { may_have_run: true }));
+    assert_eq!(sendings.len(), 3);
+}
+
 fn call(server: Life, slot: u32, turn: u64) -> Call {
     let place = Place { caller: ME, server, slot, turn };
     let (container, epoch) = (container(2), Epoch(5));
