@@ -283,14 +283,13 @@ fn worker(shared: &Shared, index: u32) -> serde_json::Value {
 fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
     let since = queue.busy_since()?;
     let running = queue.running();
-    let (slot, _) = running.parts()?;
+    running.parts()?;
     let (session, _) = queue.node();
-    let pool = shared.pools.in_slot(slot);
-    let method = pool.as_ref().and_then(|pool| running.name(pool));
+    let (method, pool) = running.in_words(&shared.pools).unzip();
     let sessions = shared.sessions();
     let client = sessions.iter().find(|client| client.number == session);
     Some(json!({
-        "pool": pool.as_ref().map(|pool| pool.name()),
+        "pool": pool,
         "method": method,
         "session": client.map(|client| client.number),
         "pid": client.map(|client| client.caller.pid),

@@ -9,7 +9,7 @@ use chimaera_abi::*;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind};
 use crate::pool::{Container, Pool};
-use crate::scheduler::Worker;
+use crate::scheduler::{Running, Worker};
 use crate::state::{Image, Loading, SavedPool};
 
 /// The task that is passed to `kDestroy` if no client requested the destruction.
@@ -292,8 +292,14 @@ pub(super) fn lifecycle(
     let context = worker.context();
     context.restore();
     let before = context.life.replace((container, method));
+    let queue = worker.run_queue();
+    // Whoever looks at the worker is told of this method, not of the task that calls it.
+    let outer = queue.leave_module();
+    queue.enter_module(Running::method(container.id.major_, number));
     // SAFETY: the object is constructed, and `task` is the one that this method takes.
     let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };
+    queue.leave_module();
+    queue.enter_module(outer);
     context.life.set(before);
     if status == CHI_OK {
         return Ok(());

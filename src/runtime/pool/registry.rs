@@ -478,6 +478,17 @@ impl Registry {
         pools.into_iter().find(|pool| pool.id.major_ == slot).cloned()
     }
 
+    /// The name of the pool in this slot, even while it is being created.
+    pub(crate) fn name_in_slot(&self, slot: u32) -> Option<String> {
+        let state = lock(&self.state);
+        let in_slot = |named: &Named| match named {
+            Named::Ready { pool, .. } => pool.id.major_ == slot,
+            Named::Changing { slot: changing, .. } => *changing == slot,
+        };
+        let mut names = state.named.iter().filter(|(_, named)| in_slot(named));
+        names.next().map(|(name, _)| name.clone())
+    }
+
     /// The pool with this name, even while it is being destroyed or changed.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Pool>> {
         match lock(&self.state).named.get(name)? {

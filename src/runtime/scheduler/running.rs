@@ -1,6 +1,8 @@
 //! What a worker is running.
 
-use crate::pool::Pool;
+use chimaera_abi::*;
+
+use crate::pool::Registry;
 
 /// What a worker is running, in one word: 0 for the runtime's own code, otherwise a pool and a
 /// method or poller.
@@ -16,7 +18,7 @@ impl Running {
 
     /// A method, whose number is below 4096, of the pool in a slot, which is at most 65536.
     #[inline]
-    pub(super) fn method(slot: u32, method: u32) -> Running {
+    pub(crate) fn method(slot: u32, method: u32) -> Running {
         Running(Running::MODULE | slot << 12 | method)
     }
 
@@ -34,13 +36,30 @@ impl Running {
         Running(Running::MODULE | Running::POLLER | slot << 12)
     }
 
-    /// The name of what a pool's module is running.
-    pub(crate) fn name(self, pool: &Pool) -> Option<&str> {
+    /// What a module is running, and the name of its pool, which may be just being created.
+    pub(crate) fn in_words(self, pools: &Registry) -> Option<(String, String)> {
+        let (slot, number) = self.parts()?;
+        let name = pools.name_in_slot(slot)?;
         if self.0 & Running::POLLER != 0 {
-            return Some("a poller");
+            return Some(("a poller".to_owned(), name));
         }
-        let (_, number) = self.parts()?;
-        pool.module().methods.get(number).map(|method| method.name.as_str())
+        let pool = pools.in_slot(slot);
+        let method = pool.as_ref().and_then(|pool| pool.module().methods.get(number));
+        let named = method.map(|method| method.name.as_str()).or_else(|| life_name(number));
+        Some((named.unwrap_or("a method").to_owned(), name))
+    }
+
+    /// Whether a new container is being constructed.
+    pub(super) fn is_creating(self) -> bool {
+        self.parts().is_some_and(|(slot, number)| match slot {
+            CHI_ADMIN_POOL_MAJOR => {
+                matches!(number, CHI_ADMIN_CREATE_POOL | CHI_ADMIN_RESET_POOL)
+            }
+            _ => matches!(
+                number,
+                CHI_METHOD_CREATE | CHI_METHOD_RECOVER | CHI_METHOD_MIGRATE | CHI_METHOD_UPGRADE
+            ),
+        })
     }
 
     /// The pool's slot and the method's number, which is 0 for pollers.
@@ -48,6 +67,19 @@ impl Running {
         let flags = Running::MODULE | Running::POLLER | Running::PLACING;
         (self.0 != 0).then_some(((self.0 & !flags) >> 12, self.0 & 0xfff))
     }
+}
+
+/// The name of a method that modules of all kinds have.
+fn life_name(number: u32) -> Option<&'static str> {
+    Some(match number {
+        CHI_METHOD_CREATE => "kCreate",
+        CHI_METHOD_DESTROY => "kDestroy",
+        CHI_METHOD_NODE_FAILURE => "kNodeFailure",
+        CHI_METHOD_RECOVER => "kRecover",
+        CHI_METHOD_MIGRATE => "kMigrate",
+        CHI_METHOD_UPGRADE => "kUpgrade",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

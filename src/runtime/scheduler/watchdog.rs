@@ -8,9 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chimaera_abi::{
-    chi_task_node, CHI_ADMIN_CREATE_POOL, CHI_ADMIN_POOL_MAJOR, CHI_ADMIN_RESET_POOL,
-};
+use chimaera_abi::chi_task_node;
 
 use super::deadlock::Search;
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
@@ -304,10 +302,7 @@ fn stop_without(shared: &Shared, worker: u32, seen: &Seen) {
 
 /// Whether a module host creates its pool, or saves its states, which may be large: the daemon bounds that.
 fn is_bounded_by_daemon(seen: &Seen) -> bool {
-    let methods = [CHI_ADMIN_CREATE_POOL, CHI_ADMIN_RESET_POOL];
-    seen.running
-        .parts()
-        .is_some_and(|(slot, method)| slot == CHI_ADMIN_POOL_MAJOR && methods.contains(&method))
+    seen.running.is_creating()
 }
 
 /// How many reports should have been made of a task that has kept its worker for `time`, if the
@@ -406,11 +401,8 @@ fn overstayed(shared: &Shared, seen: &Seen, bound: Duration) -> String {
 
 /// The names of the method that a worker runs, and of its pool.
 fn named(shared: &Shared, seen: &Seen) -> (String, String) {
-    let table = shared.table();
-    let parts = seen.running.parts();
-    let pool = parts.and_then(|(slot, _)| table.in_slot(slot));
-    let method = pool.and_then(|pool| seen.running.name(pool)).unwrap_or("a method");
-    (method.to_owned(), pool.map_or("", |pool| pool.name()).to_owned())
+    let unknown = || ("a method".to_owned(), String::new());
+    seen.running.in_words(&shared.pools).unwrap_or_else(unknown)
 }
 
 /// Ends a module host that breaks one of its limits.
@@ -444,12 +436,9 @@ fn check_memory(shared: &Shared) {
 
 #[cold]
 fn report(shared: &Shared, seen: &Seen, what: &str) {
-    let Some((slot, _)) = seen.running.parts() else { return };
-    let table = shared.table();
-    let Some(pool) = table.in_slot(slot) else { return };
-    let method = seen.running.name(pool).unwrap_or("an unknown method");
+    let Some((method, pool)) = seen.running.in_words(&shared.pools) else { return };
     let took = seen.since.elapsed();
-    let (pool, method) = (Some(pool.name()), Some(method));
+    let (pool, method) = (Some(&*pool), Some(&*method));
     let context = TaskContext { pool, method, ..TaskContext::default() };
     let (session, node) = seen.node;
     log_task!(warn, context.at(session, node), ?took, "a task {what}");

@@ -159,10 +159,11 @@ fn a_pool_that_is_being_created_at_the_stop_is_destroyed() {
     let mut command = daemon.site().command(artefacts::chimaera());
     command.args(["--name", daemon.site().name(), "pool", "create", "late"]);
     let creating = Running::start(command.args(["--module", throws::MODULE, "--params", "slow"]));
-    process::until("the pool is being created", || {
+    process::until("the status says which pool is being created", || {
         let status = daemon.site().status();
-        let workers = status["each_worker"].as_array().unwrap();
-        workers.iter().any(|worker| worker["running"]["pool"] == "admin").then_some(())
+        let mut workers = status["each_worker"].as_array()?.iter();
+        let running = workers.find_map(|worker| worker["running"].as_object())?;
+        (running["pool"] == "late" && running["method"] == "kCreate").then_some(())
     });
     daemon.stop();
     let lines = ["pool created pool=\"late\"", "pool destroyed pool=\"late\""];
