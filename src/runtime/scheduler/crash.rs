@@ -75,6 +75,8 @@ pub(crate) fn may_give_up() -> bool {
         };
         // SAFETY: the pointer is null, or points to the container that the running task constructs.
         let mut all = wants(unsafe { context.building.get().as_ref() });
+        // SAFETY: the pointer is null, or lives as long as the method of a container's life that runs.
+        all &= wants(unsafe { context.life.get().0.as_ref() });
         // SAFETY: the pointer is null, or points to the container in which the task is counted.
         all &= wants(context.task().and_then(|task| unsafe { task.container.as_ref() }));
         let mut frame = context.callback.get();

@@ -291,6 +291,22 @@ fn a_pool_that_is_to_abort_ends_the_daemon() {
 }
 
 #[test]
+fn the_end_of_a_pool_that_is_to_abort_ends_the_daemon() {
+    let daemon = in_client_that_may_end_it!(Options::new().crash(), |site| {
+        let create = [
+            ["pool", "create", "fragile", "--module", crash::MODULE].as_slice(),
+            &["--on-crash", "abort", "--params", CRASHES_AT_ITS_END],
+        ];
+        site.cli(&create.concat()).ok();
+        assert_ne!(site.cli(&["pool", "destroy", "fragile"]).code, 0);
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), -libc::SIGSEGV);
+    let log = daemon.log();
+    assert!(log.contains("last words: SIGSEGV at 0x8 in kDestroy of pool 'fragile'"), "{log}");
+}
+
+#[test]
 fn a_pool_of_the_configuration_that_is_to_abort_ends_the_daemon() {
     let pools =
         "workers: 2\npools:\n  - name: fragile\n    module: test:crash\n    on_crash: abort\n";
