@@ -8,12 +8,15 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::fs::{flock, FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
+use rustix::process::{test_kill_process, Pid};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::instance::Instance;
@@ -24,6 +27,8 @@ const VERSION: u32 = 3;
 const NAMED_SEGMENTS: &str = "/dev/shm";
 /// What the name of each page begins with.
 const PREFIX: &str = "/chimaera-";
+/// How old a page without a lock must be to be that of a runtime that died.
+const YOUNG: Duration = Duration::from_secs(60);
 /// The number of workers that the page has lines for, which is the most that an instance may have.
 pub const MAX_WORKERS: usize = 256;
 
@@ -82,7 +87,11 @@ pub struct Writer {
 }
 
 enum Memory {
-    Shared(Shmem),
+    /// The descriptor keeps the page locked until this process ends.
+    Shared {
+        page: Shmem,
+        _lock: OwnedFd,
+    },
     Private(Box<Page>),
 }
 
@@ -133,6 +142,7 @@ impl Writer {
     /// left by a runtime that died; its page is removed.
     pub fn create(instance: &Instance) -> io::Result<(Writer, Name)> {
         forget(&instance.page_link())?;
+        sweep();
         let (writer, name) = Writer::unlinked(instance)?;
         name.link()?;
         Ok((writer, name))
@@ -140,11 +150,11 @@ impl Writer {
 
     /// Makes a page for an instance whose link still leads to that of a predecessor.
     pub fn unlinked(instance: &Instance) -> io::Result<(Writer, Name)> {
-        let (mut shmem, name) = create_segment()?;
+        let (mut shmem, name, lock) = create_segment()?;
         // The mapping may outlive the name: threads that the program does not wait for share it.
         shmem.set_owner(false);
         let name = Name { name, link: instance.page_link() };
-        Ok((Writer::new(Memory::Shared(shmem)), name))
+        Ok((Writer::new(Memory::Shared { page: shmem, _lock: lock }), name))
     }
 
     /// Makes a page that no other process can open, for a system where [`Writer::create`] fails.
@@ -168,14 +178,14 @@ impl Writer {
         match &self.memory {
             // SAFETY: the mapping is as large as a page, aligned to a memory page, and lives as
             // long as `self`; all fields are atomics.
-            Memory::Shared(shmem) => unsafe { &*shmem.as_ptr().cast::<Page>() },
+            Memory::Shared { page, .. } => unsafe { &*page.as_ptr().cast::<Page>() },
             Memory::Private(page) => page,
         }
     }
 }
 
 /// Makes a segment with a unique name that nobody can predict.
-fn create_segment() -> io::Result<(Shmem, String)> {
+fn create_segment() -> io::Result<(Shmem, String, OwnedFd)> {
     let uid = crate::instance::uid();
     loop {
         // The hasher's keys are random.
@@ -183,8 +193,8 @@ fn create_segment() -> io::Result<(Shmem, String)> {
         let name = format!("{PREFIX}{uid}-{random:016x}");
         match ShmemConf::new().os_id(&name).size(std::mem::size_of::<Page>()).create() {
             Ok(shmem) => {
-                allocate(&name)?;
-                return Ok((shmem, name));
+                let lock = allocate(&name)?;
+                return Ok((shmem, name, lock));
             }
             Err(ShmemError::MappingIdExists) => {}
             Err(error) => return Err(io::Error::other(format!("{name}: {error}"))),
@@ -192,21 +202,64 @@ fn create_segment() -> io::Result<(Shmem, String)> {
     }
 }
 
-/// Allocates the memory of the page with this name. Otherwise a write could find no memory, which
+/// Locks the page with this name, and allocates its memory. Otherwise a write could find no memory, which
 /// the kernel reports as SIGBUS. If there is not enough, the name is removed.
-fn allocate(name: &str) -> io::Result<()> {
+fn allocate(name: &str) -> io::Result<OwnedFd> {
     let size = std::mem::size_of::<Page>() as u64;
-    let allocated = rustix::shm::open(name, rustix::shm::OFlags::RDWR, Mode::empty())
-        .and_then(|fd| rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, size));
+    let allocated =
+        rustix::shm::open(name, rustix::shm::OFlags::RDWR, Mode::empty()).and_then(|fd| {
+            flock(&fd, FlockOperation::NonBlockingLockShared)?;
+            match rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, size) {
+                // This file system cannot reserve memory, but does not limit it either.
+                Ok(()) | Err(Errno::OPNOTSUPP) => Ok(fd),
+                Err(error) => Err(error),
+            }
+        });
     match allocated {
-        // This file system cannot reserve memory, but does not limit it either.
-        Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+        Ok(fd) => Ok(fd),
         Err(error) => {
             let _ = rustix::shm::unlink(name);
             let error = io::Error::from(error);
             Err(io::Error::new(error.kind(), format!("{name}: {error}")))
         }
     }
+}
+
+/// Removes the pages of this user whose runtimes died, and whose instances nobody starts again.
+fn sweep() {
+    // A failure leaves pages where they are, for the next runtime that starts.
+    let Ok(entries) = std::fs::read_dir(NAMED_SEGMENTS) else { return };
+    let prefix = format!("{}{}-", &PREFIX[1..], crate::instance::uid());
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| name.starts_with(&prefix)) else { continue };
+        if is_dead(&entry.path()).is_ok_and(|dead| dead) {
+            let _ = rustix::shm::unlink(name);
+        }
+    }
+}
+
+/// Whether the runtime of this page has died. Nobody locks a page before its runtime has, which is why a
+/// young one is left alone; and its process may be in another namespace, where its number says nothing.
+fn is_dead(path: &Path) -> io::Result<bool> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let fd = rustix::fs::open(path, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&fd)?;
+    let made = SystemTime::UNIX_EPOCH + Duration::from_secs(stat.st_mtime.max(0) as u64);
+    let is_old = made.elapsed().is_ok_and(|age| age >= YOUNG);
+    let is_page = stat.st_size as usize == std::mem::size_of::<Page>();
+    if stat.st_uid != crate::instance::uid() || !is_page || !is_old {
+        return Ok(false);
+    }
+    match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    let mut pid = [0; size_of::<u32>()];
+    rustix::io::pread(&fd, &mut pid, std::mem::offset_of!(Page, pid) as u64)?;
+    let pid = Pid::from_raw(u32::from_ne_bytes(pid) as i32);
+    Ok(pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH)))
 }
 
 /// Removes a link to a page, and the page.

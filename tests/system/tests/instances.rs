@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
 use chimaera_tests::{artefacts, process, Daemon, Options, Output, Running, Site};
 use common::{not_running, Background};
 use rustix::process::Signal;
@@ -139,6 +142,28 @@ fn what_a_killed_daemon_leaves_behind() {
 }
 
 /// Any user may create any name in the directory of shared memory.
+/// Lets a file seem to have been made an hour ago.
+fn age(file: &Path) {
+    let file = std::fs::File::options().write(true).open(file).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+}
+
+/// Also if no instance of its name is started again.
+#[test]
+fn the_page_of_a_killed_daemon_goes_when_another_starts() {
+    let mut killed = Daemon::start(&Options::new());
+    let left = killed.site().status_page().unwrap();
+    killed.signal(Signal::KILL);
+    killed.end();
+    let young = Daemon::start(&Options::new());
+    assert!(left.exists(), "it may be that of an instance that is just starting");
+    let kept = young.site().status_page().unwrap();
+    [&left, &kept].into_iter().for_each(|page| age(page));
+    let _another = Daemon::start(&Options::new());
+    assert!(!left.exists());
+    assert!(kept.exists(), "its daemon lives");
+}
+
 #[test]
 fn a_squatted_name_of_a_status_page_prevents_no_start() {
     let site = Site::new();
