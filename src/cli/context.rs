@@ -7,6 +7,7 @@ use chimaera::client::Options;
 use chimaera_ipc::control::{self, Request};
 use chimaera_ipc::instance::{self, Instance};
 use chimaera_ipc::layout::MIN_SEGMENT;
+use chimaera_runtime::log::displayed;
 
 /// How long a running instance may take to answer a request.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
@@ -191,14 +192,24 @@ impl Context {
     /// Prints a JSON document if JSON was requested. Returns whether it was.
     pub(crate) fn print_json(&self, value: &serde_json::Value) -> bool {
         if self.json {
-            print(&format!("{value:#}\n"));
+            print_document(value);
         }
         self.json
     }
 }
 
-/// Writes to standard output. A reader that has gone away (`| head`) is not an error.
+/// Writes text to standard output; names in it cannot control the terminal.
 pub(crate) fn print(text: &str) {
+    write_out(&displayed(text));
+}
+
+/// Writes a JSON document to standard output.
+pub(crate) fn print_document(value: &serde_json::Value) {
+    write_out(&format!("{value:#}\n"));
+}
+
+/// A reader that has gone away (`| head`) is not an error.
+fn write_out(text: &str) {
     match try_print(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(&format!("chimaera: cannot write to standard output: {error}"));
@@ -216,5 +227,5 @@ pub(crate) fn try_print(text: &str) -> io::Result<()> {
 
 /// Writes a line to standard error. If that fails, there is nowhere to report it.
 pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", displayed(line));
 }

@@ -27,7 +27,7 @@ use serde_json::json;
 use crate::commands::{
     cluster, compose, config, module, modules, pool, repo, restart, sessions, start, status, stop,
 };
-use crate::context::{complain, print, Context, Failed, Outcome};
+use crate::context::{complain, print, print_document, Context, Failed, Outcome};
 
 /// A task runtime over shared memory.
 ///
@@ -189,7 +189,7 @@ fn main() -> ExitCode {
             // clap also returns help and the version as errors, but for standard output.
             if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
                 let message = error.render().to_string();
-                print(&format!("{:#}\n", json!({ "error": message.trim_end() })));
+                print_document(&json!({ "error": message.trim_end() }));
             }
             error.exit()
         }
@@ -204,7 +204,7 @@ fn main() -> ExitCode {
         Err(Failed::Misconfigured) => return ExitCode::from(2),
     };
     if json {
-        print(&format!("{:#}\n", json!({ "error": message })));
+        print_document(&json!({ "error": message }));
     }
     complain(&format!("chimaera: {message}"));
     ExitCode::from(code)

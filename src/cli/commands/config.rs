@@ -41,7 +41,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             Ok(())
         }
         Command::Schema => {
-            crate::context::print(&format!("{:#}\n", chimaera_config::schema()));
+            crate::context::print_document(&chimaera_config::schema());
             Ok(())
         }
     }

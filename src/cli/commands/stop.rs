@@ -67,8 +67,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             }
             Err(Failed::Silent(_)) => {
                 let (name, timeout) = (&context.name, args.timeout);
+                let what_to_do = match args.force {
+                    false => "`chimaera stop --force` ends it at once",
+                    true => "its process cannot be seen from here: kill it where it runs",
+                };
                 return Err(Failed::Message(format!(
-                    "instance '{name}' did not answer within {timeout} s; `chimaera stop --force` ends it at once"
+                    "instance '{name}' did not answer within {timeout} s; {what_to_do}"
                 )));
             }
             answer => break answer?,

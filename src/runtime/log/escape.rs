@@ -19,10 +19,22 @@ pub(super) fn escaped(line: &str) -> Cow<'_, str> {
         Some(text) => (text, "\n"),
         None => (line, ""),
     };
-    if !text.contains(is_odd) {
-        return Cow::Borrowed(line);
+    match escape(text, is_odd) {
+        Cow::Borrowed(_) => Cow::Borrowed(line),
+        Cow::Owned(text) => Cow::Owned(text + end),
     }
-    let mut out = String::with_capacity(line.len() + 16);
+}
+
+/// Lines for a terminal, with those characters escaped, except for newlines and tabulators.
+pub fn displayed(lines: &str) -> Cow<'_, str> {
+    escape(lines, |c| is_odd(c) && !matches!(c, '\n' | '\t'))
+}
+
+fn escape(text: &str, is_odd: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_odd(c) {
             // Writing to a string does not fail.
@@ -31,7 +43,7 @@ pub(super) fn escaped(line: &str) -> Cow<'_, str> {
             out.push(c);
         }
     }
-    Cow::Owned(out + end)
+    Cow::Owned(out)
 }
 
 /// The text, or only its beginning if it is very long.
@@ -54,6 +66,11 @@ mod tests {
         let want = r"a\nb\r\t\u{1b}[2J\u{7f}\u{9b}\u{0}\u{2028}\u{202e}";
         assert_eq!(escaped(odd), format!("{want}\n"));
         assert_eq!(escaped("no end\r"), r"no end\r");
+    }
+
+    #[test]
+    fn lines_for_a_terminal_stay_lines() {
+        assert_eq!(displayed("a\tb\nc\u{202e}d\u{1b}[2J\n"), "a\tb\nc\\u{202e}d\\u{1b}[2J\n");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod task_context;
 pub(crate) use self::control::shows_tasks;
 pub use self::control::LogControl;
 pub(crate) use self::ending::{can_log, log_anyway};
+pub use self::escape::displayed;
 pub(crate) use self::escape::shortened;
 pub use self::output::LogFile;
 pub(crate) use self::rate_limit::{LeftOut, LineKind, RateLimit, Subject};

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use chimaera_tests::tasks::throws;
 use chimaera_tests::{artefacts, process, Daemon, Options, Running, Site};
 use common::{not_running, runs, Background};
 use rustix::process::{Pid, Signal};
@@ -13,6 +14,20 @@ use serde_json::{json, Value};
 
 fn mode(path: impl AsRef<Path>) -> u32 {
     std::fs::symlink_metadata(path.as_ref()).unwrap().mode() & 0o7777
+}
+
+/// A name may contain characters that change how what follows is displayed.
+#[test]
+fn names_do_not_control_the_terminal() {
+    let daemon = Daemon::start(&Options::new().throws());
+    let name = "a\u{202e}b";
+    daemon.cli(&["pool", "create", name, "--module", throws::MODULE]).ok();
+    let list = daemon.cli(&["pool", "list"]).ok().stdout;
+    assert!(list.contains("a\\u{202e}b") && !list.contains(name), "{list}");
+    let list = daemon.cli(&["pool", "list", "--json"]).ok().json();
+    assert_eq!(list[1]["name"], name);
+    let missing = daemon.cli(&["pool", "destroy", "\u{202e}"]);
+    assert!(missing.code != 0 && missing.stderr.contains("\\u{202e}"), "{missing:?}");
 }
 
 #[test]
