@@ -84,7 +84,7 @@ chi_status Guard(F &&f) noexcept {
     SetError(g_host, error.what());
     return error.status() == CHI_OK ? CHI_FAILED : error.status();
   } catch (const std::bad_alloc &) {
-    SetError(g_host, "the runtime is out of memory");
+    SetError(g_host, "std::bad_alloc: the module asked for more memory than there is");
   } catch (const std::exception &error) {
     SetError(g_host, error.what());
   } catch (const std::string &text) {
