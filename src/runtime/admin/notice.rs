@@ -3,6 +3,7 @@
 
 use std::mem::size_of;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
@@ -22,58 +23,74 @@ const GRACE: Duration = Duration::from_secs(1);
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
-/// Tells all containers that have to be told, on a worker.
+/// Has all containers that have to be told told, on a worker, after what happened before.
 pub(crate) fn tell(shared: &Shared, loss: Box<Loss>) {
     if shared.is_stopping() {
         return;
     }
-    let run = move || {
-        with_current(|worker| tell_all(worker.expect("messages are read by workers"), &loss));
-    };
-    // Always the same one, so that a loss is told before the recovery that follows.
-    shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_RESET_POOL, Box::new(run)));
+    let loss = Arc::<Loss>::from(loss);
+    for name in &loss.dependants {
+        // Containers of a pool that is being created find out by themselves.
+        let Some(pool) = shared.pools.named(name) else { continue };
+        if !shared.notices.add(pool.id, Arc::clone(&loss)) {
+            continue;
+        }
+        let (name, id) = (name.clone(), pool.id);
+        let run = move || {
+            with_current(|worker| tell_pool(worker.expect("workers read messages"), &name, id));
+        };
+        shared.mailbox(0).send(WorkerMessage::Run(CHI_ADMIN_RESET_POOL, Box::new(run)));
+    }
 }
 
-/// A container that has to be told, with the task that tells it.
+/// A letter, and where it goes.
 struct Addressee {
-    pool: String,
+    loss: Arc<Loss>,
     container: u32,
     task: Letter,
 }
 
-fn tell_all(worker: &Worker, loss: &Loss) {
-    let mut waiting = Vec::new();
-    for pool in &loss.dependants {
-        // Containers of a pool that is being created find out by themselves.
-        let Some(found) = worker.shared.pools.named(pool) else { continue };
-        for container in 0..found.count() {
-            match Letter::write(loss, found.id, container) {
-                Ok(task) => waiting.push(Addressee { pool: pool.clone(), container, task }),
-                Err(failure) => report(worker, loss, pool, container, &failure),
-            }
+/// Tells the containers of a pool all that there is to tell. What was told is waited for at the end: a container
+/// that takes long to cope is told what happens next.
+fn tell_pool(worker: &Worker, pool: &str, id: chi_pool_id) {
+    let mut sent = Vec::new();
+    while let Some(loss) = worker.shared.notices.next(id) {
+        send(worker, pool, id, &loss, &mut sent);
+    }
+    let until = Instant::now() + BOUND + GRACE;
+    for Addressee { loss, container, task } in &sent {
+        if let Err(failure) = task.wait(worker, until) {
+            report(worker, loss, pool, *container, &failure);
         }
     }
-    let mut sent = Vec::new();
+}
+
+/// Sends a letter to each container. Returns once the containers have them, or never will.
+fn send(worker: &Worker, pool: &str, id: chi_pool_id, loss: &Arc<Loss>, sent: &mut Vec<Addressee>) {
+    let Some(found) = worker.shared.pools.named(pool).filter(|found| found.id == id) else {
+        return;
+    };
+    let mut waiting = Vec::new();
+    for container in 0..found.count() {
+        match Letter::write(loss, id, container) {
+            Ok(task) => waiting.push(Addressee { loss: Arc::clone(loss), container, task }),
+            Err(failure) => report(worker, loss, pool, container, &failure),
+        }
+    }
+    drop(found);
     let mut look = FIRST_LOOK;
     while !waiting.is_empty() && !worker.shared.is_stopping() {
         for addressee in std::mem::take(&mut waiting) {
-            let Addressee { pool, container, .. } = &addressee;
-            match addressee.task.send(worker, pool, *container) {
+            match addressee.task.send(worker, pool, addressee.container) {
                 Sent::InFlight => sent.push(addressee),
                 Sent::Held => waiting.push(addressee),
-                Sent::Not(failure) => report(worker, loss, pool, *container, &failure),
+                Sent::Not(failure) => report(worker, loss, pool, addressee.container, &failure),
                 Sent::Needless => {}
             }
         }
         if !waiting.is_empty() {
             worker.sleep(look);
             look = (look * 2).min(LAST_LOOK);
-        }
-    }
-    let until = Instant::now() + BOUND + GRACE;
-    for Addressee { pool, container, task } in &sent {
-        if let Err(failure) = task.wait(worker, until) {
-            report(worker, loss, pool, *container, &failure);
         }
     }
 }

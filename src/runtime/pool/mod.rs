@@ -19,7 +19,7 @@ pub(crate) use self::claims::Claim;
 pub(crate) use self::container::{Container, CrashPolicy, Del, Ops};
 pub(crate) use self::hold::{Hold, Release};
 pub(crate) use self::lane::{ContainerLane, Entered, LanePtr, TaskHandle};
-pub(crate) use self::loss::Loss;
+pub(crate) use self::loss::{Loss, Notices};
 pub(crate) use self::method::PoolMethod;
 pub(crate) use self::pool::Pool;
 pub(crate) use self::registry::{BeingChanged, Lookup, Registry, RemovedPool};

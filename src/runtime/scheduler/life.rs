@@ -5,7 +5,6 @@ use chimaera_abi::*;
 
 use super::admission::{admit, has_to_wait, Moment};
 use super::path::place;
-use super::placement::choose_lane;
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::pool::Pool;
@@ -52,8 +51,9 @@ fn enter(
         return Err((record, why));
     }
     (record.container, record.method) = (container, method);
-    let lane = properties::read(&mut record)
-        .and_then(|()| choose_lane(worker, &mut record, container, method));
+    // Always the same lane, so that such tasks start in order; no monitor is asked, whose crash would end the
+    // creator, too.
+    let lane = properties::read(&mut record).map(|()| container.any_lane(0, false));
     match lane {
         Ok(lane) => {
             record.lane = lane;

@@ -27,7 +27,7 @@ use crate::failure::Failure;
 use crate::host::Hosts;
 use crate::log::RateLimit;
 use crate::module::Modules;
-use crate::pool::{Pool, PoolTable, Registry};
+use crate::pool::{Notices, Pool, PoolTable, Registry};
 use crate::session::{Clients, Session, SessionRef};
 use crate::sync::Waiter;
 use crate::sys::{lock, Budget, Descriptors};
@@ -48,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) budget: &'static Budget,
     pub(crate) modules: Arc<Modules>,
     pub(crate) pools: Registry,
+    pub(crate) notices: Notices,
     pub(crate) durable: DurablePools,
     pub(super) replicas: ReplicaBudget,
     pub(crate) watchdog: WatchdogState,
@@ -136,6 +137,7 @@ impl Shared {
             budget,
             modules: Arc::new(modules),
             pools: registry,
+            notices: Notices::default(),
             durable: DurablePools::default(),
             hosts: Hosts::default(),
             on_unknown_pool: OnceLock::new(),

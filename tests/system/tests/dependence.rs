@@ -231,6 +231,31 @@ in_both_languages! {
         assert_eq!((last.times, last.reason), (2, CHI_REASON_RECOVERED));
     }
 
+    /// Also what happens while nothing can be told is told in its order.
+    fn a_successor_is_told_last_what_happened_last(module, site) {
+        let ipc = connect();
+        let disk = create(ipc, depends::CPP, "disk", "");
+        let top = create(ipc, module, "top", "on=disk");
+        let slow: NewTask<PlainTask> = ipc.task(top, depends::SLEEP);
+        let slow = slow.submit().unwrap();
+        const TIMES: u32 = 5;
+        std::thread::scope(|scope| {
+            let change = scope.spawn(|| site.cli(&["pool", "migrate", "top"]).ok());
+            process::until("its tasks are held", || {
+                (site.pool("top")["state"] == "draining").then_some(())
+            });
+            for _ in 0..TIMES {
+                crash(ipc, disk);
+                site.cli(&["pool", "reset", "disk"]).ok();
+            }
+            assert_eq!(site.pool("top")["state"], "draining", "all that was before it could be told");
+            change.join().unwrap();
+        });
+        drop(slow.wait().unwrap());
+        let last = until_told(ipc, top, 2 * TIMES);
+        assert_eq!((last.times, last.reason), (2 * TIMES, CHI_REASON_RECOVERED));
+    }
+
     /// A pool on which others depend is destroyed by who insists, and they are told.
     fn a_pool_that_others_depend_on_is_destroyed_by_force(module, site) {
         let ipc = connect();
