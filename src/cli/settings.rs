@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Join the cluster of the node at this address; can be repeated
     #[arg(long, value_name = "HOST[:PORT]", value_parser = chimaera_config::address)]
     join: Vec<String>,
+    /// The hosts of the cluster, one in each line of a file; the first founds it
+    #[arg(long, value_name = "FILE")]
+    hosts: Option<PathBuf>,
     /// The file with the key of the cluster; the node that founds the cluster makes it
     #[arg(long, value_name = "FILE")]
     cluster_key: Option<PathBuf>,
@@ -81,6 +84,7 @@ impl Args {
             module_paths: self.module_paths.clone(),
             listen: self.listen.clone(),
             join: self.join.clone(),
+            hosts: self.hosts.clone(),
             cluster_key: self.cluster_key.clone(),
         };
         Settings::load(&flags, &|name| std::env::var_os(name))
@@ -107,6 +111,9 @@ impl Args {
         }
         if let Some(file) = &self.cluster_key {
             all.extend(["--cluster-key".into(), std::path::absolute(file)?.into()]);
+        }
+        if let Some(file) = &self.hosts {
+            all.extend(["--hosts".into(), std::path::absolute(file)?.into()]);
         }
         for seed in &self.join {
             all.extend(["--join".into(), seed.into()]);

@@ -22,6 +22,7 @@ const CALL: u8 = 6;
 const ANSWER: u8 = 7;
 const CANCEL: u8 = 8;
 const NAME_TAKEN: u8 = 9;
+const KNOWN: u8 = 10;
 
 const WORKING: u8 = 0;
 const DONE: u8 = 1;
@@ -76,6 +77,10 @@ impl Message {
             }
             Message::Removed { life } => put(to, REMOVED, life),
             Message::NameTaken { life } => put(to, NAME_TAKEN, life),
+            Message::Known { life, of_cluster } => {
+                put(to, KNOWN, life);
+                of_cluster.put(to);
+            }
             Message::Call(call) => {
                 put(to, CALL, &call.place);
                 call.container.put(to);
@@ -127,6 +132,7 @@ impl Message {
             },
             REMOVED => Message::Removed { life: Life::take(from)? },
             NAME_TAKEN => Message::NameTaken { life: Life::take(from)? },
+            KNOWN => Message::Known { life: Life::take(from)?, of_cluster: bool::take(from)? },
             CALL => Message::Call(Call {
                 place: Place::take(from)?,
                 container: ContainerId::take(from)?,

@@ -34,11 +34,13 @@ pub(crate) enum Guard {
     SyncBeforeVote,
     /// Nodes ask whether they could win before they stand for election.
     PreVote,
+    /// Who is to found the cluster asks others first whether there is one.
+    AskBeforeFounding,
 }
 
 #[cfg(test)]
 impl Guard {
-    pub(crate) const ALL: [Guard; 15] = [
+    pub(crate) const ALL: [Guard; 16] = [
         Guard::DriftMargin,
         Guard::WaitForLease,
         Guard::WaitForPredecessor,
@@ -54,6 +56,7 @@ impl Guard {
         Guard::NewLifeNewEpoch,
         Guard::SyncBeforeVote,
         Guard::PreVote,
+        Guard::AskBeforeFounding,
     ];
 }
 

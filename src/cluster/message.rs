@@ -49,6 +49,14 @@ pub enum Message {
         /// Who.
         life: Life,
     },
+    /// Whether a node that was asked to pass on a [`Message::Join`] knows of a cluster. For one that founds a
+    /// cluster if there is none.
+    Known {
+        /// Who asked.
+        life: Life,
+        /// Whether it is a member, or was.
+        of_cluster: bool,
+    },
     /// A call.
     Call(Call),
     /// A word on a call.

@@ -1,6 +1,7 @@
 //! A node: its parts, put together. Each input is handled in full before the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::agree::{Disk, Engine, Entry};
 use crate::bounds::{Bounds, Instant};
@@ -19,6 +20,8 @@ use crate::wire::{from_bytes, to_bytes};
 
 /// How often a request to join is passed on.
 const HOPS: u8 = 3;
+/// How long it counts that a node knew of no cluster.
+const STRANGE: Duration = Duration::from_secs(3);
 
 /// What a node starts with.
 #[derive(Clone, Debug)]
@@ -31,6 +34,10 @@ pub struct Setup {
     pub address: String,
     /// Nodes to ask about the cluster, while this one knows no members.
     pub seeds: Vec<NodeId>,
+    /// Of how many nodes the cluster is to consist, if this one founds it where there is none: once it hears from
+    /// more than half of them, itself included, and none knows of a cluster. Only one node may have another number
+    /// than 0.
+    pub founds_for: usize,
     /// What all nodes of the cluster agree on.
     pub bounds: Bounds,
     /// Different on each node.
@@ -70,6 +77,8 @@ pub struct Node {
     broken: BTreeSet<NodeId>,
     holdings: Holdings,
     settling: Option<u64>,
+    /// Nodes that know of no cluster, and when they said so.
+    strangers: BTreeMap<NodeId, Instant>,
     is_removed: bool,
     effects: Vec<Effect>,
 }
@@ -119,6 +128,7 @@ impl Node {
             broken: BTreeSet::new(),
             holdings: Holdings::default(),
             settling: None,
+            strangers: BTreeMap::new(),
             is_removed: false,
             effects: Vec::new(),
             setup,
@@ -140,6 +150,12 @@ impl Node {
     #[must_use]
     pub fn term(&self) -> (u64, bool) {
         (self.engine.term(), self.engine.leads())
+    }
+
+    /// Of how many nodes the cluster is to consist that this node is to found; 0 if it is not.
+    #[must_use]
+    pub fn founds_for(&self) -> usize {
+        self.setup.founds_for
     }
 
     /// Who leads, as far as this node knows.
@@ -181,6 +197,7 @@ impl Node {
         self.now = now;
         self.engine.tick();
         self.drive();
+        self.found();
         self.renew();
         self.lead();
         self.settle();
@@ -324,6 +341,10 @@ impl Node {
         match message {
             Message::Packet(packet) => self.engine.receive(packet),
             Message::Join { life, name, address, hops } => {
+                if hops == 0 && from != self.setup.life.node {
+                    let of_cluster = !self.agreed.members().is_empty();
+                    self.send(from, Message::Known { life, of_cluster });
+                }
                 // As long as it votes, the others may need it.
                 let votes = self.engine.voters().contains(&life.node);
                 if self.agreed.is_removed(life.node) && !votes {
@@ -364,6 +385,14 @@ impl Node {
                     self.leave();
                 }
             }
+            Message::Known { life, of_cluster } => {
+                if life == self.setup.life && !of_cluster {
+                    self.strangers.insert(from, now);
+                } else if life == self.setup.life && holds(Guard::AskBeforeFounding) {
+                    // It will let this node in, however long that takes.
+                    self.setup.founds_for = 0;
+                }
+            }
             Message::Call(call) => {
                 let mut effects = Vec::new();
                 self.server.receive(&bounds, now, &view!(self), call, &mut effects);
@@ -401,6 +430,29 @@ impl Node {
         }
     }
 
+    /// Founds the cluster, if that is for this node to do and enough others know of none.
+    fn found(&mut self) {
+        let nodes = self.setup.founds_for;
+        if nodes == 0 || !self.agreed.members().is_empty() || !self.engine.voters().is_empty() {
+            return;
+        }
+        self.strangers.retain(|_, at| self.now < *at + STRANGE);
+        let asked = 2 * (self.strangers.len() + 1) > nodes;
+        if holds(Guard::AskBeforeFounding) && !asked {
+            return;
+        }
+        let Setup { life, name, address, bounds, seed, .. } = &self.setup;
+        let disk = Disk::founded_by(*life, name, address);
+        let Ok(engine) = Engine::new(life.node, disk, bounds, *seed) else { return };
+        let Some(Ok(agreed)) = engine.base().map(|(_, bytes)| Agreed::from_bytes(bytes)) else {
+            return;
+        };
+        self.effects.push(Effect::Write(Disk::founding(*life, name, address)));
+        (self.engine, self.agreed) = (engine, agreed);
+        self.setup.founds_for = 0;
+        self.has_applied();
+    }
+
     /// Asks for a lease when it is time, and whoever may know the leader to be a member when there is none.
     fn renew(&mut self) {
         if self.now < self.next_renewal || self.is_removed {
@@ -424,9 +476,12 @@ impl Node {
             others.extend(&self.setup.seeds);
             others.retain(|node| *node != life.node);
             self.joins += 1;
-            if let Some(to) = others.get(self.joins % others.len().max(1)) {
+            if self.setup.founds_for == 0 && !others.is_empty() {
+                others = vec![others[self.joins % others.len()]];
+            }
+            for to in others {
                 let (name, address) = (self.setup.name.clone(), self.setup.address.clone());
-                self.send(*to, Message::Join { life, name, address, hops: 0 });
+                self.send(to, Message::Join { life, name, address, hops: 0 });
             }
             if self.leader.is_some() {
                 let (name, address) = (self.setup.name.clone(), self.setup.address.clone());

@@ -457,7 +457,8 @@ pub const KEYS: &[Key] = &[
             "cluster.listen",
             Kind::Address,
             Preset::Depends { how: "none: no cluster; with `cluster.seeds`, the address from which the first of them is reached, and any port", example: "10.0.0.1:4411" },
-            "Makes the runtime a node of a cluster, which other nodes reach there. The port is 4411 unless another is named; \
+            "Makes the runtime a node of a cluster, which other nodes reach there. The name of an interface of the \
+             machine stands for its address. The port is 4411 unless another is named; \
              0 stands for any free one. Addresses that other machines reach need `cluster.key`.",
         )
     },
@@ -467,8 +468,19 @@ pub const KEYS: &[Key] = &[
             "cluster.seeds",
             Kind::Addresses,
             Preset::Value("[]"),
-            "Nodes to ask to be let into the cluster. Without any, the first start founds a \
+            "Nodes to ask to be let into the cluster. Without any, and without `cluster.hosts`, the first start founds a \
              cluster. Once it is a member, a node finds the others by itself.",
+        )
+    },
+    Key {
+        flag: Some("--hosts"),
+        ..key(
+            "cluster.hosts",
+            Kind::File,
+            Preset::Depends { how: "the hosts of the job of Slurm or PBS, if the runtime is started in one, `cluster.seeds` is empty, and `cluster.key` is set or `cluster.listen` is an address that other machines reach; otherwise none", example: "/etc/chimaera/hosts" },
+            "The hosts of the cluster, `HOST[:PORT]` in the first word of each line; the same file on each of them. The first \
+             founds the cluster, once it hears from more than half of them and none knows of one. Each node listens where \
+             the file says, if `cluster.listen` says nothing else, and is called as in the file, if `cluster.node` does not.",
         )
     },
     key(

@@ -29,6 +29,7 @@ mod accounts;
 mod docs;
 mod file;
 mod find;
+mod hosts;
 mod keys;
 mod machine;
 mod pool;

@@ -3,22 +3,27 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_ipc::status_page::MAX_WORKERS;
 use chimaera_runtime::{
-    Accounts, ClusterConfig, Config, HostLimits, MemoryLimit, ProcessLimits, UserLimits, UserQuota,
+    Accounts, ClusterConfig, Config, Founding, HostLimits, MemoryLimit, ProcessLimits, UserLimits,
+    UserQuota,
 };
 use chimaera_yaml::{Position, Problem, Problems};
 
 use crate::accounts;
 use crate::file::File;
 use crate::find::find;
+use crate::hosts::{own_address, resolve, Hosts, Job};
 use crate::keys::{Key, Kind, Preset, KEYS};
 use crate::pool::Pool;
 use crate::value::{self, Value};
+
+/// How many hosts a node asks to be let into the cluster.
+const ASKED: usize = 8;
 
 /// Looks up an environment variable; an empty variable counts as not set.
 type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
@@ -40,6 +45,8 @@ pub struct Flags {
     pub log_level: Option<String>,
     /// `--listen`.
     pub listen: Option<String>,
+    /// `--hosts`: a file.
+    pub hosts: Option<PathBuf>,
     /// `--join`: addresses.
     pub join: Vec<String>,
     /// `--cluster-key`: a file.
@@ -93,6 +100,8 @@ pub struct Settings {
     pub module_paths: Vec<(PathBuf, Origin)>,
     /// The pools to create at start, in order. They come only from the file.
     pub pools: Vec<Pool>,
+    /// The job of a scheduler that the process belongs to.
+    job: Job,
 }
 
 impl Settings {
@@ -119,7 +128,7 @@ impl Settings {
         let values = merge.values();
         let module_paths = module_paths(flags, environment, file.as_ref());
         let (file, pools) = file.map_or((None, Vec::new()), |file| (Some(file.path), file.pools));
-        Ok(Settings { file, values, module_paths, pools })
+        Ok(Settings { file, values, module_paths, pools, job: Job::of(environment) })
     }
 
     fn get(&self, path: &str) -> &Value {
@@ -219,24 +228,39 @@ impl Settings {
         }
     }
 
-    /// The cluster that the runtime is to be a node of, if any. The error is about an address.
+    /// The cluster that the runtime is to be a node of, if any. The error is about an address, or a list of hosts.
     pub fn cluster(&self) -> Result<Option<ClusterConfig>, String> {
-        let resolve = |address: &str| -> Result<SocketAddr, String> {
-            let whole = value::with_port(address);
-            let found =
-                whole.to_socket_addrs().map_err(|error| format!("{address}: {error}"))?.next();
-            found.ok_or_else(|| format!("{address}: the name has no address"))
-        };
         let seeds: Vec<SocketAddr> = match self.get("cluster.seeds") {
             Value::Addresses(seeds) => {
                 seeds.iter().map(|seed| resolve(seed)).collect::<Result<_, _>>()?
             }
             _ => Vec::new(),
         };
-        let listen = match (self.get("cluster.listen"), seeds.first()) {
-            (Value::Text(listen), _) => resolve(listen)?,
-            (_, Some(seed)) => own_address(*seed)?,
-            (_, None) => return Ok(None),
+        let listen = match self.get("cluster.listen") {
+            Value::Text(listen) => Some(resolve(listen)?),
+            _ => None,
+        };
+        let key = match self.get("cluster.key") {
+            Value::File(path) => Some(path.clone()),
+            _ => None,
+        };
+        let place = match self.get("cluster.hosts") {
+            Value::File(path) => Some(Hosts::read(path)?.place(listen)?),
+            _ => {
+                // Of a job only a cluster that others can reach is one, and only if nothing else says where it is.
+                let wants = match listen {
+                    Some(listen) => !listen.ip().is_loopback(),
+                    None => key.is_some(),
+                };
+                let hosts = self.job.hosts().filter(|_| seeds.is_empty() && wants);
+                hosts.transpose()?.map(|hosts| hosts.place(listen)).transpose()?
+            }
+        };
+        let listen = match (listen, &place, seeds.first()) {
+            (Some(listen), ..) => listen,
+            (_, Some(place), _) => place.listen,
+            (_, _, Some(seed)) => SocketAddr::new(own_address(*seed)?, 0),
+            (None, None, None) => return Ok(None),
         };
         let file = |path| match self.get(path) {
             Value::File(path) => Some(path.clone()),
@@ -252,14 +276,29 @@ impl Settings {
         };
         let name = match self.get("cluster.node") {
             Value::Text(name) => name.clone(),
-            _ => self.instance().to_owned(),
+            // Instances of one configuration have one name.
+            _ => place.as_ref().map_or(self.instance(), |place| &place.name).to_owned(),
+        };
+        let founding = match &place {
+            None if seeds.is_empty() => Founding::AtOnce,
+            None => Founding::Never,
+            Some(place) if place.hosts == 1 => Founding::AtOnce,
+            Some(place) if place.is_first => Founding::IfNoneOf(place.hosts),
+            Some(_) => Founding::ByFirst,
+        };
+        let seeds = match place {
+            None => seeds,
+            // Any of them tells of the others; the one that founds the cluster has to ask all.
+            Some(place) if place.is_first => place.others,
+            Some(place) => place.others.into_iter().take(ASKED).collect(),
         };
         Ok(Some(ClusterConfig {
             cluster: self.text("cluster.name").to_owned(),
             name,
             listen,
             seeds,
-            key: file("cluster.key"),
+            founding,
+            key,
             directory,
         }))
     }
@@ -328,18 +367,6 @@ impl Settings {
     }
 }
 
-/// The address of this machine from which another one is reached, with any port. Nothing is sent.
-fn own_address(other: SocketAddr) -> Result<SocketAddr, String> {
-    let any: SocketAddr = match other.is_ipv4() {
-        true => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        false => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let found = UdpSocket::bind(any)
-        .and_then(|socket| socket.connect(other).and_then(|()| socket.local_addr()))
-        .map_err(|error| format!("{other} cannot be reached: {error}"))?;
-    Ok(SocketAddr::new(found.ip(), 0))
-}
-
 /// The values of keys so far; later values override earlier ones.
 struct Merge {
     said: BTreeMap<&'static str, (Value, Origin)>,
@@ -373,7 +400,8 @@ impl Merge {
         let workers = flags.workers.map(|workers| Value::Number(workers.into()));
         let spin = flags.spin.map(|spin| Value::Time(Some(spin)));
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let key_file = flags.cluster_key.as_ref().map(|path| Value::File(absolute(path)));
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| Value::File(absolute(path)));
+        let (key_file, hosts) = (file(&flags.cluster_key), file(&flags.hosts));
         let join = (!flags.join.is_empty()).then(|| Value::Addresses(flags.join.clone()));
         for key in KEYS {
             let Some(flag) = key.flag else { continue };
@@ -391,6 +419,7 @@ impl Merge {
                 "--spin-us" => &spin,
                 "--join" => &join,
                 "--cluster-key" => &key_file,
+                "--hosts" => &hosts,
                 _ => &None,
             };
             if let Some(value) = value {

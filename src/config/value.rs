@@ -340,6 +340,11 @@ fn parts(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// The host of an address, an IPv6 address without its brackets.
+pub(crate) fn host_of(text: &str) -> &str {
+    parts(text).0.trim_matches(['[', ']'])
+}
+
 /// Whether a text can be `HOST[:PORT]`.
 pub(crate) fn is_address(text: &str) -> bool {
     let (host, port) = parts(text);

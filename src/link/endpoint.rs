@@ -14,7 +14,7 @@ use crate::wire::HEADER;
 use crate::{Class, Config, Error, Handler, PeerState, Refused};
 
 /// How many addresses may be asked at once who is there.
-const SEEDS: usize = 64;
+const SEEDS: usize = 1024;
 
 /// A node's end of its connections to all others. Any thread; dropping it stops it.
 pub struct Endpoint {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::cluster::ClusterConfig;
+pub use self::cluster::{ClusterConfig, Founding};
 pub use self::isolation::{HostLimits, Isolation};
 pub use self::limits::{ProcessLimits, UserLimits, UserQuota};
 pub use self::memory::MemoryLimit;

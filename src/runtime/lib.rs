@@ -60,8 +60,8 @@ mod task;
 pub use access::{Accounts, PoolAccess};
 pub use admin::describe_page;
 pub use config::{
-    check_cores, ClusterConfig, Config, Error, HostLimits, HostOrders, Isolation, MemoryLimit,
-    OnCrash, PoolConfig, ProcessLimits, Program, Progress, UserLimits, UserQuota,
+    check_cores, ClusterConfig, Config, Error, Founding, HostLimits, HostOrders, Isolation,
+    MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Program, Progress, UserLimits, UserQuota,
 };
 pub use module::library_path_warning;
 pub use runtime::{exit_at_once, Ending, Runtime};

@@ -134,6 +134,17 @@ fn status(context: &Context) -> Outcome {
     if let Some(why) = document["kept_out"].as_str() {
         return Err(Failed::Message(format!("this node is not let into the cluster: {why}")));
     }
+    if array(&document["members"]).next().is_none() {
+        let why = match document["founds_for"].as_u64() {
+            Some(hosts) => format!(
+                "it founds the cluster once it hears from more than half of the {hosts} hosts, and none of them knows \
+                 of one"
+            ),
+            None => "none of the nodes that it asks has let it in".to_owned(),
+        };
+        print(&format!("no member yet: {why}\n"));
+        return Ok(());
+    }
     let leader = array(&document["members"]).find(|member| member["leads"] == true);
     let leader = leader.map_or_else(|| "none known".to_owned(), |member| text(&member["name"]));
     print(&format!("leader: {leader}, term {}\n", document["term"]));

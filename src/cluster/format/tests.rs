@@ -116,8 +116,9 @@ fn message(random: &mut Sequence) -> Message {
             let (number, needs) = (random.next(), random.next());
             Message::Grant { life: life(random), number, needs }
         }
-        5 => match random.below(2) {
+        5 => match random.below(3) {
             0 => Message::Removed { life: life(random) },
+            1 => Message::Known { life: life(random), of_cluster: random.below(2) == 0 },
             _ => Message::NameTaken { life: life(random) },
         },
         6 => Message::Call(Call {
@@ -187,7 +188,7 @@ fn noise_is_taken_or_refused() {
     for _ in 0..50_000 {
         let mut bytes: Vec<u8> = (0..random.below(200)).map(|_| random.next() as u8).collect();
         if let Some(kind) = bytes.first_mut() {
-            *kind %= 10;
+            *kind %= 11;
         }
         if let Ok(message) = decode(&bytes) {
             assert_eq!(message.encode(), bytes);

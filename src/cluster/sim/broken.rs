@@ -1,6 +1,6 @@
 //! Each protection is taken away once, and the simulation has to notice.
 
-use super::seeds::run;
+use super::seeds::run_with;
 use crate::guard::{break_one, Guard};
 
 /// The largest number of seeds that may pass before a missing protection shows.
@@ -9,7 +9,9 @@ const SEEDS: u64 = 2_000;
 /// The first seed that fails without a protection, and how.
 fn found(guard: Guard) -> Option<(u64, String)> {
     break_one(Some(guard));
-    let first = (1..=SEEDS).find_map(|seed| run(seed, false).err().map(|what| (seed, what)));
+    let is_founded = guard != Guard::AskBeforeFounding;
+    let fails = |seed| run_with(seed, is_founded, false).err().map(|what| (seed, what));
+    let first = (1..=SEEDS).find_map(fails);
     break_one(None);
     first
 }

@@ -162,9 +162,14 @@ impl World {
 }
 
 /// Runs one seed. What it counted, or what went wrong.
-pub(super) fn run(seed: u64, trace: bool) -> Result<Counts, String> {
+fn run(seed: u64, trace: bool) -> Result<Counts, String> {
+    run_with(seed, true, trace)
+}
+
+/// The same, of a cluster that may have to be founded first.
+pub(super) fn run_with(seed: u64, is_founded: bool, trace: bool) -> Result<Counts, String> {
     let run = || {
-        let mut world = World::new(seed, trace);
+        let mut world = World::new(seed, is_founded, trace);
         let checked = world.seed(seed);
         if trace {
             eprintln!("seed {seed} at {} us: {checked:?}", world.now / 1000);
@@ -209,6 +214,21 @@ fn a_cluster_keeps_its_promises_whatever_happens() {
     assert!(counts.done > counts.calls / 4, "the storm is too hard: {counts:?}");
     let is_wild = counts.lost > 0 && counts.takeovers > ran && counts.refused > 0;
     assert!(is_wild, "the storm is too mild: {counts:?}");
+}
+
+/// One node founds the cluster where there is none, and no second one when it comes back without its disk.
+/// `CHI_SEED` and `CHI_SEEDS` are as above.
+#[test]
+fn a_cluster_is_founded_once_whatever_happens() {
+    if let Some(seed) = number("CHI_SEED") {
+        run_with(seed, false, true).unwrap();
+        return;
+    }
+    let seeds = 1..=number("CHI_SEEDS").unwrap_or(200);
+    let run = |seed| run_with(seed, false, false).err().map(|what| (seed, what));
+    let failed: Vec<String> =
+        seeds.filter_map(run).map(|(seed, what)| format!("CHI_SEED={seed}: {what}")).collect();
+    assert!(failed.is_empty(), "{} seeds fail:\n{}", failed.len(), failed.join("\n"));
 }
 
 #[test]

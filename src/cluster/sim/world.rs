@@ -49,6 +49,8 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) check: Check,
     pub(super) bounds: Bounds,
+    /// Whether there was a cluster from the beginning.
+    is_founded: bool,
     /// Whether faults still happen, and work other than calls.
     pub(super) stormy: bool,
     pub(super) works: bool,
@@ -64,7 +66,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, trace: bool) -> World {
+    /// A cluster that is there, or is to be founded by the first of its nodes.
+    pub(super) fn new(seed: u64, is_founded: bool, trace: bool) -> World {
         let mut random = Sequence::new(seed);
         let count = [3, 3, 3, 4, 4, 5, 5, 6, 7, 9][random.below(10) as usize];
         // The clocks of half of the worlds are far worse than real ones: so the margin shows.
@@ -79,7 +82,7 @@ impl World {
         for host in 0..count {
             let life = Life { node: NodeId(host as u64 + 1), boot: BootId(1) };
             let disk = match host {
-                0 => Disk::founded_by(life, "host-0", "0"),
+                0 if is_founded => Disk::founded_by(life, "host-0", "0"),
                 _ => Disk::default(),
             };
             let mut fast = random.below(2 * u64::from(drift_ppm) + 1) as i64;
@@ -96,6 +99,7 @@ impl World {
             network: Network::default(),
             check: Check::default(),
             bounds,
+            is_founded,
             stormy: true,
             works: true,
             next_node: 100,
@@ -120,12 +124,13 @@ impl World {
     /// Starts a host's node.
     pub(super) fn start(&mut self, host: usize) {
         let seed = self.random.next();
-        let at = &mut self.hosts[host];
+        let at = &self.hosts[host];
         let setup = Setup {
             life: at.life,
             name: format!("host-{host}"),
             address: host.to_string(),
             seeds: Vec::new(),
+            founds_for: if host == 0 && !self.is_founded { self.hosts.len() } else { 0 },
             bounds: self.bounds.clone(),
             seed,
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_config::{candidates, Flags, Origin, Settings, Value, KEYS};
-use chimaera_runtime::{Config, UserLimits};
+use chimaera_runtime::{Config, Founding, UserLimits};
 
 /// A directory with a file, and an environment that refers to it.
 struct Site {
@@ -255,7 +255,33 @@ fn defaults_are_those_of_the_runtime() {
     assert_eq!(found.long_task_warning, want.long_task_warning);
     assert_eq!(settings.log_level(), "info");
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
-    assert_eq!(settings.values.iter().filter(|s| s.value == Value::Unset).count(), 8);
+    assert_eq!(settings.values.iter().filter(|s| s.value == Value::Unset).count(), 9);
     assert_eq!(settings.cluster(), Ok(want.cluster));
     assert_eq!(settings.values.len() + 2, KEYS.len());
+}
+
+/// In a job of a scheduler, a node knows the others.
+#[test]
+fn a_job_says_who_the_nodes_are() {
+    let key = Flags { cluster_key: Some("/shared/key".into()), ..Flags::default() };
+    let job = |own: &str| {
+        let site = Site::new("instance: here\n");
+        site.with("SLURM_JOB_NODELIST", "127.0.0.[1-3]").with("SLURMD_NODENAME", own)
+    };
+    let cluster = job("127.0.0.2").load(&key).cluster().unwrap().unwrap();
+    assert_eq!((&*cluster.name, cluster.founding), ("127.0.0.2", Founding::ByFirst));
+    assert_eq!(cluster.listen, "127.0.0.2:4411".parse().unwrap());
+    assert_eq!(cluster.seeds, ["127.0.0.1:4411", "127.0.0.3:4411"].map(|it| it.parse().unwrap()));
+    let first = job("127.0.0.1").load(&key).cluster().unwrap().unwrap();
+    assert_eq!(first.founding, Founding::IfNoneOf(3));
+    // Nothing says that it is to be a cluster, or all is said already.
+    assert_eq!(job("127.0.0.1").load(&Flags::default()).cluster(), Ok(None));
+    let alone = Flags { listen: Some("127.0.0.1:1".into()), ..Flags::default() };
+    let cluster = job("127.0.0.1").load(&alone).cluster().unwrap().unwrap();
+    assert_eq!((cluster.founding, cluster.seeds.len()), (Founding::AtOnce, 0));
+    let joins = Flags { join: vec!["127.0.0.9".into()], ..key.clone() };
+    let cluster = job("127.0.0.1").load(&joins).cluster().unwrap().unwrap();
+    assert_eq!((cluster.founding, &*cluster.name), (Founding::Never, "here"));
+    let malformed = Site::new("").with("SLURM_JOB_NODELIST", "n[1-");
+    assert!(malformed.load(&key).cluster().unwrap_err().contains("SLURM_JOB_NODELIST: n[1-"));
 }

@@ -506,6 +506,7 @@ impl Driver {
         json!({
             "node": self.cluster.name,
             "address": self.cluster.endpoint().local_addr().to_string(),
+            "founds_for": Some(self.node.founds_for()).filter(|hosts| *hosts > 0),
             "kept_out": self.kept_out.as_ref().filter(|_| !is_in),
             "term": term,
             "applied": agreed.applied(),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chimaera_cluster::{Bounds, Disk, Message, Node, NodeId, Setup, Write};
 use chimaera_journal::Journal;
@@ -17,7 +17,7 @@ use super::flat;
 use super::handle::{Cluster, Entry, Input};
 use super::losses::Losses;
 use super::states::{self, Heard};
-use crate::config::{ClusterConfig, Error};
+use crate::config::{ClusterConfig, Error, Founding};
 use crate::scheduler::Shared;
 use crate::sys::lock;
 
@@ -29,6 +29,9 @@ const MAX_MESSAGE: usize = flat::MOST + (64 << 10);
 /// broken.
 const PING: Duration = Duration::from_millis(250);
 const DEAD: Duration = Duration::from_secs(4);
+/// How long a node waits for the key that another one makes, and how often it looks.
+const KEY: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(20);
 /// After how long without messages a connection is closed.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -87,15 +90,34 @@ fn identity(
     config: &ClusterConfig,
     node: u64,
 ) -> Result<Identity, Box<dyn std::error::Error>> {
-    let founds = config.seeds.is_empty() && !path.exists();
-    let key = match founds {
-        true => {
+    let key = match config.founding {
+        Founding::Never => ClusterKey::load(path)?,
+        Founding::ByFirst => wait_for_key(path)?,
+        _ if path.exists() => ClusterKey::load(path)?,
+        _ => {
             path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
             ClusterKey::create(path)?
         }
-        false => ClusterKey::load(path)?,
     };
     Ok(key.identity(node, &config.name)?)
+}
+
+/// Reads the key. Another node may be just making it, in a directory that they share.
+fn wait_for_key(path: &Path) -> Result<ClusterKey, chimaera_link::Error> {
+    let until = Instant::now() + KEY;
+    loop {
+        match ClusterKey::load(path) {
+            // It is not there, or not all of it.
+            Err(_) if Instant::now() < until && is_young(path) => std::thread::sleep(LOOK),
+            loaded => return loaded,
+        }
+    }
+}
+
+/// Whether a file is not there yet, or was made just now.
+fn is_young(path: &Path) -> bool {
+    let changed = std::fs::metadata(path).and_then(|meta| meta.modified());
+    changed.map_or(true, |at| at.elapsed().is_ok_and(|age| age < KEY))
 }
 
 /// Makes this runtime a node of its cluster. Returns at once; it is a member once the others agree.
@@ -138,7 +160,7 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         Endpoint::start(link, Arc::new(Ears { cluster: cluster.clone(), told: Mutex::default() }))
             .map_err(|error| failed("the cluster's address", error))?;
     let address = endpoint.local_addr().to_string();
-    if disk.is_empty() && config.seeds.is_empty() {
+    if disk.is_empty() && config.founding == Founding::AtOnce {
         disk = Disk::founded_by(life, &config.name, &address);
         journal.found(&config.cluster, &disk).map_err(|error| unusable(&error))?;
         tracing::info!(cluster = &*config.cluster, node = &*config.name, %address, "a new cluster");
@@ -151,6 +173,10 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
         name: config.name.clone(),
         address,
         seeds: Vec::new(),
+        founds_for: match config.founding {
+            Founding::IfNoneOf(nodes) => nodes,
+            _ => 0,
+        },
         bounds: bounds.clone(),
         seed: node ^ boot,
     };
