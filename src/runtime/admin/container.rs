@@ -61,6 +61,9 @@ static CREATE_WITH_FIELDS: [chi_field_layout; 4] = [
 static FIND_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_find_task, pool_name_))];
 static DESCRIBE_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_describe_task, json_))];
 
+/// How many tasks of the admin pool can be under way before one may have to wait behind another.
+const LANES: u32 = 64;
+
 /// A method. Those with which a container may open a pool while it is created are monitored, because
 /// their monitor runs where they are sent.
 const fn method(
@@ -191,6 +194,9 @@ pub(crate) fn open(shared: &Shared) {
         true => foreign_object(),
         false => (&raw const CONTAINER.0).cast_mut(),
     };
+    // What one task waits for, such as a `kCreate` that blocks, concerns no other.
+    let lanes = pool.containers()[0].add_queue(0, LANES, 0, shared.budget);
+    lanes.expect("the budget of a runtime has room for its own pool");
     // SAFETY: the object lives as long as the process, and nothing else uses the pool yet.
     let sound = unsafe { pool.containers()[0].set_object(object) };
     assert!(sound, "the admin pool's own table is valid");

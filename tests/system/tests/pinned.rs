@@ -9,7 +9,8 @@ use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{
-    artefacts, connect, in_client, process, text_of, Call, Options, Running, Site, ValuePool,
+    artefacts, connect, in_client, process, text_of, Call, Daemon, Options, Running, Site,
+    ValuePool,
 };
 
 /// How long a method blocks its worker. Long compared with everything else in these tests.
@@ -96,6 +97,34 @@ fn a_stand_by_worker_serves_while_a_method_blocks_the_only_one() {
         drop(ticking.wait());
         assert_eq!(site.status()["tasks_suspended"], 0);
     });
+}
+
+/// A `kCreate` that blocks its worker concerns nobody else: other pools are created, opened and destroyed.
+#[test]
+fn a_creation_that_blocks_holds_up_no_other() {
+    for count in [1, 2] {
+        let options = Options::new().throws().model().workers(count);
+        let mut daemon = Daemon::start(&options);
+        daemon.cli(&["pool", "create", "old", "--module", model::MODULE]).ok();
+        let mut endless = daemon.site().command(artefacts::chimaera());
+        endless.args(["--name", daemon.site().name(), "pool", "create", "endless"]);
+        endless.args(["--module", throws::MODULE, "--params", "endless"]);
+        let creating = Running::start(&mut endless);
+        process::until("its worker is blocked", || {
+            let mut all = workers(daemon.site()).into_iter();
+            all.any(|worker| worker["running"]["pool"] == "endless").then_some(())
+        });
+        let blocked =
+            || workers(daemon.site()).iter().any(|it| it["running"]["method"] == "kCreate");
+        for _ in 0..8 {
+            daemon.cli(&["pool", "create", "old", "--module", model::MODULE]).ok();
+            daemon.cli(&["pool", "create", "new", "--module", model::MODULE]).ok();
+            daemon.cli(&["pool", "destroy", "new"]).ok();
+        }
+        assert!(blocked(), "it was served only when the creation was over");
+        drop(creating);
+        daemon.kill();
+    }
 }
 
 /// One session blocks as many workers as it may; whatever it submits, stand-by workers are left for
