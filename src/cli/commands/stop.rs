@@ -17,6 +17,8 @@ use crate::number::number;
 const LOOK: Duration = Duration::from_millis(2);
 /// The time before the first report of what the instance is waiting for, and between reports.
 const SAY: Duration = Duration::from_secs(1);
+/// How long an instance may take to say what it leaves, before it is killed.
+const FORCE_BOUND: Duration = Duration::from_secs(1);
 /// The time that a killed process may take to end.
 const KILL_BOUND: Duration = Duration::from_secs(5);
 
@@ -47,7 +49,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             // to stop either.
             end = Asked::send(&instance, Request::AwaitEnd, &[], "", until).ok();
         }
-        match context.ask_within(Request::Stop, &[args.force.into()], until) {
+        let answers_until = match args.force {
+            true => until.min(Instant::now() + FORCE_BOUND),
+            false => until,
+        };
+        match context.ask_within(Request::Stop, &[args.force.into()], answers_until) {
             Err(_) if args.force && kill_silent(&instance)? => {
                 // The kernel may take a while to free the memory of a large process.
                 until = until.max(Instant::now() + KILL_BOUND);

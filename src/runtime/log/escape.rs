@@ -6,11 +6,16 @@ use std::fmt::Write;
 /// How much of one text the log shows, in bytes.
 const SHOWN: usize = 16 << 10;
 
-/// True for characters that end a line or change how others are displayed: control characters, line
-/// and paragraph separators, and those that control the direction of text.
+/// True for characters that end a line or change how others are displayed, or that nobody sees: control
+/// characters, line and paragraph separators, those that control the direction of text (the property
+/// Bidi_Control of Unicode), and those without width that join nothing.
 fn is_odd(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let controls_direction = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    let is_invisible = matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}');
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || controls_direction || is_invisible
 }
 
 /// The line with those characters escaped, except for a newline at its end.
@@ -70,6 +75,10 @@ mod tests {
 
     #[test]
     fn lines_for_a_terminal_stay_lines() {
+        assert_eq!(
+            displayed("\u{61c}\u{200f}\u{200b}\u{feff}"),
+            r"\u{61c}\u{200f}\u{200b}\u{feff}"
+        );
         assert_eq!(displayed("a\tb\nc\u{202e}d\u{1b}[2J\n"), "a\tb\nc\\u{202e}d\\u{1b}[2J\n");
     }
 

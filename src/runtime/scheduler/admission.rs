@@ -158,10 +158,14 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
             let there_are = config.max_suspended_in(worker.shared.budget, all);
             let most = most_in_flight(worker).max(at_most(FEW_IN_FLIGHT, there_are));
             if session.tasks_in_flight() > most {
+                // Memory for their stacks may be the narrower limit.
+                let raise = match there_are < limit {
+                    true => worker.shared.budget.exhausted(Use::Stacks).to_string(),
+                    false => format!("raise limits.suspended_tasks ({limit})"),
+                };
                 let message = format!(
                     "more than {most} of the client's tasks are in flight, and many tasks are \
-                     suspended in the runtime: wait for some of them, or raise \
-                     limits.suspended_tasks ({limit})"
+                     suspended in the runtime: wait for some of them, or: {raise}"
                 );
                 return Err(Failure::new(CHI_NO_SPACE, message));
             }
