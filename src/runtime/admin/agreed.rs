@@ -122,13 +122,13 @@ pub(crate) fn open(
             }
             (None, false) => Ok(()),
         };
-        begun.inspect_err(|_| discard(&container))
+        begun.inspect_err(|_| discard(worker, &container))
     });
     building.set(std::ptr::null());
     made?;
     guard(&container);
     container.publish();
-    put(worker, id, container.clone()).inspect_err(|_| discard(&container))
+    put(worker, id, container.clone()).inspect_err(|_| discard(worker, &container))
 }
 
 /// The state in a saved pool of one container.
@@ -225,8 +225,8 @@ pub(crate) fn attach(worker: &Worker, detached: Detached, saved: bool) {
 }
 
 /// Frees a container whose state another node has.
-pub(crate) fn release(detached: Detached) {
-    discard(&detached.0);
+pub(crate) fn release(worker: &Worker, detached: Detached) {
+    discard(worker, &detached.0);
 }
 
 /// Destroys a container that another node has now.
@@ -238,7 +238,7 @@ pub(crate) fn destroy(worker: &Worker, detached: Detached) {
         let (container, why) = (container.shown(), &*failure.message);
         tracing::warn!(container, why, "kDestroy failed");
     }
-    discard(&container);
+    discard(worker, &container);
 }
 
 /// Puts a container into its pool, in the place of the one of its number. Tasks may still be in that.

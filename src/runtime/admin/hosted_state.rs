@@ -176,7 +176,7 @@ impl HostedPool for Hosted {
 
     fn discard(&self, worker: &Worker) {
         if let Ok(pool) = own_pool(&worker.shared) {
-            pool.containers().iter().for_each(|container| discard(container));
+            pool.containers().iter().for_each(|container| discard(worker, container));
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) unsafe fn construct_all(
                 None => begin_life(worker, container, CHI_METHOD_RECOVER, reason, text, ""),
             };
             if built.is_err() {
-                discard(container);
+                discard(worker, container);
             }
         }
         building.set(std::ptr::null());
@@ -102,7 +102,7 @@ pub(super) unsafe fn construct_again(
         let recovered =
             begin_life(worker, container, CHI_METHOD_RECOVER, CHI_REASON_CRASHED, text, "");
         if recovered.is_err() {
-            discard(container);
+            discard(worker, container);
         }
         recovered
     });
@@ -145,9 +145,8 @@ pub(super) unsafe fn construct(
     }
     let result = lifecycle(worker, container, CHI_METHOD_CREATE, task);
     if result.is_err() {
-        // SAFETY: the object was constructed above and never published, so nothing else uses it.
-        unsafe { (container.ops().destroy)(object) };
-        container.clear_object();
+        // It was constructed above and never published, so nothing else uses it.
+        free(worker, container);
     }
     result
 }
@@ -233,13 +232,20 @@ pub(super) fn life_task(
 }
 
 /// Destroys a container that no task has seen.
-pub(super) fn discard(container: &Container) {
-    let object = container.object();
-    if !object.is_null() {
-        // SAFETY: the object is constructed, and this is the last call on it.
-        unsafe { (container.ops().destroy)(object) };
-        container.clear_object();
+pub(super) fn discard(worker: &Worker, container: &Container) {
+    if !container.object().is_null() {
+        free(worker, container);
     }
+}
+
+/// Frees the object of a container, which nothing uses any more.
+fn free(worker: &Worker, container: &Container) {
+    let context = worker.context();
+    let before = context.life.replace((container, std::ptr::null()));
+    // SAFETY: by the caller's promise, the object is constructed, and this is the last call on it.
+    unsafe { (container.ops().destroy)(container.object()) };
+    context.life.set(before);
+    container.clear_object();
 }
 
 /// Runs the containers' `kDestroy` and frees their objects. The first failure is returned, but all
@@ -264,10 +270,8 @@ fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Resu
         return Ok(());
     }
     let result = lifecycle(worker, container, CHI_METHOD_DESTROY, task);
-    // SAFETY: no task is in the container and none can enter it, so this is the last call on the
-    // object.
-    unsafe { (container.ops().destroy)(container.object()) };
-    container.clear_object();
+    // No task is in the container and none can enter it.
+    free(worker, container);
     result
 }
 

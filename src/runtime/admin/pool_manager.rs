@@ -196,6 +196,8 @@ pub(super) unsafe fn create(
         &module,
         wanted.containers,
     ));
+    // It counts from the first call into the module on.
+    pool.on_crash().set(wanted.policy.on_crash);
     let isolated = isolated.then_some(&given);
     let prepared = prepare(worker, wanted, &pool, isolated, restored);
     let built = prepared.and_then(|()| {
@@ -209,7 +211,6 @@ pub(super) unsafe fn create(
             built
         }
     });
-    pool.on_crash().set(wanted.policy.on_crash);
     let built = built.and_then(|()| {
         settle(shared, &pool).inspect_err(|_| {
             let mut farewell = destroy_task(id);

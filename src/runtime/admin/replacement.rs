@@ -331,7 +331,7 @@ pub(crate) fn replace(
             done(replaced);
             // Last: their destructors may take long, crash, or never return.
             for (pool, successor) in hold.pools.iter().zip(&successors) {
-                discard_replaced(pool, successor);
+                discard_replaced(worker, pool, successor);
             }
             Ok(())
         }
@@ -528,7 +528,7 @@ fn build(
         for candidate in &candidates {
             isolation::withdraw(worker, candidate.id, Some(candidate));
         }
-        made.iter().for_each(|container| discard(container));
+        made.iter().for_each(|container| discard(worker, container));
         for pool in &hold.pools {
             if let Err(failure) = definition::define(&worker.shared, pool) {
                 let (pool, why) = (pool.name(), &*failure.message);
@@ -670,10 +670,10 @@ fn swap(worker: &Worker, pool: &Arc<Pool>, successor: &Arc<Pool>) {
 }
 
 /// Destroys the containers whose states the successor has.
-fn discard_replaced(pool: &Pool, successor: &Pool) {
+fn discard_replaced(worker: &Worker, pool: &Pool, successor: &Pool) {
     let replaced = pool.containers().iter().zip(successor.containers());
     for (old, _) in replaced.filter(|(old, new)| !Arc::ptr_eq(old, new)) {
-        discard(old);
+        discard(worker, old);
     }
 }
 

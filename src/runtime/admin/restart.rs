@@ -147,7 +147,10 @@ pub(super) fn discard_saved(worker: &Worker, pools: &[&Pool]) {
     let shared = &worker.shared;
     let isolated = || pools.iter().filter(|pool| pool.module().is_proxy);
     isolated().for_each(|pool| isolation::end_succeeded(shared, pool.id));
-    pools.iter().flat_map(|pool| pool.containers()).for_each(|container| discard(container));
+    pools
+        .iter()
+        .flat_map(|pool| pool.containers())
+        .for_each(|container| discard(worker, container));
     // What they log, they log until then.
     while isolated().any(|pool| !isolation::has_ended(shared, pool.id)) {
         worker.sleep(LOOK);

@@ -154,7 +154,7 @@ fn hand_over(
         agreed::attach(worker, detached, true);
         return Err(failure);
     }
-    agreed::release(detached);
+    agreed::release(worker, detached);
     // If the other cannot have it after all, it comes back.
     cluster.states.keep(cluster.life.node, container, epoch, bytes);
     Ok(())

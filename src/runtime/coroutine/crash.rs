@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
 
 use super::stack::{self, Ended};
@@ -33,15 +34,19 @@ thread_local! {
 pub(super) type MayGiveUp = fn() -> bool;
 
 static MAY_GIVE_UP: OnceLock<MayGiveUp> = OnceLock::new();
+/// The process whose coroutines these are; a child that a module forks just ends.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// Whether the code running on the calling thread may be abandoned.
 pub(super) fn may_give_up() -> bool {
-    MAY_GIVE_UP.get().is_none_or(|ask| ask())
+    let process = PROCESS.load(Ordering::Relaxed);
+    MAY_GIVE_UP.get().is_none_or(|ask| process == std::process::id() && ask())
 }
 
 /// Installs the handlers, once per process.
 pub(crate) fn install(may_give_up: MayGiveUp) {
     static ONCE: Once = Once::new();
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
     ONCE.call_once(|| {
         let _ = MAY_GIVE_UP.set(may_give_up);
         for number in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP] {

@@ -20,8 +20,8 @@ pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
         match current_task(context) {
             // A task may do that for many containers, so its own pool says less.
             _ if context.callback.get().is_null() && life.0.is_some() => {
-                let (method, name) =
-                    (life.1.map_or("", |it| &it.name), life.0.map_or("", Container::name));
+                let method = life.1.map_or("the destructor of a container", |it| &it.name);
+                let name = life.0.map_or("", Container::name);
                 write!(out, " in {method} of pool '{name}'")?;
                 describe_module(life.0, out)?;
             }

@@ -110,7 +110,7 @@ pub(crate) fn describe(frame: Frame, out: &mut impl Write) -> fmt::Result {
 }
 
 /// Writes bytes, with `?` in place of those that are not printable ASCII.
-fn escape(bytes: &[u8], out: &mut impl Write) -> fmt::Result {
+pub(super) fn escape(bytes: &[u8], out: &mut impl Write) -> fmt::Result {
     bytes.iter().try_for_each(|byte| match byte {
         b' '..=b'~' => out.write_char(char::from(*byte)),
         _ => out.write_char('?'),

@@ -149,7 +149,7 @@ fn exiting(call: &'static str, code: Option<c_int>) {
 
 // Steps -------------------------------------------------------------------------------------------
 
-const FIRST_CALL: usize = 6;
+const FIRST_CALL: usize = 7;
 const LAST_CALL: usize = FIRST_CALL + FRAMES;
 const AFTER_FILE: usize = LAST_CALL + 1;
 const AT_END: usize = AFTER_FILE + 1;
@@ -178,9 +178,10 @@ fn say(cause: &mut Cause<'_>) {
             0 => limit_time(),
             1 => begin(cause),
             2 => (setting.circumstances)(&mut Words),
-            3 => thread(own),
-            4 => collect(cause),
-            5 => Words.write_str("\n"),
+            3 => collect(cause),
+            4 => show_module(),
+            5 => thread(own),
+            6 => Words.write_str("\n"),
             FIRST_CALL..LAST_CALL => show_call(step - FIRST_CALL),
             LAST_CALL => write_file(setting),
             AFTER_FILE if setting.json => write_json(libc::STDERR_FILENO, said()),
@@ -306,6 +307,25 @@ fn collect(cause: &mut Cause<'_>) -> fmt::Result {
         Cause::Exit { .. } => backtrace::walk(note),
     };
     Ok(())
+}
+
+/// What `Circumstances` put before the file of the module of a task.
+const MODULE: &[u8] = b", module ";
+
+/// Names the innermost module on the stack, for threads of its own, of which nothing else is known.
+fn show_module() -> fmt::Result {
+    if said().windows(MODULE.len()).any(|part| part == MODULE) {
+        return Ok(());
+    }
+    let calls = CALLS.iter().map(|call| call.load(Ordering::Relaxed)).take_while(|pc| *pc != 0);
+    let mut objects = calls.filter_map(|pc| objects::find(pc.wrapping_sub(1)));
+    match objects.find(|object| object.owner == objects::Owner::Module) {
+        Some(object) => {
+            Words.write_str(", module ")?;
+            backtrace::escape(object.path.to_bytes(), &mut Words)
+        }
+        None => Ok(()),
+    }
 }
 
 fn show_call(number: usize) -> fmt::Result {

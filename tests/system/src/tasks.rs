@@ -110,6 +110,8 @@ pub mod crash {
     pub const CRASH_STATIC: u64 = 46;
     /// Makes an object of its worker's thread whose destructor writes to address 8.
     pub const CRASH_AT_EXIT: u64 = 47;
+    /// Forks a child that writes to address 8, and waits for it.
+    pub const FORK_AND_FAULT: u64 = 48;
 
     /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
     /// level; in a library with frames of 340 KiB; through the C library's `qsort`.

@@ -290,20 +290,43 @@ fn a_pool_that_is_to_abort_ends_the_daemon() {
     assert!(daemon.log().contains("last words: SIGSEGV at 0x8 in kCrash"), "{}", daemon.log());
 }
 
-#[test]
-fn the_end_of_a_pool_that_is_to_abort_ends_the_daemon() {
-    let daemon = in_client_that_may_end_it!(Options::new().crash(), |site| {
-        let create = [
-            ["pool", "create", "fragile", "--module", crash::MODULE].as_slice(),
-            &["--on-crash", "abort", "--params", CRASHES_AT_ITS_END],
-        ];
-        site.cli(&create.concat()).ok();
-        assert_ne!(site.cli(&["pool", "destroy", "fragile"]).code, 0);
-    });
-    let Some(mut daemon) = daemon else { return };
+/// Creates a pool that is to abort and makes a mistake in its life, destroys it, and returns the log of the
+/// daemon, which that has ended.
+#[track_caller]
+fn aborted(mistake: &str) -> String {
+    let mut daemon = Daemon::start(&Options::new().crash());
+    let create = ["pool", "create", "fragile", "--module", crash::MODULE, "--on-crash", "abort"];
+    let created = daemon.cli(&[&create[..], &["--params", mistake]].concat());
+    if created.code == 0 {
+        assert_ne!(daemon.cli(&["pool", "destroy", "fragile"]).code, 0);
+    }
     assert_eq!(daemon.end(), -libc::SIGSEGV);
-    let log = daemon.log();
-    assert!(log.contains("last words: SIGSEGV at 0x8 in kDestroy of pool 'fragile'"), "{log}");
+    daemon.log()
+}
+
+#[test]
+fn a_crash_in_the_life_of_a_pool_that_is_to_abort_ends_the_daemon() {
+    let end = aborted(CRASHES_AT_ITS_END);
+    assert!(end.contains("last words: SIGSEGV at 0x8 in kDestroy of pool 'fragile'"), "{end}");
+    let begin = aborted("crash at once");
+    assert!(begin.contains("last words: SIGSEGV at 0x0 in kCreate of pool 'fragile'"), "{begin}");
+    let destructor = aborted("crash in the destructor");
+    let words =
+        "last words: SIGSEGV at 0x8 in the destructor of a container of pool 'fragile', module ";
+    assert!(destructor.contains(words), "{destructor}");
+}
+
+/// It ends by itself, and the daemon's log says nothing untrue.
+#[test]
+fn a_crash_of_a_forked_child_is_its_own() {
+    let log = in_client!(Options::new().crash(), |site| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+        task(ipc, pool, crash::CRASH, crash::FORK_AND_FAULT).call().unwrap();
+        assert_eq!(site.pool("fragile")["state"], "live");
+    });
+    let Some(log) = log else { return };
+    assert!(!log.contains("crashed") && !log.contains("quarantine"), "{log}");
 }
 
 #[test]

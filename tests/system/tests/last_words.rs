@@ -171,9 +171,22 @@ fn of_a_module_s_own_thread() {
     let words = crash_file(&daemon);
     assert!(words.contains("SIGSEGV at 0x8"), "{words}");
     assert!(words.contains("libcrash.so"), "{words}");
-    assert!(words.contains(" in a thread of a module or library, thread "), "{words}");
+    assert!(words.contains(" in a thread of a module or library, module "), "{words}");
     assert!(words.contains(" (crash-helper)"), "{words}");
+    assert!(words.lines().next().unwrap().contains("libcrash.so, thread "), "{words}");
     assert!(daemon.log().contains("last words"), "{}", daemon.log());
+}
+
+#[test]
+fn of_an_abort_in_a_destructor() {
+    let mut daemon = Daemon::start(&Options::new().crash());
+    let create = ["pool", "create", "fragile", "--module", crash::MODULE];
+    daemon.cli(&[&create[..], &["--params", "abort in the destructor"]].concat()).ok();
+    assert_ne!(daemon.cli(&["pool", "destroy", "fragile"]).code, 0);
+    assert_eq!(daemon.end(), -libc::SIGABRT);
+    let words = crash_file(&daemon);
+    let what = "last words: SIGABRT in the destructor of a container of pool 'fragile', module ";
+    assert!(words.contains(what), "{words}");
 }
 
 /// It has the name of the worker that started it, and is not said to be that.
@@ -192,7 +205,8 @@ fn of_a_module_s_own_thread_without_a_name() {
     let (_, thread) = words
         .lines()
         .next()
-        .and_then(|line| line.split_once(" in a thread of a module or library, thread "))
+        .and_then(|line| line.split_once(" in a thread of a module or library, module "))
+        .and_then(|(_, rest)| rest.split_once(", thread "))
         .unwrap_or_else(|| panic!("{words}"));
     let (number, name) = thread.split_once(' ').unwrap();
     assert!(number.parse::<u32>().is_ok() && name.starts_with("(chi-worker-"), "{words}");
@@ -215,7 +229,7 @@ fn of_a_fault_at_the_end_of_a_worker_s_thread() {
         .next()
         .and_then(|line| line.split_once(" in the thread of worker "))
         .unwrap_or_else(|| panic!("{words}"));
-    assert!(thread.contains(", which is starting or ending, thread "), "{words}");
+    assert!(thread.contains(", which is starting or ending, module "), "{words}");
     assert!(thread.contains(" (chi-worker-"), "{words}");
 }
 
