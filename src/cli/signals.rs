@@ -5,10 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use chimaera_runtime::log::LogControl;
 use chimaera_runtime::{state_calls, Error, Progress, Runtime};
-use rustix::event::{eventfd, EventfdFlags};
+use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing::Level;
@@ -44,40 +45,74 @@ impl Signals {
             if signal != SIGHUP || !self.has_file {
                 return Some(signal);
             }
-            if let Err(why) = self.log.reopen() {
-                self.log.write(Level::ERROR, &why);
+            self.reopen();
+        }
+    }
+
+    /// The same, but `Next::Nothing` if none has come by `until`.
+    fn next_by(&self, until: Instant) -> Next {
+        loop {
+            match self.arrivals.next_by(until).expect("no module closes it") {
+                Next::Signal(SIGHUP) if self.has_file => self.reopen(),
+                next => return next,
             }
         }
     }
 
+    fn reopen(&self) {
+        if let Err(why) = self.log.reopen() {
+            self.log.write(Level::ERROR, &why);
+        }
+    }
+
     /// Starts the thread that handles signals while the runtime is starting: the first one to stop
-    /// ends the process.
+    /// ends the process, unless there are pools to destroy. Those are destroyed when the pool that is just being
+    /// created is there, if that is soon enough: most of the grace time is for that. A second one ends the process
+    /// in any case.
     pub(crate) fn end_process_during(
         self: &Arc<Self>,
         progress: Arc<Progress>,
+        grace: Duration,
     ) -> io::Result<Starting> {
         let signals = self.clone();
         let prepared = Arc::new(Barrier::new(2));
         let own = prepared.clone();
+        let told = progress.clone();
         let thread = std::thread::Builder::new().name("chi-signals".into()).spawn(move || {
             own.wait();
-            if signals.next().is_some() {
-                progress.end_process(|why| signals.log.write(Level::ERROR, why))
+            if signals.next().is_none() {
+                return;
             }
+            if let Some(step) = told.stop() {
+                let step = if step.is_empty() { "starting" } else { &*step };
+                let why = format!("told to stop while {step}: the runtime stops after that");
+                signals.log.write(Level::INFO, &why);
+                if signals.next_by(Instant::now() + grace / 4 * 3) == Next::Interrupted {
+                    return;
+                }
+            }
+            told.end_process(|why| signals.log.write(Level::ERROR, why))
         });
         let thread = thread
             .map_err(|error| io::Error::new(error.kind(), format!("starting a thread: {error}")))?;
         // The standard library prepares a thread by means of the dynamic linker, which constructors
         // of modules may soon hold up.
         prepared.wait();
-        Ok(Starting { signals: self.clone(), thread })
+        Ok(Starting { signals: self.clone(), thread, progress })
     }
 
-    /// Starts the thread that stops the runtime on signals.
-    pub(crate) fn stop(self: Arc<Self>, runtime: &Runtime) -> Result<(), Error> {
+    /// Starts the thread that stops the runtime on signals. It was told to stop before if `since` says so.
+    pub(crate) fn stop(
+        self: Arc<Self>,
+        runtime: &Runtime,
+        since: Option<Instant>,
+    ) -> Result<(), Error> {
+        if let Some(since) = since {
+            runtime.stop_since(since);
+        }
         let (stop, end_process) = (runtime.stopper(), runtime.process_ender());
         runtime.spawn_helper("chi-signals", move || {
-            let mut count = 0;
+            let mut count = u32::from(since.is_some());
             while let Some(signal) = self.next() {
                 tracing::info!(signal, "received a signal to stop");
                 match count {
@@ -94,14 +129,16 @@ impl Signals {
 pub(crate) struct Starting {
     signals: Arc<Signals>,
     thread: JoinHandle<()>,
+    progress: Arc<Progress>,
 }
 
 impl Starting {
-    /// The start is over.
-    pub(crate) fn end(self) {
+    /// The start is over. Returns since when the runtime is to stop, if a signal said so.
+    pub(crate) fn end(self) -> Option<Instant> {
         self.signals.arrivals.interrupt();
         // A panic has been logged. The next signals have a thread of their own.
         let _ = self.thread.join();
+        self.progress.stopping_since()
     }
 }
 
@@ -112,6 +149,15 @@ fn is_ignored(signal: i32) -> bool {
     // SAFETY: `action` lives until the call returns, which changes nothing else.
     let found = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
     found == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
+/// What a wait for a signal has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Signal(i32),
+    Interrupted,
+    /// The time is over.
+    Nothing,
 }
 
 /// Signals that arrive after this was created. The handler announces each without allocating, so
@@ -149,14 +195,37 @@ impl Arrivals {
     /// # Errors
     /// Other code has closed the descriptor that announces signals.
     fn next(&self) -> io::Result<Option<i32>> {
+        match self.next_within(|| None)? {
+            Next::Signal(signal) => Ok(Some(signal)),
+            Next::Interrupted | Next::Nothing => Ok(None),
+        }
+    }
+
+    /// The same, but waits no longer than until then.
+    fn next_by(&self, until: Instant) -> io::Result<Next> {
+        self.next_within(|| Some(until.saturating_duration_since(Instant::now())))
+    }
+
+    /// `rest` says how long to wait at most.
+    fn next_within(&self, rest: impl Fn() -> Option<Duration>) -> io::Result<Next> {
         loop {
             if self.is_interrupted.swap(false, Ordering::Acquire) {
-                return Ok(None);
+                return Ok(Next::Interrupted);
             }
             for (signal, count) in &self.pending {
                 let one_less = |count: u32| count.checked_sub(1);
                 if count.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_less).is_ok() {
-                    return Ok(Some(*signal));
+                    return Ok(Next::Signal(*signal));
+                }
+            }
+            if let Some(rest) = rest() {
+                let rest =
+                    Timespec { tv_sec: rest.as_secs() as i64, tv_nsec: rest.subsec_nanos().into() };
+                match poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(&rest)) {
+                    Ok(0) => return Ok(Next::Nothing),
+                    Ok(_) => {}
+                    Err(Errno::INTR) => continue,
+                    Err(error) => return Err(error.into()),
                 }
             }
             match rustix::io::read(&self.bell, &mut [0; 8]) {

@@ -293,6 +293,12 @@ impl Runtime {
         move || shared.command(ControlCommand::Stop)
     }
 
+    /// Stops the runtime, which was told to since then: the grace time counts from there.
+    pub fn stop_since(&self, at: Instant) {
+        self.shared.note_stop(at);
+        self.shared.command(ControlCommand::Stop);
+    }
+
     /// Returns a function that ends the process at once with exit code 1, after logging what is
     /// abandoned. It is for a thread that handles signals.
     pub fn process_ender(&self) -> impl Fn() + Send + Sync + 'static {
@@ -513,7 +519,11 @@ pub(crate) fn services(daemon: bool) -> Services {
 
 /// Creates the configured pools.
 fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
+    progress.create_pools();
     for wanted in &shared.config.pools {
+        if progress.stopping_since().is_some() {
+            break;
+        }
         progress.begin(format!("creating pool '{}'", wanted.name));
         let (answer, told) = channel();
         let own = wanted.clone();

@@ -183,9 +183,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         cluster: settings.cluster().map_err(Failed::Message)?,
         ..settings.runtime()
     };
-    let starting = signals.end_process_during(config.progress.clone())?;
+    let starting = signals.end_process_during(config.progress.clone(), config.stop_grace)?;
     let started = Runtime::start(config);
-    starting.end();
+    let stopping_since = starting.end();
     let runtime = match started {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -202,12 +202,15 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     // The log also receives what modules write to standard error, and `chimaera status` finds
     // it there.
     log.take_standard_error()?;
-    signals.stop(&runtime)?;
+    signals.stop(&runtime, stopping_since)?;
     if args.as_daemon {
         // From now on it does not end with the process that started it. A sandbox that refuses this has refused
         // the other call, too.
         let _ = rustix::process::set_parent_process_death_signal(None);
-        report(&format!("{READY}\n"));
+        report(&match stopping_since {
+            None => format!("{READY}\n"),
+            Some(_) => "the runtime was told to stop before it had started\n".to_owned(),
+        });
         // Lets the parent process read to end of file.
         let null = File::options().write(true).open("/dev/null");
         let null = null.map_err(|error| Failed::Message(format!("/dev/null: {error}")))?;

@@ -474,6 +474,11 @@ impl Shared {
         *lock(&self.stopping_since)
     }
 
+    /// Notes that the runtime has had to stop since then; it begins to soon.
+    pub(crate) fn note_stop(&self, at: Instant) {
+        *lock(&self.stopping_since) = Some(at);
+    }
+
     pub(crate) fn set_stopping(&self) {
         lock(&self.stopping_since).get_or_insert_with(Instant::now);
         self.stopping.store(true, Ordering::Relaxed);

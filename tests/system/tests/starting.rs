@@ -125,13 +125,39 @@ fn a_log_file_is_reopened_during_a_static_initialiser_and_has_the_reason() {
 #[test]
 fn a_signal_during_the_creation_of_a_pool_ends_the_process_and_names_the_pool() {
     let module = throws::MODULE;
-    let text = format!("pools: [{{name: early, module: {module}, params: endless}}]\n");
+    let text =
+        format!("stop_grace: 1s\npools: [{{name: early, module: {module}, params: endless}}]\n");
     let site = Site::new();
     let command = Options::new().throws().config(text).command(&site);
     let starting = Starting::run(site, command, "the creation does not end");
     let log = starting.end(Signal::TERM);
     let step = "before the start was complete while creating pool 'early':";
     assert!(log.contains(step), "{step} is not in\n{log}");
+}
+
+/// The pools that are there are destroyed, and the one that is just being created is, too; no more are created.
+#[test]
+fn a_signal_during_the_creation_of_pools_stops_the_runtime_in_order() {
+    let module = throws::MODULE;
+    let pool =
+        |name: &str, params: &str| format!("{{name: {name}, module: {module}, params: {params}}}");
+    let pools = [pool("early", "x"), pool("slow", "slow"), pool("never", "x")].join(", ");
+    let command = Options::new().throws().config(format!("pools: [{pools}]\n"));
+    let site = Site::new();
+    let command = command.command(&site);
+    let mut starting = Starting::run(site, command, "pool created pool=\"early\"");
+    starting.process.signal(Signal::TERM);
+    assert_eq!(starting.process.end(), 0, "{}", starting.log());
+    let log = starting.log();
+    let lines = [
+        "told to stop while creating pool 'slow': the runtime stops after that",
+        "pool created pool=\"slow\"",
+        "pool destroyed pool=\"slow\"",
+        "pool destroyed pool=\"early\"",
+    ];
+    let places: Vec<_> = lines.iter().map(|line| log.find(line)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} in\n{log}");
+    assert!(!log.contains("never"), "{log}");
 }
 
 #[test]
