@@ -348,7 +348,8 @@ impl Drop for Runtime {
             // The files are the successor's.
             return;
         }
-        if self.shared.config.daemon && self.shared.config.orders.is_none() {
+        let has_broken = self.shared.broken().is_some();
+        if self.shared.config.daemon && self.shared.config.orders.is_none() && !has_broken {
             // Removes the last words of an earlier run, now that this one has ended properly. An
             // error means that there are none.
             let _ = std::fs::remove_file(self.instance.crash());

@@ -206,7 +206,10 @@ fn in_words(worker: &Value) -> String {
     if let Some(age) = running["age_ms"].as_u64() {
         let name = |key: &str, or: &'static str| running[key].as_str().unwrap_or(or).to_owned();
         let (method, pool) = (name("method", "a method"), name("pool", "that is being destroyed"));
-        text += &format!("; busy for {:.1} s with {method} of pool {pool}", age as f64 / 1e3);
+        text += &match running["thread_ended"] == true {
+            true => format!("; its thread has ended in {method} of pool '{pool}'"),
+            false => format!("; busy for {:.1} s with {method} of pool {pool}", age as f64 / 1e3),
+        };
         if let (Some(session), Some(pid)) = (running["session"].as_u64(), running["pid"].as_u64()) {
             text += &format!(" for session {session} (process {pid})");
         }

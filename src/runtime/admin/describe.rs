@@ -293,6 +293,7 @@ fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
         "method": method,
         "session": client.map(|client| client.number),
         "pid": client.map(|client| client.caller.pid),
+        "thread_ended": queue.has_lost_thread(),
         "age_ms": shared.start.elapsed().saturating_sub(since).as_millis() as u64,
     }))
 }
@@ -303,8 +304,12 @@ fn busy_in_words(index: u32, running: &serde_json::Value) -> String {
     let age = running["age_ms"].as_u64().unwrap_or(0) as f64 / 1e3;
     let name = |key: &str| running[key].as_str().unwrap_or("unknown").to_owned();
     let (method, pool) = (name("method"), name("pool"));
-    let mut text =
-        format!("worker {index} has been busy for {age:.1} s with {method} of pool '{pool}'");
+    let mut text = match running["thread_ended"] == true {
+        true => format!("the thread of worker {index} has ended in {method} of pool '{pool}'"),
+        false => {
+            format!("worker {index} has been busy for {age:.1} s with {method} of pool '{pool}'")
+        }
+    };
     if let (Some(session), Some(pid)) = (running["session"].as_u64(), running["pid"].as_u64()) {
         text += &format!(" for session {session} (process {pid})");
     }

@@ -88,7 +88,7 @@ impl RunQueue {
     }
 
     /// Whether the worker's thread has ended, which only module code can have done, by a system call of its own.
-    pub(super) fn has_lost_thread(&self) -> bool {
+    pub(crate) fn has_lost_thread(&self) -> bool {
         match self.thread.load(Ordering::Relaxed) {
             0 => false,
             number => !thread::exists(number),

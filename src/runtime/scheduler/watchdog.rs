@@ -294,8 +294,11 @@ fn stop_without(shared: &Shared, worker: u32, seen: &Seen) {
     if shared.hosts.daemon().is_some() {
         end_host(shared, &why);
     }
-    if !shared.is_stopping() {
+    if shared.broken().is_none() {
+        last_words::note(&format!("{why}, worker {worker}"));
         shared.set_broken(why);
+    }
+    if !shared.is_stopping() {
         shared.command(ControlCommand::Stop);
     }
 }

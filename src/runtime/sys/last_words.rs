@@ -5,8 +5,12 @@
 //! memory and takes no lock, and a step that itself faults is skipped.
 
 use std::cell::UnsafeCell;
-use std::ffi::{c_int, c_void, CString};
+use std::ffi::{c_int, c_void, CString, OsStr};
 use std::fmt::{self, Write};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
@@ -59,7 +63,6 @@ impl Drop for Serving {
 /// Installs the handlers, once per process. Last words go to the standard error, as one JSON object
 /// if `json`, and to `file`, as text.
 pub(crate) fn install(file: &Path, json: bool, circumstances: Circumstances) -> Serving {
-    use std::os::unix::ffi::OsStrExt;
     static ONCE: Once = Once::new();
     let file = CString::new(file.as_os_str().as_bytes()).unwrap_or_default();
     // A second runtime of the process uses the settings of the first.
@@ -79,6 +82,26 @@ pub(crate) fn install(file: &Path, json: bool, circumstances: Circumstances) -> 
     PROCESS.store(own_process(), Ordering::Release);
     SERVING.fetch_add(1, Ordering::AcqRel);
     Serving(())
+}
+
+/// Writes last words into their file, for a process that has lost a thread and ends in order. `[any thread]`
+pub(crate) fn note(words: &str) {
+    let Some(setting) = SETTING.get().filter(|_| are_wanted()) else { return };
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write_time(&mut text);
+    let _ = writeln!(text, " ERROR last words: {words} of process {}", own_process());
+    let path = Path::new(OsStr::from_bytes(setting.file.to_bytes()));
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path);
+    if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+        tracing::warn!(file = %path.display(), %error, "the last words cannot be written");
+    }
 }
 
 /// Lets the runtime itself end the process at once, without last words.
@@ -231,7 +254,7 @@ fn lift_limit() -> fmt::Result {
 }
 
 fn begin(cause: &mut Cause<'_>) -> fmt::Result {
-    write_time()?;
+    write_time(&mut Words)?;
     Words.write_str(" ERROR last words: ")?;
     match cause {
         Cause::Exit { call, code: Some(code) } => write!(Words, "{call}({code}) was called"),
@@ -250,7 +273,7 @@ fn begin(cause: &mut Cause<'_>) -> fmt::Result {
 }
 
 /// Writes the time as the log does.
-fn write_time() -> fmt::Result {
+fn write_time(out: &mut impl Write) -> fmt::Result {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the time lives through the call.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut now) };
@@ -258,7 +281,7 @@ fn write_time() -> fmt::Result {
     let (year, month, day) = date(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let micros = now.tv_nsec / 1000;
-    write!(Words, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
 /// The date of a day, counted from 1970-01-01. The Gregorian calendar repeats every 400 years. Here

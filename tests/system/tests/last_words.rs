@@ -161,6 +161,29 @@ fn of_a_worker_that_a_system_call_ends() {
     let log = daemon.log();
     assert_eq!(code, 1, "{log}");
     assert!(log.contains("has ended inside kCrash of pool 'fragile'"), "{log}");
+    let words = crash_file(&daemon);
+    let what = " ERROR last words: the thread of worker ";
+    assert!(words.contains(what) && words.contains("kCrash of pool 'fragile'"), "{words}");
+}
+
+/// It is not said to be busy.
+#[test]
+fn of_a_worker_that_a_system_call_ends_while_others_run() {
+    let config = "workers: 2\nstop_grace: 600s\n";
+    let daemon = in_client_that_may_end_it!(Options::new().crash().config(config), |site| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+        let lost = task(ipc, pool, crash::CRASH, crash::THREAD_EXIT).submit().unwrap();
+        let stop = site.cli(&["stop", "--timeout", "4"]);
+        let why = "has ended in kCrash of pool 'fragile'";
+        assert!(stop.code == 1 && stop.stderr.contains(why), "{stop:?}");
+        let status = site.cli(&["status"]).ok().stdout;
+        assert!(status.contains(why) && !status.contains(" s with kCrash"), "{status}");
+        site.cli(&["stop", "--force"]);
+        assert!(lost.wait().is_err());
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_ne!(daemon.end(), 0);
 }
 
 /// The thread is not a worker's: the last words say which one it was.
