@@ -5,11 +5,13 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::status_page::Reader;
 use crate::{account, connect};
 
 /// The name of the instance when none is given.
@@ -167,9 +169,20 @@ impl Instance {
 
     /// A message that the instance cannot be connected to although a process has it, this one as far as is known.
     pub fn not_ready(&self, process: Option<u32>) -> String {
+        let page = Reader::open(self).ok();
+        let page = page.filter(|of| process == Some(of.page().pid.load(Ordering::Relaxed)));
+        let does = match page.as_ref().map(Reader::page) {
+            None => "is starting, or about to end".to_owned(),
+            Some(page) if page.ready_after_ns.load(Ordering::Relaxed) > 0 => {
+                "is about to end".to_owned()
+            }
+            Some(page) => match page.step() {
+                step if step.is_empty() => "is starting".to_owned(),
+                step => format!("is starting ({step})"),
+            },
+        };
         let process = process.map_or(String::new(), |pid| format!(" (process {pid})"));
-        let name = &self.name;
-        format!("instance '{name}' is starting{process}, or about to end: it lets no clients in")
+        format!("instance '{}'{process} {does}: it lets no clients in", self.name)
     }
 
     /// A message that the instance is not running, which others are, and how to start it; or that it is, and lets

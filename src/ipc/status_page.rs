@@ -22,7 +22,7 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 use crate::instance::Instance;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"chi-stat");
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Where Linux shows the segments that `shm_open` names.
 const NAMED_SEGMENTS: &str = "/dev/shm";
 /// What the name of each page begins with.
@@ -31,6 +31,9 @@ const PREFIX: &str = "/chimaera-";
 const YOUNG: Duration = Duration::from_secs(60);
 /// The number of workers that the page has lines for, which is the most that an instance may have.
 pub const MAX_WORKERS: usize = 256;
+
+/// How many words of eight bytes the page has for what a start does; what is longer is cut.
+const STEP_WORDS: usize = 24;
 
 /// A worker's line.
 #[repr(C, align(64))]
@@ -77,8 +80,34 @@ pub struct Page {
     pub log_lost: AtomicU64,
     /// The `errno` of the last one.
     pub log_error: AtomicU32,
+    /// What it does while it is starting, in words: see [`Page::step`].
+    step: [AtomicU64; STEP_WORDS],
     /// One line per worker.
     pub lines: [WorkerLine; MAX_WORKERS],
+}
+
+impl Page {
+    /// Says what the runtime does while it is starting; empty for nothing that takes long.
+    pub fn set_step(&self, step: &str) {
+        let end = (0..=size_of_val(&self.step)).rev().find(|end| step.is_char_boundary(*end));
+        let mut bytes = step.as_bytes()[..end.unwrap_or(0).min(step.len())].chunks(8);
+        for word in &self.step {
+            let mut value = [0; 8];
+            if let Some(part) = bytes.next() {
+                value[..part.len()].copy_from_slice(part);
+            }
+            word.store(u64::from_le_bytes(value), Ordering::Relaxed);
+        }
+    }
+
+    /// What the runtime does while it is starting; empty if that is not known. If it changes meanwhile, it may be
+    /// a mixture.
+    pub fn step(&self) -> String {
+        let words = self.step.iter().map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+        let bytes: Vec<u8> = words.flatten().take_while(|byte| *byte != 0).collect();
+        let text = String::from_utf8_lossy(&bytes);
+        text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    }
 }
 
 /// The runtime's side: the page itself, mapped.

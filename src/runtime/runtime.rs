@@ -175,9 +175,10 @@ impl Runtime {
             tracing::warn!("{why}");
         }
         let progress = config.progress.clone();
-        let on_load = |path: &Path| progress.begin(format!("loading {}", path.display()));
+        let on_load =
+            |path: &Path| progress.begin(page.page(), format!("loading {}", path.display()));
         let modules = Modules::scan(&config.module_paths, services(config.daemon), on_load);
-        progress.end();
+        progress.end(page.page());
         let budget = config.budget();
         warn_of_budget(budget);
         let shared = Shared::new(config, budget, modules, page)
@@ -525,7 +526,7 @@ fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
         if progress.stopping_since().is_some() {
             break;
         }
-        progress.begin(format!("creating pool '{}'", wanted.name));
+        progress.begin(shared.page(), format!("creating pool '{}'", wanted.name));
         let (answer, told) = channel();
         let own = wanted.clone();
         let (mut flags, grants) = own.access.grants();
@@ -557,7 +558,7 @@ fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
         });
         made.map_err(|message| Error::Pool { pool: wanted.name.clone(), message })?;
     }
-    progress.end();
+    progress.end(shared.page());
     Ok(())
 }
 

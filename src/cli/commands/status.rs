@@ -36,8 +36,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
         // The instance has not created its page yet, or has just removed it.
         json!({ "name": instance.name(), "running": true, "ready": false, "pid": holder })
     };
+    let mut step = None;
     let page = match Reader::open(&instance) {
-        Ok(reader) => describe_page(reader.page()),
+        Ok(reader) => {
+            step = Some(reader.page().step()).filter(|step| !step.is_empty());
+            describe_page(reader.page())
+        }
         // Shared memory is unavailable or full, so there is no page, or the page is another user's.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
             match context.ask(Request::Status, &[]) {
@@ -55,7 +59,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let log = if page["log_is_file"] == true { log(pid) } else { None };
     let lost = page["log_lost"].as_u64().unwrap_or_default();
     let why = chimaera_runtime::log::why(page["log_error"].as_i64().unwrap_or_default() as i32);
-    let mut document = json!({ "name": instance.name(), "running": true });
+    let mut document = json!({ "name": instance.name(), "running": true, "step": step });
     if let (Value::Object(document), Value::Object(mut page)) = (&mut document, page) {
         page.remove("log_is_file");
         document.append(&mut page);

@@ -42,6 +42,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     let last_crash = LastCrash::of(&instance);
     let mut until = Instant::now() + Duration::from_secs(args.timeout);
     let mut takes_requests = true;
+    let mut say_at = Instant::now() + SAY.min(Duration::from_secs(args.timeout) / 2);
     let mut end = None;
     let answer = loop {
         if !args.force && end.is_none() {
@@ -61,7 +62,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
                 break json!({ "abandoned": abandoned });
             }
             Err(_) if !takes_requests && Instant::now() >= until && instance.is_running()? => {
-                return Err(Failed::Message(silent(context, &instance)));
+                return Err(Failed::Message(silent(&instance)));
             }
             // It is starting, or another stop is about to be done.
             Err(Failed::NotRunning(why)) => {
@@ -69,6 +70,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
                     return Err(Failed::NotRunning(why));
                 }
                 takes_requests = false;
+                if Instant::now() >= say_at {
+                    say_at = Instant::now() + SAY;
+                    complain(&format!("waiting: {why}"));
+                }
                 std::thread::sleep(LOOK);
             }
             Err(Failed::Silent(_)) => {
@@ -185,13 +190,8 @@ fn abandoned_at_end(
     })
 }
 
-fn silent(context: &Context, instance: &Instance) -> String {
-    let process = instance.holder().map_or(String::new(), |pid| format!(" (process {pid})"));
-    format!(
-        "instance '{}'{process} takes no requests: it is starting or ending; `chimaera stop --force` \
-         ends it at once",
-        context.name
-    )
+fn silent(instance: &Instance) -> String {
+    format!("{}; `chimaera stop --force` ends it at once", instance.not_ready(instance.holder()))
 }
 
 /// Kills the process of an instance that does not answer. False if it cannot be seen from here.

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
+use chimaera_ipc::status_page::Page;
+
 use crate::sys::{last_words, lock};
 
 /// What a runtime that is starting is doing. A start cannot be interrupted, because it runs code of
@@ -51,7 +53,8 @@ impl Progress {
     }
 
     /// `step` says what is done from now on: it runs code of modules, and may take forever.
-    pub(crate) fn begin(&self, step: String) {
+    pub(crate) fn begin(&self, page: &Page, step: String) {
+        page.set_step(&step);
         lock(&self.0).step = Some(step);
     }
 
@@ -60,7 +63,8 @@ impl Progress {
         lock(&self.0).creates_pools = true;
     }
 
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(&self, page: &Page) {
+        page.set_step("");
         lock(&self.0).step = None;
     }
 }

@@ -20,14 +20,14 @@ pub(crate) fn restore_durable(shared: &Shared, progress: &Progress) -> Result<()
     let Some(last) = found.last() else { return Ok(()) };
     shared.pools.set_next_minor(last.record.id.1.wrapping_add(1));
     for pool in &found {
-        progress.begin(what_is_done(&pool.record));
+        progress.begin(shared.page(), what_is_done(&pool.record));
         let (reason, text) = match pool.was_stopped {
             true => (CHI_REASON_RESTARTED, c"the runtime was stopped and started again"),
             false => (CHI_REASON_KILLED, c"the runtime ended without being stopped"),
         };
         restore(shared, &pool.record, reason, text)?;
     }
-    progress.end();
+    progress.end(shared.page());
     Ok(())
 }
 

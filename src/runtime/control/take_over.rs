@@ -183,10 +183,10 @@ impl Taken {
             shared.clients.begin_adoption(base);
         }
         for record in &self.document.pools {
-            progress.begin(what_is_done(record));
+            progress.begin(shared.page(), what_is_done(record));
             restore(shared, record, CHI_REASON_RESTARTED, c"the runtime was restarted")?;
         }
-        progress.end();
+        progress.end(shared.page());
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl Starting {
 #[test]
 fn a_runtime_that_is_starting_says_so() {
     let starting = Starting::stuck();
-    let why = format!("is starting (process {})", starting.process.pid());
+    let why = format!("(process {}) is starting (loading ", starting.process.pid());
     for command in [&["status"][..], &["pool", "list"], &["modules"]] {
         let told = starting.site.cli(command);
         assert_eq!(told.code, 3, "{told:?}");
@@ -185,8 +185,15 @@ fn a_stop_of_a_runtime_that_never_starts_is_bounded_and_can_be_forced() {
     let stop = starting.site.cli(&["stop", "--timeout", "1"]);
     assert_eq!(stop.code, 1, "{stop:?}");
     let pid = starting.process.pid();
-    let why = format!("(process {pid}) takes no requests: it is starting or ending");
-    assert!(stop.stderr.contains(&why), "{stop:?}");
+    let why = format!("(process {pid}) is starting (loading ");
+    assert!(
+        stop.stderr.contains(&format!("waiting: instance '{}' {why}", starting.site.name())),
+        "{stop:?}"
+    );
+    assert!(
+        stop.stderr.contains("it lets no clients in; `chimaera stop --force` ends it at once"),
+        "{stop:?}"
+    );
     assert_eq!(starting.process.ended(), None);
     let forced = starting.site.cli(&["stop", "--force", "--timeout", "1", "--json"]).ok().json();
     let why = "all work: the process did not answer, and was killed";
