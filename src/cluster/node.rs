@@ -158,6 +158,11 @@ impl Node {
         self.setup.founds_for
     }
 
+    /// Leaves it to others to found a cluster.
+    pub fn leave_founding(&mut self) {
+        self.setup.founds_for = 0;
+    }
+
     /// Who leads, as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {

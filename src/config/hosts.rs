@@ -147,8 +147,11 @@ pub(crate) struct Place {
     pub(crate) hosts: usize,
 }
 
-/// The address of `HOST[:PORT]`, or of the interface with that name.
-pub(crate) fn resolve(address: &str) -> Result<SocketAddr, String> {
+/// The address of `HOST[:PORT]`, or of the interface of this machine with that name.
+///
+/// # Errors
+/// The name has no address.
+pub fn resolve(address: &str) -> Result<SocketAddr, String> {
     let whole = with_port(address);
     let (host, port) = whole.rsplit_once(':').unwrap_or((&whole, ""));
     let of_interface = || {

@@ -31,6 +31,18 @@ pub(crate) struct Args {
 enum Command {
     /// Show the members of the cluster, what they own, and how this node sees them
     Status,
+    /// Have this node ask to be let into the cluster of nodes at other addresses
+    ///
+    /// It must have been started as a node (`chimaera start --listen`, `--join` or `--hosts`). It may be one that
+    /// nobody lets in, or a member that does not find the others any more, because their addresses have changed.
+    Join {
+        /// Where nodes of the cluster are
+        #[arg(required = true, value_name = "HOST[:PORT]", value_parser = chimaera_config::address)]
+        nodes: Vec<String>,
+        /// How long it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number::<u32>(1..=86_400))]
+        timeout: u32,
+    },
     /// Have a node own nothing: its containers go to others, and it gets no more
     Drain {
         /// Name of the node
@@ -80,6 +92,7 @@ enum Command {
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     match args.command {
         Command::Status => status(context),
+        Command::Join { nodes, timeout } => join(context, &nodes, timeout),
         Command::Drain { node, timeout } => {
             drain(context, &node, timeout)?;
             if !context.print_json(&json!({ "node": node, "drained": true })) {
@@ -189,6 +202,37 @@ fn order(context: &Context, words: &[&str]) -> Result<Value, Failed> {
 }
 
 /// Has a node own nothing, and waits until it does.
+/// Has this node ask at these addresses, and waits until it is a member of a cluster that has a leader.
+fn join(context: &Context, nodes: &[String], timeout: u32) -> Outcome {
+    let until = Instant::now() + Duration::from_secs(timeout.into());
+    for node in nodes {
+        let address = chimaera_config::resolve(node).map_err(Failed::Message)?;
+        order(context, &["join", &address.to_string()])?;
+    }
+    loop {
+        let document = context.describe(CHI_DESCRIBE_CLUSTER)?;
+        let members = || array(&document["members"]);
+        let own = members().find(|member| member["own"] == true);
+        let is_member = own.is_some_and(|own| own["standing"] == "member");
+        if is_member && members().any(|member| member["leads"] == true) {
+            let node = text(&document["node"]);
+            let count = members().count();
+            if !context.print_json(&json!({ "node": node, "members": count })) {
+                print(&format!("'{node}' is a member of a cluster of {count}\n"));
+            }
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            let why = document["kept_out"].as_str().map_or(String::new(), |why| format!(": {why}"));
+            let nodes = nodes.join(", ");
+            return Err(Failed::Message(format!(
+                "{nodes} has not let this node in after {timeout} s{why}; it goes on asking: see its log"
+            )));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
 fn drain(context: &Context, node: &str, timeout: u32) -> Outcome {
     let until = Instant::now() + Duration::from_secs(timeout.into());
     order(context, &["drain", node])?;

@@ -183,33 +183,39 @@ impl Driver {
         }
     }
 
+    /// The node with a name.
+    fn named(&self, name: &str) -> Result<NodeId, Failure> {
+        let members = self.node.agreed().members();
+        let found = members.iter().find(|(_, member)| member.name == name);
+        found.map(|(node, _)| *node).ok_or_else(|| {
+            let names: Vec<_> = members.values().map(|member| &*member.name).collect();
+            let names = names.join(", ");
+            let message = format!("there is no node '{name}' in the cluster, which has {names}");
+            Failure::new(CHI_NOT_FOUND, message)
+        })
+    }
+
     /// Does what people want.
     fn order(&mut self, order: Order, answer: Answer) {
-        let node = |name: &str| {
-            let agreed = self.node.agreed();
-            let found = agreed.members().iter().find(|(_, member)| member.name == name);
-            found.map(|(node, _)| *node).ok_or_else(|| {
-                let names: Vec<_> = agreed.members().values().map(|member| &*member.name).collect();
-                let message = format!(
-                    "there is no node '{name}' in the cluster, which has {}",
-                    names.join(", ")
-                );
-                Failure::new(CHI_NOT_FOUND, message)
-            })
-        };
         let wanted = match &order {
+            Order::Join(address) => {
+                self.node.leave_founding();
+                let asked = self.cluster.endpoint().connect(*address);
+                let failed = |error| Failure::new(CHI_INVALID, format!("{address}: {error}"));
+                return answer(asked.map(|()| json!({ "done": true })).map_err(failed));
+            }
             Order::Drain(name) => {
-                node(name).map(|node| (Command::Drain { node }, format!("node '{name}'")))
+                self.named(name).map(|node| (Command::Drain { node }, format!("node '{name}'")))
             }
             Order::Remove(name) => {
-                node(name).map(|node| (Command::Remove { node }, format!("node '{name}'")))
+                self.named(name).map(|node| (Command::Remove { node }, format!("node '{name}'")))
             }
             Order::Destroy(pool) => match self.node.agreed().pool_named(pool) {
                 Some(id) => Ok((Command::DestroyPool { pool: id }, format!("pool '{pool}'"))),
                 None => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{pool}'"))),
             },
             Order::Move(pool, number, to) => match self.node.agreed().pool_named(pool) {
-                Some(id) => node(to).map(|to| {
+                Some(id) => self.named(to).map(|to| {
                     let container = ContainerId { pool: id, number: *number };
                     (
                         Command::Move { container, to },

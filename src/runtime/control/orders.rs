@@ -39,6 +39,10 @@ fn order_of(shared: &Shared, caller: &Caller, message: &Message) -> Result<Order
     let words: Vec<&str> = message.text.split('\0').collect();
     let own = |text: &&str| (*text).to_owned();
     match &*words {
+        ["join", address] => match address.parse() {
+            Ok(address) => Ok(Order::Join(address)),
+            Err(_) => Err(Failure::new(CHI_INVALID, format!("\"{address}\" is no address"))),
+        },
         ["drain", node] => Ok(Order::Drain(own(node))),
         ["remove", node] => Ok(Order::Remove(own(node))),
         ["move", pool, number, node] => match number.parse() {

@@ -1,5 +1,7 @@
 //! Pools of a cluster, which agrees on them.
 
+use std::net::SocketAddr;
+
 use chimaera_abi::chi_pool_id;
 
 use super::worker::Worker;
@@ -21,6 +23,8 @@ pub(crate) struct AgreedPool<'a> {
 
 /// What people want of the cluster.
 pub(crate) enum Order {
+    /// This node is to ask there to be let in.
+    Join(SocketAddr),
     /// The node with this name is to own nothing more.
     Drain(String),
     /// The node with this name, which owns nothing, is no member any more.

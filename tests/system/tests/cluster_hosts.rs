@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chimaera_tests::{artefacts, process, Daemon, Options, Site};
-use serde_json::Value;
+use serde_json::{json, Value};
 
 /// Hosts of a cluster, all on this machine, and the file that lists them.
 struct Hosts {
@@ -107,6 +107,27 @@ fn more_than_half_of_the_hosts_are_enough() {
     assert_eq!(hosts.members(0, 2), hosts.sorted(&[0, 1]));
     let _third = hosts.start(2);
     assert_eq!(hosts.members(2, 3), hosts.sorted(&[0, 1, 2]));
+}
+
+/// A node that nobody lets in is told whom to ask.
+#[test]
+fn a_node_is_told_whom_to_ask() {
+    let hosts = Hosts::new(3);
+    let lone = hosts.start(0);
+    let elsewhere = lone.cli(&["cluster", "join", "127.0.0.1:1", "--timeout", "1"]);
+    assert_eq!(elsewhere.code, 1, "{elsewhere:?}");
+    let why = "127.0.0.1:1 has not let this node in after 1 s";
+    assert!(elsewhere.stderr.contains(why), "{elsewhere:?}");
+    let key = hosts.sites[0].path().join("cluster.key");
+    let options = Options::new().workers(1).repo_path(hosts.modules.clone());
+    let options = options.argument("--cluster-key").argument(text(&key));
+    let options = options.argument("--listen").argument("127.0.0.1:0");
+    let other = Daemon::start_at(hosts.sites[0].sibling("other"), &options);
+    let address = described(other.site())["address"].as_str().unwrap().to_owned();
+    let joined = lone.cli(&["cluster", "join", &address, "--json"]).ok().json();
+    assert_eq!((&joined["node"], &joined["members"]), (&json!(hosts.addresses[0]), &json!(2)));
+    let refused = other.cli(&["cluster", "join", "a b"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
 }
 
 /// The host that founded the cluster comes back without its log: it joins the others again.
