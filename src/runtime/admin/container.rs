@@ -61,31 +61,21 @@ static CREATE_WITH_FIELDS: [chi_field_layout; 4] = [
 static FIND_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_find_task, pool_name_))];
 static DESCRIBE_FIELDS: [chi_field_layout; 1] = [string_at(offset_of!(chi_describe_task, json_))];
 
-/// How many tasks of the admin pool can be under way before one may have to wait behind another.
-const LANES: u32 = 64;
+/// Each session has one of so many lanes: its tasks start in their order, and those of others do not wait for a
+/// `kCreate` of its that blocks.
+const LANES: u32 = 256;
 
-/// A method. Those with which a container may open a pool while it is created are monitored, because
-/// their monitor runs where they are sent.
+/// A method. All are monitored: the monitor chooses the lane, and sees which pools a container opens while it is
+/// created, because it runs where such a task is sent.
 const fn method(
     number: u32,
     name: &'static std::ffi::CStr,
     size: usize,
     fields: &'static [chi_field_layout],
 ) -> chi_method {
-    let opens = matches!(
-        number,
-        CHI_ADMIN_CREATE_POOL
-            | CHI_ADMIN_CREATE_POOL_WITH
-            | CHI_ADMIN_FIND_POOL
-            | CHI_ADMIN_FIND_POOL_OF
-    );
     chi_method {
         number_: number,
-        flags_: if opens {
-            CHI_METHOD_SUPPORTED | CHI_METHOD_MONITORED
-        } else {
-            CHI_METHOD_SUPPORTED
-        },
+        flags_: CHI_METHOD_SUPPORTED | CHI_METHOD_MONITORED,
         name_: name.as_ptr(),
         task_size_: size as u32,
         n_fields_: fields.len() as u32,
@@ -194,7 +184,6 @@ pub(crate) fn open(shared: &Shared) {
         true => foreign_object(),
         false => (&raw const CONTAINER.0).cast_mut(),
     };
-    // What one task waits for, such as a `kCreate` that blocks, concerns no other.
     let lanes = pool.containers()[0].add_queue(0, LANES, 0, shared.budget);
     lanes.expect("the budget of a runtime has room for its own pool");
     // SAFETY: the object lives as long as the process, and nothing else uses the pool yet.
@@ -220,19 +209,32 @@ unsafe extern "C" fn init(
     CHI_OK
 }
 
-/// Notes that a container that is being created opens a pool.
+/// Chooses the lane of the task's session, and notes that a container that is being created opens a pool.
 unsafe extern "C" fn monitor(
     _: *mut chi_container,
     mode: u32,
     method: u32,
     task: *mut chi_task,
-    _: *mut chi_run_context,
+    rctx: *mut chi_run_context,
 ) -> chi_status {
     if mode != CHI_MONITOR_LOCAL_SCHEDULE {
         return CHI_OK;
     }
     with_current(|worker| {
         let worker = worker.expect("monitors run on workers");
+        let record = current_task(worker.context()).expect("a monitor is asked about a task");
+        // SAFETY: the record has its container by now, and the runtime passes a context of its own.
+        unsafe { (*rctx).lane_ = (*record.container).lane_for(record.session) };
+        let opens = matches!(
+            method,
+            CHI_ADMIN_CREATE_POOL
+                | CHI_ADMIN_CREATE_POOL_WITH
+                | CHI_ADMIN_FIND_POOL
+                | CHI_ADMIN_FIND_POOL_OF
+        );
+        if !opens {
+            return CHI_OK;
+        }
         // SAFETY: the pointer is null, or points to a container whose pool is kept by the function that
         // constructs it, which runs on this coroutine.
         let Some(opener) = (unsafe { worker.context().building.get().as_ref() }) else {
@@ -252,8 +254,7 @@ unsafe extern "C" fn monitor(
         match opened {
             Ok(()) => CHI_OK,
             Err(Failure { status, message }) => {
-                let task = current_task(worker.context()).expect("a monitor is asked about a task");
-                task.texts.set_error(message);
+                record.texts.set_error(message);
                 status
             }
         }

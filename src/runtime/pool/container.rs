@@ -434,6 +434,20 @@ impl Container {
         near.clone().find(|lane| lane.state.is_empty()).unwrap_or(&lanes[next % lanes.len()])
     }
 
+    /// The first lane for tasks that no monitor has placed, whatever is in it.
+    pub(crate) fn first_lane(&self) -> &ContainerLane {
+        let routes = self.routes.get().expect("tasks go to published containers");
+        &routes.queues[routes.normal].lanes[0]
+    }
+
+    /// The lane for this number in the first queue, which the runtime has made for its own pool.
+    pub(crate) fn lane_for(&self, number: u64) -> *mut chi_lane {
+        let routes = self.routes.get().expect("tasks go to published containers");
+        let lanes = &routes.queues[routes.normal].lanes;
+        let index = (number % lanes.len() as u64) as usize;
+        ptr::from_ref(&lanes[index]).cast_mut().cast()
+    }
+
     /// Calls `f` with each lane in which tasks may be.
     pub(crate) fn each_lane(&self, mut f: impl FnMut(&ContainerLane)) {
         let Some(routes) = self.routes.get() else { return };

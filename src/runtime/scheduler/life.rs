@@ -1,6 +1,8 @@
 //! Submits tasks whose methods only the runtime itself calls, and that run beside other tasks of their
 //! container.
 
+use std::ptr;
+
 use chimaera_abi::*;
 
 use super::admission::{admit, has_to_wait, Moment};
@@ -53,7 +55,7 @@ fn enter(
     (record.container, record.method) = (container, method);
     // Always the same lane, so that such tasks start in order; no monitor is asked, whose crash would end the
     // creator, too.
-    let lane = properties::read(&mut record).map(|()| container.any_lane(0, false));
+    let lane = properties::read(&mut record).map(|()| ptr::from_ref(container.first_lane()));
     match lane {
         Ok(lane) => {
             record.lane = lane;
