@@ -22,6 +22,8 @@ use crate::wire::{from_bytes, to_bytes};
 const HOPS: u8 = 3;
 /// How long it counts that a node knew of no cluster.
 const STRANGE: Duration = Duration::from_secs(3);
+/// How long a node that could found a cluster waits for one that knows of one.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What a node starts with.
 #[derive(Clone, Debug)]
@@ -79,6 +81,8 @@ pub struct Node {
     settling: Option<u64>,
     /// Nodes that know of no cluster, and when they said so.
     strangers: BTreeMap<NodeId, Instant>,
+    /// When to found the cluster, if nobody knows of one until then.
+    founds_from: Option<Instant>,
     is_removed: bool,
     effects: Vec<Effect>,
 }
@@ -129,6 +133,7 @@ impl Node {
             holdings: Holdings::default(),
             settling: None,
             strangers: BTreeMap::new(),
+            founds_from: None,
             is_removed: false,
             effects: Vec::new(),
             setup,
@@ -156,11 +161,6 @@ impl Node {
     #[must_use]
     pub fn founds_for(&self) -> usize {
         self.setup.founds_for
-    }
-
-    /// Leaves it to others to found a cluster.
-    pub fn leave_founding(&mut self) {
-        self.setup.founds_for = 0;
     }
 
     /// Who leads, as far as this node knows.
@@ -347,7 +347,8 @@ impl Node {
             Message::Packet(packet) => self.engine.receive(packet),
             Message::Join { life, name, address, hops } => {
                 if hops == 0 && from != self.setup.life.node {
-                    let of_cluster = !self.agreed.members().is_empty();
+                    // Whoever has heard of a term is being let in by somebody.
+                    let of_cluster = !self.agreed.members().is_empty() || self.engine.term() > 0;
                     self.send(from, Message::Known { life, of_cluster });
                 }
                 // As long as it votes, the others may need it.
@@ -438,11 +439,17 @@ impl Node {
     /// Founds the cluster, if that is for this node to do and enough others know of none.
     fn found(&mut self) {
         let nodes = self.setup.founds_for;
-        if nodes == 0 || !self.agreed.members().is_empty() || !self.engine.voters().is_empty() {
+        if nodes == 0 || !self.agreed.members().is_empty() || self.engine.term() > 0 {
             return;
         }
         self.strangers.retain(|_, at| self.now < *at + STRANGE);
-        let asked = 2 * (self.strangers.len() + 1) > nodes;
+        if 2 * (self.strangers.len() + 1) <= nodes {
+            self.founds_from = None;
+        } else if self.founds_from.is_none() {
+            self.founds_from = Some(self.now + LAST_WORD);
+        }
+        // A member that is reached a little later than the others speaks up meanwhile.
+        let asked = self.founds_from.is_some_and(|from| self.now >= from);
         if holds(Guard::AskBeforeFounding) && !asked {
             return;
         }

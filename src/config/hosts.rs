@@ -1,19 +1,29 @@
 //! Lists of the hosts of a cluster: files with a host per line, and what schedulers say of their jobs.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::value::{host_of, is_address, with_port};
 
+/// The largest size of a file with hosts, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// The largest number of brackets in a name of Slurm, and of digits in a number there.
+const MAX_BRACKETS: usize = 8;
+const MAX_DIGITS: usize = 10;
 /// The largest number of hosts.
 pub(crate) const MAX_HOSTS: usize = 1024;
 
 /// What a scheduler says of the job that this process belongs to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Job {
-    /// `SLURM_JOB_NODELIST`.
+    /// `SLURM_STEP_NODELIST` or `SLURM_JOB_NODELIST`.
     slurm: Option<String>,
+    /// `SLURM_JOB_ID` or `PBS_JOBID`.
+    id: Option<String>,
     /// `SLURMD_NODENAME`: which of them this is.
     slurm_own: Option<String>,
     /// `PBS_NODEFILE`.
@@ -26,6 +36,8 @@ pub(crate) struct Hosts {
     all: Vec<String>,
     /// Which of them this is, if the scheduler says so.
     own: Option<String>,
+    /// The job that has them, if one has.
+    job: Option<String>,
     /// Who says so.
     source: String,
 }
@@ -33,20 +45,32 @@ pub(crate) struct Hosts {
 impl Job {
     pub(crate) fn of(environment: &dyn Fn(&str) -> Option<OsString>) -> Job {
         let text = |name| {
-            environment(name).and_then(|text| text.into_string().ok()).filter(|it| !it.is_empty())
+            let text = environment(name).filter(|text| !text.is_empty());
+            text.map(|text| text.to_string_lossy().into_owned())
         };
         let pbs = environment("PBS_NODEFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        Job { slurm: text("SLURM_JOB_NODELIST"), slurm_own: text("SLURMD_NODENAME"), pbs }
+        Job {
+            // The nodes of a step are those on which this command runs.
+            slurm: text("SLURM_STEP_NODELIST").or_else(|| text("SLURM_JOB_NODELIST")),
+            id: text("SLURM_JOB_ID").or_else(|| text("PBS_JOBID")),
+            slurm_own: text("SLURMD_NODENAME"),
+            pbs,
+        }
     }
 
     /// The hosts of the job, if there is one.
     pub(crate) fn hosts(&self) -> Option<Result<Hosts, String>> {
+        let id = self.id.clone();
         if let Some(list) = &self.slurm {
-            let hosts = expand(list).and_then(|all| Hosts::new(all, "SLURM_JOB_NODELIST"));
+            let hosts = expand(list).and_then(|all| Hosts::new(all, "the nodes of the Slurm job"));
             let own = self.slurm_own.clone();
-            return Some(hosts.map(|hosts| Hosts { own, ..hosts }));
+            let hosts = hosts.map(|hosts| Hosts { own, job: id, ..hosts });
+            // Where a job was allocated, its variables are set, too, but that is no node of it.
+            let is_elsewhere = |hosts: &Hosts| hosts.own.is_none() && hosts.own(None).is_err();
+            return Some(hosts).filter(|hosts| !hosts.as_ref().is_ok_and(is_elsewhere));
         }
-        self.pbs.as_deref().map(Hosts::read)
+        let hosts = self.pbs.as_deref().map(Hosts::read)?;
+        Some(hosts.map(|hosts| Hosts { job: id, ..hosts }))
     }
 }
 
@@ -54,7 +78,7 @@ impl Hosts {
     /// Reads a file: a host in the first word of each line. What follows `#` is a comment.
     pub(crate) fn read(path: &Path) -> Result<Hosts, String> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+        let text = read_bounded(path).map_err(|error| format!("{shown}: {error}"))?;
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
         let hosts = lines.filter_map(|line| line.split_whitespace().next().map(str::to_owned));
         Hosts::new(hosts.collect(), &shown)
@@ -65,7 +89,8 @@ impl Hosts {
         // A host is there once for each of its processors in some lists.
         for host in hosts {
             if !is_address(&host) {
-                return Err(format!("{source}: \"{}\" is no HOST[:PORT]", host.escape_debug()));
+                let host: String = host.escape_debug().take(80).collect();
+                return Err(format!("{source}: \"{host}\" is no HOST[:PORT]"));
             }
             if !all.contains(&host) {
                 all.push(host);
@@ -73,7 +98,7 @@ impl Hosts {
         }
         match all.len() {
             0 => Err(format!("{source}: it names no host")),
-            1..=MAX_HOSTS => Ok(Hosts { all, own: None, source: source.to_owned() }),
+            1..=MAX_HOSTS => Ok(Hosts { all, own: None, job: None, source: source.to_owned() }),
             count => {
                 Err(format!("{source}: it names {count} hosts; a cluster has at most {MAX_HOSTS}"))
             }
@@ -115,9 +140,21 @@ impl Hosts {
     /// What becomes of the list on this machine.
     pub(crate) fn place(&self, listen: Option<SocketAddr>) -> Result<Place, String> {
         let own = self.own(listen)?;
+        let is_first = own == 0;
         let others = self.all.iter().enumerate().filter(|(number, _)| *number != own);
-        let others: Vec<SocketAddr> =
-            others.map(|(_, host)| resolve(host)).collect::<Result<_, _>>()?;
+        let others = others.map(|(_, host)| resolve(host));
+        // Those whose names have no address yet find this node by themselves.
+        let others: Vec<SocketAddr> = others.flatten().collect();
+        if let (Some(listen), Ok(listed)) = (listen, resolve(&self.all[own])) {
+            // Many machines call themselves by a loopback address.
+            let is_same = listed.ip() == listen.ip() || listed.ip().is_loopback();
+            if !is_same || listed.port() != listen.port() {
+                return Err(format!(
+                    "{}: others look for this node at {} ({listed}), but it listens at {listen} (cluster.listen)",
+                    self.source, self.all[own]
+                ));
+            }
+        }
         let listen = match (listen, others.first()) {
             (Some(listen), _) => listen,
             (None, first) => {
@@ -132,7 +169,23 @@ impl Hosts {
             }
         };
         let name = self.all[own].clone();
-        Ok(Place { name, listen, others, is_first: own == 0, hosts: self.all.len() })
+        let job = self.job.clone();
+        Ok(Place { name, listen, others, is_first, hosts: self.all.len(), job })
+    }
+}
+
+/// Reads a regular file of at most [`MAX_FILE`] bytes.
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    // A pipe would keep the start waiting.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no file"));
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    match text.len() as u64 <= MAX_FILE {
+        true => Ok(text),
+        false => Err(std::io::Error::other(format!("it has more than {MAX_FILE} bytes"))),
     }
 }
 
@@ -145,6 +198,17 @@ pub(crate) struct Place {
     pub(crate) others: Vec<SocketAddr>,
     pub(crate) is_first: bool,
     pub(crate) hosts: usize,
+    pub(crate) job: Option<String>,
+}
+
+impl Place {
+    /// What the directory of this node's log is called: homes may be shared, and jobs follow each other.
+    pub(crate) fn directory(&self) -> String {
+        let job = self.job.as_ref().map_or(String::new(), |job| format!("-job-{job}"));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let plain = |c| if is_plain(c) { c } else { '_' };
+        format!("cluster{job}-{}", self.name).chars().map(plain).collect()
+    }
 }
 
 /// The address of `HOST[:PORT]`, or of the interface of this machine with that name.
@@ -229,11 +293,14 @@ fn expand(list: &str) -> Result<Vec<String>, String> {
 
 fn malformed(list: &str) -> String {
     let list: String = list.escape_debug().take(80).collect();
-    format!("SLURM_JOB_NODELIST: {list}: it cannot be read, or names more than {MAX_HOSTS} hosts")
+    format!("the nodes of the Slurm job: {list}: it cannot be read, or names more than {MAX_HOSTS} hosts")
 }
 
 /// The hosts of one name, in which each bracket stands for all that is in it.
 fn expand_one(list: &str, name: &str) -> Result<Vec<String>, String> {
+    if name.matches('[').count() > MAX_BRACKETS {
+        return Err(malformed(list));
+    }
     let Some((before, rest)) = name.split_once('[') else { return Ok(vec![name.to_owned()]) };
     let (inside, after) = rest.split_once(']').ok_or_else(|| malformed(list))?;
     let after = expand_one(list, after)?;
@@ -242,7 +309,7 @@ fn expand_one(list: &str, name: &str) -> Result<Vec<String>, String> {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let number = |digits: &str| digits.parse::<u32>().map_err(|_| malformed(list));
         let (low, high, width) = (number(first)?, number(last)?, first.len());
-        if high < low || (high - low) as usize >= MAX_HOSTS {
+        if width > MAX_DIGITS || high < low || (high - low) as usize >= MAX_HOSTS {
             return Err(malformed(list));
         }
         for number in low..=high {
@@ -319,6 +386,11 @@ mod tests {
         let file = directory.path().join("hosts");
         std::fs::write(&file, "# all\n\nn1 slots=4\nn1\n n2:5000 # spare\n").unwrap();
         assert_eq!(Hosts::read(&file).unwrap().all, ["n1", "n2:5000"]);
+        std::fs::write(&file, vec![b'a'; 2 << 20]).unwrap();
+        assert!(Hosts::read(&file).unwrap_err().ends_with("more than 1048576 bytes"));
+        assert!(Hosts::read("/dev/zero".as_ref()).unwrap_err().ends_with("it is no file"));
+        std::fs::write(&file, "x\u{202e}".repeat(1000)).unwrap();
+        assert!(Hosts::read(&file).unwrap_err().len() < 200);
         std::fs::write(&file, "# none\n").unwrap();
         assert!(Hosts::read(&file).unwrap_err().ends_with("hosts: it names no host"));
         std::fs::write(&file, "n1,n2\n").unwrap();

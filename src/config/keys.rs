@@ -477,7 +477,7 @@ pub const KEYS: &[Key] = &[
         ..key(
             "cluster.hosts",
             Kind::File,
-            Preset::Depends { how: "the hosts of the job of Slurm or PBS, if the runtime is started in one, `cluster.seeds` is empty, and `cluster.key` is set or `cluster.listen` is an address that other machines reach; otherwise none", example: "/etc/chimaera/hosts" },
+            Preset::Depends { how: "the hosts of the job of Slurm or PBS, if the runtime is started in one, `cluster.seeds` is empty, and `cluster.listen` is an address that other machines reach, or is not set while `cluster.key` is; otherwise none", example: "/etc/chimaera/hosts" },
             "The hosts of the cluster, `HOST[:PORT]` in the first word of each line; the same file on each of them. The first \
              founds the cluster, once it hears from more than half of them and none knows of one. Each node listens where \
              the file says, if `cluster.listen` says nothing else, and is called as in the file, if `cluster.node` does not.",

@@ -136,6 +136,12 @@ impl Settings {
         &setting.expect("a path of the table").value
     }
 
+    /// Whether a value is not the default.
+    fn is_set(&self, path: &str) -> bool {
+        let setting = self.values.iter().find(|setting| setting.key.path == path);
+        setting.is_some_and(|setting| setting.origin != Origin::Default)
+    }
+
     fn number(&self, path: &str) -> u64 {
         match self.get(path) {
             Value::Number(number) | Value::Size(number) | Value::Percent(number) => *number,
@@ -271,13 +277,20 @@ impl Settings {
             None => {
                 let state = file("state_dir");
                 let config = Config { state_directory: state, ..Config::default() };
-                config.state_directory(self.instance())?.join("cluster")
+                let own = place.as_ref().map_or("cluster".to_owned(), |place| place.directory());
+                config.state_directory(self.instance())?.join(own)
             }
         };
         let name = match self.get("cluster.node") {
             Value::Text(name) => name.clone(),
             // Instances of one configuration have one name.
             _ => place.as_ref().map_or(self.instance(), |place| &place.name).to_owned(),
+        };
+        // The nodes of an earlier job may have kept their logs.
+        let job = place.as_ref().and_then(|place| place.job.as_ref());
+        let cluster = match (self.text("cluster.name"), job) {
+            (cluster, Some(job)) if !self.is_set("cluster.name") => format!("{cluster}-{job}"),
+            (cluster, _) => cluster.to_owned(),
         };
         let founding = match &place {
             None if seeds.is_empty() => Founding::AtOnce,
@@ -292,15 +305,7 @@ impl Settings {
             Some(place) if place.is_first => place.others,
             Some(place) => place.others.into_iter().take(ASKED).collect(),
         };
-        Ok(Some(ClusterConfig {
-            cluster: self.text("cluster.name").to_owned(),
-            name,
-            listen,
-            seeds,
-            founding,
-            key,
-            directory,
-        }))
+        Ok(Some(ClusterConfig { cluster, name, listen, seeds, founding, key, directory }))
     }
 
     fn quotas(&self) -> Vec<UserQuota> {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use chimaera_abi::{CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_INTERNAL, CHI_IO};
 use chimaera_ipc::instance::{note_holder, Instance};
@@ -421,8 +421,6 @@ fn succeed(
 
 fn fill_page(shared: &Shared) {
     let page = shared.page();
-    let started = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
-    page.started_ns.store(started, Ordering::Relaxed);
     page.workers.store(shared.config.workers as u32, Ordering::Relaxed);
     for (worker, line) in page.lines.iter().take(shared.config.workers).enumerate() {
         line.high_latency.store(shared.config.is_high_latency(worker).into(), Ordering::Relaxed);
@@ -519,9 +517,34 @@ pub(crate) fn services(daemon: bool) -> Services {
     }
 }
 
+/// How long the configured pools wait until this node is a member of its cluster, others of which may start later.
+const MEMBER_BOUND: Duration = Duration::from_secs(120);
+
+/// Waits until this node is a member of its cluster, if it is to be one. After the bound, the pools say what they
+/// lack.
+fn await_cluster(shared: &Shared, progress: &Progress) {
+    let Some(cluster) = shared.agreed_pools.get() else { return };
+    let until = Instant::now() + MEMBER_BOUND;
+    progress.begin(shared.page(), "waiting to be let into the cluster".to_owned());
+    let is_member = || {
+        let found = cluster.describe();
+        let members = found.as_ref().and_then(|found| found["members"].as_array());
+        members.is_some_and(|all| {
+            all.iter().any(|one| one["own"] == true && one["standing"] == "member")
+        })
+    };
+    while !is_member() && Instant::now() < until && progress.stopping_since().is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    progress.end(shared.page());
+}
+
 /// Creates the configured pools.
 fn create_pools(shared: &Shared, progress: &Progress) -> Result<(), Error> {
     progress.create_pools();
+    if !shared.config.pools.is_empty() {
+        await_cluster(shared, progress);
+    }
     for wanted in &shared.config.pools {
         if progress.stopping_since().is_some() {
             break;

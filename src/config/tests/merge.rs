@@ -282,6 +282,28 @@ fn a_job_says_who_the_nodes_are() {
     let joins = Flags { join: vec!["127.0.0.9".into()], ..key.clone() };
     let cluster = job("127.0.0.1").load(&joins).cluster().unwrap().unwrap();
     assert_eq!((cluster.founding, &*cluster.name), (Founding::Never, "here"));
+    // Jobs that follow each other are other clusters.
+    let later = |id: &'static str| {
+        let site = job("127.0.0.2").with("SLURM_JOB_ID", id);
+        site.load(&key).cluster().unwrap().unwrap()
+    };
+    assert_eq!((&*later("7").cluster, &*later("8").cluster), ("cluster-7", "cluster-8"));
+    assert!(later("7").directory.ends_with("here/cluster-job-7-127.0.0.2"));
+    // Where a job was only allocated, its variables say nothing of this machine.
+    let allocated = Site::new("").with("SLURM_JOB_NODELIST", "203.0.113.[1-3]");
+    assert_eq!(allocated.load(&key).cluster(), Ok(None));
+    // Others would look for it elsewhere.
+    let at = |listen: &str| {
+        let flags = Flags { listen: Some(listen.into()), ..key.clone() };
+        job("127.0.0.2").load(&flags).cluster()
+    };
+    assert!(at("203.0.113.7").is_ok(), "a machine may call itself by a loopback address");
+    let elsewhere = at("203.0.113.7:9").unwrap_err();
+    assert!(elsewhere.contains("but it listens at 203.0.113.7:9"), "{elsewhere}");
     let malformed = Site::new("").with("SLURM_JOB_NODELIST", "n[1-");
-    assert!(malformed.load(&key).cluster().unwrap_err().contains("SLURM_JOB_NODELIST: n[1-"));
+    assert!(malformed
+        .load(&key)
+        .cluster()
+        .unwrap_err()
+        .contains("the nodes of the Slurm job: n[1-"));
 }

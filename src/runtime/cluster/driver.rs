@@ -199,7 +199,6 @@ impl Driver {
     fn order(&mut self, order: Order, answer: Answer) {
         let wanted = match &order {
             Order::Join(address) => {
-                self.node.leave_founding();
                 let asked = self.cluster.endpoint().connect(*address);
                 let failed = |error| Failure::new(CHI_INVALID, format!("{address}: {error}"));
                 return answer(asked.map(|()| json!({ "done": true })).map_err(failed));

@@ -117,7 +117,8 @@ fn wait_for_key(path: &Path) -> Result<ClusterKey, chimaera_link::Error> {
 /// Whether a file is not there yet, or was made just now.
 fn is_young(path: &Path) -> bool {
     let changed = std::fs::metadata(path).and_then(|meta| meta.modified());
-    changed.map_or(true, |at| at.elapsed().is_ok_and(|age| age < KEY))
+    // The clock of a file server may be ahead of this one.
+    changed.map_or(true, |at| at.elapsed().map_or(true, |age| age < KEY))
 }
 
 /// Makes this runtime a node of its cluster. Returns at once; it is a member once the others agree.
@@ -135,7 +136,10 @@ pub(crate) fn join(shared: &Arc<Shared>, config: &ClusterConfig) -> Result<(), E
     let (life, mut disk) = (found.life(), found.disk);
     let (node, boot) = (life.node.0, life.boot.0);
     let tls = match &config.key {
-        Some(path) => Some(identity(path, config, node).map_err(|error| failed("its key", error))?),
+        Some(path) => {
+            shared.page().set_step("waiting for the key of the cluster");
+            Some(identity(path, config, node).map_err(|error| failed("its key", error))?)
+        }
         None => {
             tracing::warn!(
                 "any process of this machine can be a node of the cluster, because it has no key: set cluster.key"

@@ -12,7 +12,8 @@ pub struct ClusterConfig {
     pub name: String,
     /// Where other nodes reach this one. Port 0 stands for any.
     pub listen: SocketAddr,
-    /// Where nodes of the cluster can be asked to let this one in; none for the only node. Once it is a member, a node finds the others by itself.
+    /// Where nodes of the cluster can be asked to let this one in; none for a
+    /// node without others. Once it is a member, a node finds the others by itself.
     pub seeds: Vec<SocketAddr>,
     /// Which node founds the cluster where there is none.
     pub founding: Founding,

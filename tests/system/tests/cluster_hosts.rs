@@ -109,6 +109,29 @@ fn more_than_half_of_the_hosts_are_enough() {
     assert_eq!(hosts.members(2, 3), hosts.sorted(&[0, 1, 2]));
 }
 
+/// Pools of the configuration wait until there is a cluster.
+#[test]
+fn configured_pools_wait_for_the_cluster() {
+    let hosts = Hosts::new(2);
+    let start = |number: usize| {
+        let options = hosts.options().argument("--listen").argument(&*hosts.addresses[number]);
+        let pools = "pools: [{name: store, module: \"chimaera:kv\"}]\n";
+        Daemon::start_at(hosts.sites[number].clone(), &options.config(pools))
+    };
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| start(0));
+        process::until("the first waits", || {
+            let said = hosts.sites[0].cli(&["status"]).stderr;
+            said.contains("is starting (waiting to be let into the cluster)").then_some(())
+        });
+        // Longer than one attempt to agree on a pool takes.
+        std::thread::sleep(Duration::from_secs(11));
+        let _second = start(1);
+        let first = first.join().expect("it starts");
+        assert_eq!(described(first.site())["pools"][0]["name"], "store");
+    });
+}
+
 /// A node that nobody lets in is told whom to ask.
 #[test]
 fn a_node_is_told_whom_to_ask() {
