@@ -208,8 +208,9 @@ pub(crate) fn print_document(value: &serde_json::Value) {
     write_out(&format!("{value:#}\n"));
 }
 
-/// A reader that has gone away (`| head`) is not an error.
-fn write_out(text: &str) {
+/// Writes text that a program reads as it is: a configuration, a script. A reader that has gone away (`| head`) is
+/// not an error.
+pub(crate) fn write_out(text: &str) {
     match try_print(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(&format!("chimaera: cannot write to standard output: {error}"));

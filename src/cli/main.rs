@@ -27,7 +27,7 @@ use serde_json::json;
 use crate::commands::{
     cluster, compose, config, module, modules, pool, repo, restart, sessions, start, status, stop,
 };
-use crate::context::{complain, print, print_document, Context, Failed, Outcome};
+use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
 /// A task runtime over shared memory.
 ///
@@ -154,7 +154,7 @@ fn run(cli: Cli) -> Outcome {
             clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut script);
             let script = String::from_utf8_lossy(&script);
             if !context.print_json(&json!({ "shell": shell.to_string(), "script": script })) {
-                print(&script);
+                write_out(&script);
             }
             Ok(())
         }
@@ -170,7 +170,7 @@ fn run(cli: Cli) -> Outcome {
             clap_mangen::Man::new(documented()).render(&mut page)?;
             let page = String::from_utf8_lossy(&page);
             if !context.print_json(&json!({ "page": page })) {
-                print(&page);
+                write_out(&page);
             }
             Ok(())
         }

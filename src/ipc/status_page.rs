@@ -197,6 +197,8 @@ impl Writer {
         let writer = Writer { memory };
         let page = writer.page();
         page.pid.store(std::process::id(), Ordering::Relaxed);
+        let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
+        page.started_ns.store(now, Ordering::Relaxed);
         page.version.store(VERSION, Ordering::Relaxed);
         page.magic.store(MAGIC, Ordering::Release);
         writer

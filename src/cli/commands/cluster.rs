@@ -201,7 +201,6 @@ fn order(context: &Context, words: &[&str]) -> Result<Value, Failed> {
     context.ask_long(Request::Cluster, &words.join("\0"), AGREE_BOUND)
 }
 
-/// Has a node own nothing, and waits until it does.
 /// Has this node ask at these addresses, and waits until it is a member of a cluster that has a leader.
 fn join(context: &Context, nodes: &[String], timeout: u32) -> Outcome {
     let until = Instant::now() + Duration::from_secs(timeout.into());
@@ -233,6 +232,7 @@ fn join(context: &Context, nodes: &[String], timeout: u32) -> Outcome {
     }
 }
 
+/// Has a node own nothing, and waits until it does.
 fn drain(context: &Context, node: &str, timeout: u32) -> Outcome {
     let until = Instant::now() + Duration::from_secs(timeout.into());
     order(context, &["drain", node])?;

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Show(args) => {
             let settings = args.load(context)?;
             if !context.print_json(&settings.json()) {
-                crate::context::print(&settings.yaml());
+                crate::context::write_out(&settings.yaml());
             }
             Ok(())
         }
@@ -36,7 +36,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Default => {
             let file = chimaera_config::default_file();
             if !context.print_json(&json!({ "file": file })) {
-                crate::context::print(&file);
+                crate::context::write_out(&file);
             }
             Ok(())
         }

@@ -67,7 +67,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             // It is starting, or another stop is about to be done.
             Err(Failed::NotRunning(why)) => {
                 if !instance.is_running()? {
-                    return Err(Failed::NotRunning(why));
+                    return Err(match takes_requests {
+                        true => Failed::NotRunning(why),
+                        false => Failed::Message(format!(
+                            "instance '{}' has ended before it took requests; see its log",
+                            context.name
+                        )),
+                    });
                 }
                 takes_requests = false;
                 if Instant::now() >= say_at {

@@ -238,11 +238,11 @@ pub(super) fn discard(worker: &Worker, container: &Container) {
     }
 }
 
-/// Frees the object of a container, which nothing uses any more.
+/// Frees the object of a container. It is constructed, nothing uses it any more, and nothing will.
 fn free(worker: &Worker, container: &Container) {
     let context = worker.context();
     let before = context.life.replace((container, std::ptr::null()));
-    // SAFETY: by the caller's promise, the object is constructed, and this is the last call on it.
+    // SAFETY: as all callers know, the object is constructed, and this is the last call on it.
     unsafe { (container.ops().destroy)(container.object()) };
     context.life.set(before);
     container.clear_object();

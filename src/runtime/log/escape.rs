@@ -6,10 +6,10 @@ use std::fmt::Write;
 /// How much of one text the log shows, in bytes.
 const SHOWN: usize = 16 << 10;
 
-/// True for characters that end a line or change how others are displayed, or that nobody sees: control
+/// True for characters that end a line or change how others are displayed, or that have no width: control
 /// characters, line and paragraph separators, those that control the direction of text (the property
-/// Bidi_Control of Unicode), and those without width that join nothing.
-fn is_odd(c: char) -> bool {
+/// Bidi_Control of Unicode), and the commonest without width that join nothing.
+pub(crate) fn is_odd(c: char) -> bool {
     let controls_direction = matches!(
         c,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

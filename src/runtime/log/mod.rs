@@ -14,7 +14,7 @@ pub(crate) use self::control::shows_tasks;
 pub use self::control::LogControl;
 pub(crate) use self::ending::{can_log, log_anyway};
 pub use self::escape::displayed;
-pub(crate) use self::escape::shortened;
+pub(crate) use self::escape::{is_odd, shortened};
 pub use self::output::LogFile;
 pub(crate) use self::rate_limit::{LeftOut, LineKind, RateLimit, Subject};
 pub use self::sink::{why, OnLoss, OwnLine, Sink};

@@ -6,12 +6,14 @@ use std::path::Path;
 use super::worker::{started_for, with_current};
 use crate::config::OnCrash;
 use crate::coroutine::{current_poller, current_task, CallbackKind};
+use crate::log::is_odd;
 use crate::pool::Container;
 use crate::sys::thread;
 
 /// Writes which task the calling thread is running, and the file of its module. May be called in a
 /// signal handler.
 pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
+    let out: &mut dyn Write = &mut Plain(out);
     with_current(|worker| {
         let Some(worker) = worker else { return describe_thread(out) };
         let context = worker.context();
@@ -48,6 +50,20 @@ pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
         }
         write!(out, ", worker {}", worker.index)
     })
+}
+
+/// Writes `?` in place of characters that change how others are displayed: names may have such.
+struct Plain<'a>(&'a mut dyn Write);
+
+impl Write for Plain<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut parts = text.split(is_odd);
+        self.0.write_str(parts.next().unwrap_or_default())?;
+        parts.try_for_each(|part| {
+            self.0.write_str("?")?;
+            self.0.write_str(part)
+        })
+    }
 }
 
 /// Writes whose thread the calling one is, which is no worker now.

@@ -294,12 +294,16 @@ fn stop_without(shared: &Shared, worker: u32, seen: &Seen) {
     if shared.hosts.daemon().is_some() {
         end_host(shared, &why);
     }
-    if shared.broken().is_none() {
-        last_words::note(&format!("{why}, worker {worker}"));
-        shared.set_broken(why);
+    let is_new = shared.broken().is_none();
+    if is_new {
+        shared.set_broken(why.clone());
     }
     if !shared.is_stopping() {
         shared.command(ControlCommand::Stop);
+    }
+    if is_new {
+        // Last, because its file system may hang.
+        last_words::note(&format!("{why}, in worker {worker}"));
     }
 }
 

@@ -141,7 +141,6 @@ fn what_a_killed_daemon_leaves_behind() {
     assert!(site.status_page().is_none() && !site.socket().exists());
 }
 
-/// Any user may create any name in the directory of shared memory.
 /// Lets a file seem to have been made an hour ago.
 fn age(file: &Path) {
     let file = std::fs::File::options().write(true).open(file).unwrap();
@@ -164,6 +163,7 @@ fn the_page_of_a_killed_daemon_goes_when_another_starts() {
     assert!(kept.exists(), "its daemon lives");
 }
 
+/// Any user may create any name in the directory of shared memory.
 #[test]
 fn a_squatted_name_of_a_status_page_prevents_no_start() {
     let site = Site::new();
