@@ -455,10 +455,9 @@ impl Node {
         }
         let Setup { life, name, address, bounds, seed, .. } = &self.setup;
         let disk = Disk::founded_by(*life, name, address);
-        let Ok(engine) = Engine::new(life.node, disk, bounds, *seed) else { return };
-        let Some(Ok(agreed)) = engine.base().map(|(_, bytes)| Agreed::from_bytes(bytes)) else {
-            return;
-        };
+        let engine = Engine::new(life.node, disk, bounds, *seed).expect("a log just founded");
+        let (_, base) = engine.base().expect("it begins with a state");
+        let agreed = Agreed::from_bytes(base).expect("a state just written");
         self.effects.push(Effect::Write(Disk::founding(*life, name, address)));
         (self.engine, self.agreed) = (engine, agreed);
         self.setup.founds_for = 0;

@@ -35,7 +35,7 @@ pub(crate) struct Job {
 pub(crate) struct Hosts {
     all: Vec<String>,
     /// Which of them this is, if the scheduler says so.
-    own: Option<String>,
+    named: Option<String>,
     /// The job that has them, if one has.
     job: Option<String>,
     /// Who says so.
@@ -63,10 +63,10 @@ impl Job {
         let id = self.id.clone();
         if let Some(list) = &self.slurm {
             let hosts = expand(list).and_then(|all| Hosts::new(all, "the nodes of the Slurm job"));
-            let own = self.slurm_own.clone();
-            let hosts = hosts.map(|hosts| Hosts { own, job: id, ..hosts });
+            let named = self.slurm_own.clone();
+            let hosts = hosts.map(|hosts| Hosts { named, job: id, ..hosts });
             // Where a job was allocated, its variables are set, too, but that is no node of it.
-            let is_elsewhere = |hosts: &Hosts| hosts.own.is_none() && hosts.own(None).is_err();
+            let is_elsewhere = |hosts: &Hosts| hosts.named.is_none() && hosts.own(None).is_err();
             return Some(hosts).filter(|hosts| !hosts.as_ref().is_ok_and(is_elsewhere));
         }
         let hosts = self.pbs.as_deref().map(Hosts::read)?;
@@ -98,7 +98,7 @@ impl Hosts {
         }
         match all.len() {
             0 => Err(format!("{source}: it names no host")),
-            1..=MAX_HOSTS => Ok(Hosts { all, own: None, job: None, source: source.to_owned() }),
+            1..=MAX_HOSTS => Ok(Hosts { all, named: None, job: None, source: source.to_owned() }),
             count => {
                 Err(format!("{source}: it names {count} hosts; a cluster has at most {MAX_HOSTS}"))
             }
@@ -109,7 +109,7 @@ impl Hosts {
     /// the first with an address of this machine.
     fn own(&self, listen: Option<SocketAddr>) -> Result<usize, String> {
         let listens = |host: &String| listen.is_some() && resolve(host).ok() == listen;
-        let of_scheduler = self.own.as_deref();
+        let of_scheduler = self.named.as_deref();
         let called = machine();
         let is_named = |host: &String, name: &str| is_called(host_of(host), name);
         let here = own_addresses();
@@ -423,7 +423,7 @@ mod tests {
         let hosts = Hosts::new(list.into(), "list").unwrap();
         assert_eq!(hosts.own(None), Ok(1));
         let job = Hosts {
-            own: Some("n7".to_owned()),
+            named: Some("n7".to_owned()),
             ..Hosts::new(vec!["n6".to_owned(), "n7.example.org".to_owned()], "job").unwrap()
         };
         assert_eq!(job.own(None), Ok(1));
