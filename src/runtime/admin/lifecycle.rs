@@ -9,7 +9,7 @@ use chimaera_abi::*;
 use crate::failure::Failure;
 use crate::log::{shortened, LineKind};
 use crate::pool::{Container, Pool};
-use crate::scheduler::{Running, Worker};
+use crate::scheduler::{Running, Worker, CONSTRUCTOR, DESTRUCTOR, LOADING};
 use crate::state::{Image, Loading, SavedPool};
 
 /// The task that is passed to `kDestroy` if no client requested the destruction.
@@ -123,10 +123,11 @@ pub(super) unsafe fn construct(
     task: *mut chi_task,
 ) -> Result<(), Failure> {
     take_error(worker);
-    worker.context().restore();
-    // SAFETY: the function belongs to a loaded module and is called as the contract requires: on a
-    // worker, with a live id and name.
-    let object = unsafe { (container.module.new_state)(&container.id, container.name.as_ptr()) };
+    let object = in_life(worker, container, CONSTRUCTOR, || {
+        // SAFETY: the function belongs to a loaded module and is called as the contract requires: on a
+        // worker, with a live id and name.
+        unsafe { (container.module.new_state)(&container.id, container.name.as_ptr()) }
+    });
     if object.is_null() {
         let why = take_error(worker).unwrap_or_else(|| "new_state gave no reason".into());
         return Err(Failure::new(CHI_FAILED, format!("pool '{}': {why}", container.name())));
@@ -166,9 +167,10 @@ pub(super) fn load(
     };
     let mut loading = Loading::new(image);
     take_error(worker);
-    worker.context().restore();
-    // SAFETY: the object is constructed, and no task is in the container.
-    let status = unsafe { function(container.object(), loading.table()) };
+    let status = in_life(worker, container, LOADING, || {
+        // SAFETY: the object is constructed, and no task is in the container.
+        unsafe { function(container.object(), loading.table()) }
+    });
     let told = take_error(worker);
     if status != CHI_OK {
         let why = match loading.failure() {
@@ -240,11 +242,10 @@ pub(super) fn discard(worker: &Worker, container: &Container) {
 
 /// Frees the object of a container. It is constructed, nothing uses it any more, and nothing will.
 fn free(worker: &Worker, container: &Container) {
-    let context = worker.context();
-    let before = context.life.replace((container, std::ptr::null()));
-    // SAFETY: as all callers know, the object is constructed, and this is the last call on it.
-    unsafe { (container.ops().destroy)(container.object()) };
-    context.life.set(before);
+    in_life(worker, container, DESTRUCTOR, || {
+        // SAFETY: as all callers know, the object is constructed, and this is the last call on it.
+        unsafe { (container.ops().destroy)(container.object()) }
+    });
     container.clear_object();
 }
 
@@ -275,6 +276,27 @@ fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Resu
     result
 }
 
+/// Calls code of a module that is this part of a container's life: whoever looks at the worker is told of it, not of
+/// the task that calls it.
+pub(super) fn in_life<T>(
+    worker: &Worker,
+    container: &Container,
+    part: u32,
+    call: impl FnOnce() -> T,
+) -> T {
+    let context = worker.context();
+    context.restore();
+    let before = context.life.replace((container, part));
+    let queue = worker.run_queue();
+    let outer = queue.leave_module();
+    queue.enter_module(Running::method(container.id.major_, part));
+    let result = call();
+    queue.leave_module();
+    queue.enter_module(outer);
+    context.life.set(before);
+    result
+}
+
 /// Runs a method that only the runtime itself calls, if the module supports it.
 pub(super) fn lifecycle(
     worker: &Worker,
@@ -293,18 +315,10 @@ pub(super) fn lifecycle(
         runtime_: std::ptr::null_mut(),
         est_ns_: 0,
     };
-    let context = worker.context();
-    context.restore();
-    let before = context.life.replace((container, method));
-    let queue = worker.run_queue();
-    // Whoever looks at the worker is told of this method, not of the task that calls it.
-    let outer = queue.leave_module();
-    queue.enter_module(Running::method(container.id.major_, number));
-    // SAFETY: the object is constructed, and `task` is the one that this method takes.
-    let status = unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) };
-    queue.leave_module();
-    queue.enter_module(outer);
-    context.life.set(before);
+    let status = in_life(worker, container, number, || {
+        // SAFETY: the object is constructed, and `task` is the one that this method takes.
+        unsafe { (container.ops().run)(container.object(), number, task, &mut rctx) }
+    });
     if status == CHI_OK {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use chimaera_abi::*;
 use super::definition;
 use super::describe;
 use super::destruction::by;
-use super::lifecycle::{construct, discard, load, take_error, Restored};
+use super::lifecycle::{construct, discard, in_life, load, take_error, Restored};
 use super::params;
 use super::pool_manager::{self, Wanted};
 use crate::access::{Caller, PoolAccess};
@@ -22,7 +22,7 @@ use crate::isolation;
 use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
 use crate::pool::{BeingChanged, Container, Hold, Lookup, Pool};
-use crate::scheduler::{hold, loss, Shared, Worker};
+use crate::scheduler::{hold, loss, Shared, Worker, SAVING};
 use crate::state::{self, Image, Meter, SavedPool, Saving, Storage};
 use crate::sys::lock;
 
@@ -245,7 +245,7 @@ pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why
         let stuck = progress.saving.take().filter(|container| !container.module.is_proxy);
         if let Some(stuck) = stuck {
             progress.saved.retain(|container| !Arc::ptr_eq(container, &stuck));
-            loss::quarantine(&worker.shared, &stuck, &format!("saving its state {why}"));
+            loss::quarantine(&worker.shared, &stuck, why);
         }
     }
     for pool in hold.pools.iter().filter(|pool| pool.module().is_proxy) {
@@ -279,8 +279,10 @@ pub(super) fn resume(worker: &Worker, container: &Container) {
     }
     let Some(resume) = container.ops().resume else { return };
     take_error(worker);
-    // SAFETY: the object is constructed, has saved its state, and no task is in the container.
-    let status = unsafe { resume(container.object()) };
+    let status = in_life(worker, container, SAVING, || {
+        // SAFETY: the object is constructed, has saved its state, and no task is in the container.
+        unsafe { resume(container.object()) }
+    });
     if status != CHI_OK {
         let text = take_error(worker).unwrap_or_else(|| format!("status {status}"));
         loss::quarantine(&worker.shared, container, &format!("it could not resume: {text}"));
@@ -573,9 +575,10 @@ fn save(
     let mut saving =
         Saving::new(purpose, &old.module.version, &Storage::of(&worker.shared), &meter);
     take_error(worker);
-    worker.context().restore();
-    // SAFETY: the object is constructed, and no task is in the container.
-    let status = unsafe { function(old.object(), saving.table()) };
+    let status = in_life(worker, old, SAVING, || {
+        // SAFETY: the object is constructed, and no task is in the container.
+        unsafe { function(old.object(), saving.table()) }
+    });
     lock(progress).saving = None;
     let told = take_error(worker);
     let image = saving.finish();

@@ -36,7 +36,7 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
     let mut meanwhile = |rest| {
         let commands = meanwhile(rest);
         abandoned.extend(commands.iter().filter_map(|command| match command {
-            ControlCommand::PoolAbandoned { pool, why } => Some(format!("pool '{pool}' {why}")),
+            ControlCommand::PoolAbandoned { pool, why } => Some(format!("pool '{pool}': {why}")),
             _ => None,
         }));
         commands

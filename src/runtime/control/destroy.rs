@@ -84,11 +84,11 @@ impl Destructions {
         self.0.iter().map(look).min()
     }
 
-    /// Records that the code that was destroying this pool crashed; `why` tells how.
+    /// Records that the code that was destroying this pool crashed; `why` is a sentence about it.
     pub(super) fn abandoned(&mut self, pool: &str, why: &str) {
         for one in self.0.iter().filter(|one| one.name == pool) {
             if let Step::Finish(_, finish) = &one.step {
-                let failure = Failure::new(CHI_FAULT, format!("kDestroy of pool '{pool}' {why}"));
+                let failure = Failure::new(CHI_FAULT, why);
                 *lock(finish) = Finish::Done(Err(failure));
             }
         }

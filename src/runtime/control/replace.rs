@@ -147,7 +147,7 @@ struct Build {
     begun: Begun,
     progress: Arc<Mutex<Progress>>,
     result: Slot<Done>,
-    /// How the code that did it crashed, as a predicate.
+    /// How the code that did it crashed, as a sentence.
     crashed: Option<String>,
 }
 
@@ -240,7 +240,7 @@ impl Replacements {
         self.0.iter().map(look).min()
     }
 
-    /// Records that the code that was replacing containers of this pool crashed; `why` tells how.
+    /// Records that the code that was replacing containers of this pool crashed; `why` is a sentence about it.
     pub(super) fn abandoned(&mut self, pool: &str, why: &str) {
         for one in &mut self.0 {
             if let (Step::Create(result), Target::Create(Creation { name, .. })) =
@@ -248,7 +248,7 @@ impl Replacements {
             {
                 if name == pool {
                     let message =
-                        format!("pool '{name}' was not created: the code of its module {why}");
+                        format!("pool '{name}' was not created: {why}");
                     *lock(result) = Some(Err(Failure::new(CHI_FAULT, message)));
                 }
             }
@@ -599,9 +599,9 @@ impl Replacement {
         let (shown, took) = (self.target.shown(), self.at.elapsed());
         let (status, why) = match &build.crashed {
             Some(why) => (CHI_FAULT, why.clone()),
-            None => (CHI_BUSY, format!("has not ended after {took:.1?}")),
+            None => (CHI_BUSY, format!("the code of the module has not ended after {took:.1?}")),
         };
-        let message = format!("{shown} was not changed: the code of the module {why}");
+        let message = format!("{shown} was not changed: {why}");
         let done = Arc::<Mutex<bool>>::default();
         let (hold, theirs) = (build.begun.hold.clone(), done.clone());
         let progress = build.progress.clone();

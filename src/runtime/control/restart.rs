@@ -109,7 +109,7 @@ pub(super) struct Restart {
     held: Option<Instant>,
     /// For how long tasks waited.
     pause: Duration,
-    /// The code of a module crashed while it saved a state; a predicate.
+    /// How the code of a module crashed that saved a state, as a sentence.
     crashed: Option<String>,
     /// This process was told to stop meanwhile.
     stops: bool,
@@ -207,7 +207,7 @@ impl Restart {
         }
     }
 
-    /// Records that the code that was saving a state crashed; `why` tells how.
+    /// Records that the code that was saving a state crashed; `why` is a sentence about it.
     pub(super) fn abandoned(&mut self, pool: &str, why: &str) {
         if let Step::Save(held, _) | Step::Undo(held, ..) = &self.step {
             if held.hold.pools.iter().any(|held| held.name() == pool) {
@@ -364,7 +364,7 @@ impl Restart {
             }
             None => {
                 if let Some(why) = self.crashed.take() {
-                    let message = format!("not restarted: the code of a module {why}");
+                    let message = format!("not restarted: {why}");
                     self.leave(Some(held), None, Failure::new(CHI_FAULT, message));
                 } else if self.is_late() {
                     let failure = self.late("a module has not saved its state");

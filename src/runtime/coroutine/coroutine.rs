@@ -14,7 +14,6 @@ use corosensei::{CoroutineResult, Yielder};
 use super::callback::CallbackFrame;
 use super::cxx_exceptions::ExceptionState;
 use super::stack::{with_trap, Ended, TaskStack, Trap};
-use crate::module::Method;
 use crate::pool::Container;
 use crate::sync::{Far, Lock, WaitNumber};
 use crate::sys::{has_addresses_for, Charge, FloatingPoint, ThreadState};
@@ -52,9 +51,9 @@ pub(crate) struct Context {
     pub(crate) callback: Cell<*const CallbackFrame>,
     /// The container that code on the coroutine is constructing, or null.
     pub(crate) building: Cell<*const Container>,
-    /// The container, and the method of its life such as `kDestroy`, that code on the coroutine runs outside of a
-    /// task of that container, or nulls.
-    pub(crate) life: Cell<(*const Container, *const Method)>,
+    /// The container, or null, and the part of its life such as `kDestroy` that code on the coroutine runs outside
+    /// of a task of that container.
+    pub(crate) life: Cell<(*const Container, u32)>,
     /// What the task is waiting for while it is suspended.
     pub(crate) waits_for: Cell<WaitsFor>,
     /// The wait ends by itself after some time.
@@ -101,7 +100,7 @@ impl Context {
             record: Cell::new(ptr::null_mut()),
             callback: Cell::new(ptr::null()),
             building: Cell::new(ptr::null()),
-            life: Cell::new((ptr::null(), ptr::null())),
+            life: Cell::new((ptr::null(), 0)),
             waits_for: Cell::new(WaitsFor::Anyone),
             bounded: Cell::new(false),
             wait: Cell::default(),

@@ -13,6 +13,7 @@ use super::cancel;
 use super::deliver::deliver_after_del;
 use super::loss;
 use super::mailbox::{ControlCommand, WorkerMessage};
+use super::running::life_name;
 use super::path::{complete, leave_lane, pass_on};
 use super::worker::Worker;
 use crate::coroutine::{CallbackFrame, CallbackKind, Coroutine, Crash, Poller};
@@ -32,11 +33,14 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
         None => format!("overflowed its stack of {} bytes", worker.shared.config.stack_size),
     };
     let callback = coroutine.context.callback.replace(ptr::null());
-    let building = coroutine.context.building.replace(ptr::null());
-    // SAFETY: the pointer is null, or points to the container that the task was constructing, which the frames
-    // that were abandoned keep.
-    let building = unsafe { building.as_ref() };
-    let of_pool = building.map(|container| format!("of pool '{}' {cause}", container.name()));
+    coroutine.context.building.set(ptr::null());
+    let (living, part) = coroutine.context.life.replace((ptr::null(), 0));
+    // SAFETY: the pointer is null, or points to the container whose code the task called, which the frames that
+    // were abandoned keep.
+    let living = unsafe { living.as_ref() };
+    let part = living.map(|container| {
+        format!("{} of pool '{}'", life_name(part).unwrap_or("a method"), container.name())
+    });
     // SAFETY: the coroutine has ended and never runs again, and its stack is mapped until it is
     // dropped.
     let any = unsafe { end_callbacks(worker, callback, &cause) };
@@ -48,10 +52,14 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
     // SAFETY: the frame that ran the task owned its record and never runs again, so this is the
     // only owner.
     let record = unsafe { Box::from_raw(own) };
-    give_up_pools(worker, &record, &cause);
+    let code = part.as_deref().unwrap_or("its module's code");
+    give_up_pools(worker, &record, &format!("{code} {cause}"));
     broadcast::give_back(worker, &record);
     let (lane, suspended) = (record.lane, record.suspended.get());
-    let why = report(worker, &record, "", &of_pool.unwrap_or(cause));
+    let why = match part {
+        Some(part) => report_part(worker, &record, &part, &cause),
+        None => report(worker, &record, "", &cause),
+    };
     // SAFETY: the pointer is null, or the task is counted in the container until it is complete.
     let message = quarantine(worker, unsafe { record.container.as_ref() }, why);
     if complete(worker, record, CHI_FAULT, &message) && !suspended {
@@ -60,28 +68,25 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
     }
 }
 
-/// Abandons the pools that a task was creating or destroying; pools that it was resetting are kept.
-fn give_up_pools(worker: &Worker, record: &Record, cause: &str) {
+/// Abandons the pools that a task was creating or destroying; pools that it was resetting are kept. `why` is a
+/// sentence.
+fn give_up_pools(worker: &Worker, record: &Record, why: &str) {
     let by = record.body().addr();
     if let Some(pool) = worker.shared.pools.replaced_by(by) {
-        let why = cause.to_owned();
+        let why = why.to_owned();
         worker.shared.command(ControlCommand::ReplacementAbandoned { pool, why });
     }
     let (removed, waiters) = worker.shared.pools.give_up(by);
     for RemovedPool { name, was, dependants } in removed {
         let limit = &worker.shared.rate_limit;
         if let Some(left_out) = limit.pass(LineKind::PoolFailed, record.client_as_subject()) {
-            tracing::error!(
-                pool = &*name,
-                left_out,
-                "the pool is abandoned, because its module's code overflowed its stack or crashed"
-            );
+            tracing::error!(pool = &*name, why, left_out, "the pool is abandoned");
         }
         if let Some(pool) = was {
-            let why = format!("pool '{name}' is gone: the code that destroyed it {cause}");
+            let why = format!("pool '{name}' is gone: {why}");
             loss::tell(&worker.shared, Loss::of_pool(pool, name.clone(), why, dependants));
         }
-        let why = cause.to_owned();
+        let why = why.to_owned();
         worker.shared.command(ControlCommand::PoolAbandoned { pool: name, why });
     }
     worker.wake_all(waiters);
@@ -200,6 +205,16 @@ fn end_polling(worker: &Worker, poller: &Poller, cause: &str) {
     let Some(pool) = worker.table().get(owner.pool) else { return };
     let container = pool.containers().get(owner.container as usize).map(|found| &**found);
     quarantine(worker, container, format!("a poller {cause}"));
+}
+
+/// Logs what happened to a part of a container's life, for which a task had called it, and returns it as a message.
+fn report_part(worker: &Worker, record: &Record, part: &str, cause: &str) -> String {
+    let why = format!("{part} {cause}");
+    if let Some(left_out) = worker.shared.rate_limit.pass(LineKind::Abandoned, record.log_subject())
+    {
+        log_task!(error, record.log_context(), left_out, "{why}");
+    }
+    why
 }
 
 /// Logs what happened to a task's code, and returns it as a message.

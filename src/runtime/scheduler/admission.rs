@@ -151,18 +151,13 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
         return Err(no_stack(worker));
     }
     let config = &worker.shared.config;
-    let limit = config.max_suspended;
+    let all = worker.shared.coroutines.load(Ordering::Relaxed);
     match &record.origin {
         Origin::Client { session, .. } => {
-            let all = worker.shared.coroutines.load(Ordering::Relaxed);
             let there_are = config.max_suspended_in(worker.shared.budget, all);
             let most = most_in_flight(worker).max(at_most(FEW_IN_FLIGHT, there_are));
             if session.tasks_in_flight() > most {
-                // Memory for their stacks may be the narrower limit.
-                let raise = match there_are < limit {
-                    true => worker.shared.budget.exhausted(Use::Stacks).to_string(),
-                    false => format!("raise limits.suspended_tasks ({limit})"),
-                };
+                let raise = narrower(worker, there_are);
                 let message = format!(
                     "more than {most} of the client's tasks are in flight, and many tasks are \
                      suspended in the runtime: wait for some of them, or: {raise}"
@@ -173,17 +168,26 @@ fn look_for_room(worker: &Worker, record: &Record) -> Result<(), Failure> {
         // Suspended tasks may be unable to end before their subtasks do, so subtasks get some extra
         // room, part of which is reserved for sessions with very few tasks in flight.
         Origin::Internal => {
-            let all = worker.shared.coroutines.load(Ordering::Relaxed);
+            let limit = config.max_suspended;
             if all > most_coroutines(limit, 16) && worker.coroutines.need_another() {
+                let raise = narrower(worker, config.max_suspended_in(worker.shared.budget, all));
                 let message = format!(
-                    "too many tasks are suspended in the runtime for another subtask to start: \
-                     raise limits.suspended_tasks ({limit})"
+                    "too many tasks are suspended in the runtime for another subtask to start: {raise}"
                 );
                 return Err(Failure::new(CHI_NO_SPACE, message));
             }
         }
     }
     Ok(())
+}
+
+/// What to raise for more suspended tasks than `there_are`: memory for their stacks may be the narrower limit.
+fn narrower(worker: &Worker, there_are: usize) -> String {
+    let limit = worker.shared.config.max_suspended;
+    match there_are < limit {
+        true => worker.shared.budget.exhausted(Use::Stacks).to_string(),
+        false => format!("raise limits.suspended_tasks ({limit})"),
+    }
 }
 
 fn no_stack(worker: &Worker) -> Failure {

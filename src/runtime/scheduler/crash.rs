@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
+use super::running::life_name;
 use super::worker::{started_for, with_current};
 use crate::config::OnCrash;
 use crate::coroutine::{current_poller, current_task, CallbackKind};
@@ -17,15 +18,15 @@ pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
     with_current(|worker| {
         let Some(worker) = worker else { return describe_thread(out) };
         let context = worker.context();
-        // SAFETY: both are null, or live as long as the method runs.
-        let life = unsafe { (context.life.get().0.as_ref(), context.life.get().1.as_ref()) };
+        let (container, part) = context.life.get();
+        // SAFETY: the pointer is null, or lives as long as this part of the container's life.
+        let living = unsafe { container.as_ref() };
         match current_task(context) {
             // A task may do that for many containers, so its own pool says less.
-            _ if context.callback.get().is_null() && life.0.is_some() => {
-                let method = life.1.map_or("the destructor of a container", |it| &it.name);
-                let name = life.0.map_or("", Container::name);
-                write!(out, " in {method} of pool '{name}'")?;
-                describe_module(life.0, out)?;
+            _ if context.callback.get().is_null() && living.is_some() => {
+                let name = living.map_or("", Container::name);
+                write!(out, " in {} of pool '{name}'", life_name(part).unwrap_or("a method"))?;
+                describe_module(living, out)?;
             }
             Some(record) => {
                 write!(out, " in {}, task {:p}", record.log_context(), record.body())?;
@@ -42,11 +43,6 @@ pub(crate) fn describe_circumstances(out: &mut dyn Write) -> fmt::Result {
                 }
             }
             None => out.write_str(" outside of tasks")?,
-        }
-        // SAFETY: the pointer is null, or points to the container that the running task constructs.
-        if let Some(building) = unsafe { context.building.get().as_ref() } {
-            write!(out, ", creating pool '{}'", building.name())?;
-            describe_module(Some(building), out)?;
         }
         write!(out, ", worker {}", worker.index)
     })

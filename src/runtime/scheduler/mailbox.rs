@@ -189,7 +189,7 @@ pub(crate) enum ControlCommand {
     /// The code that was creating or destroying this pool crashed, as `why` says, and the pool is
     /// gone.
     PoolAbandoned { pool: String, why: String },
-    /// The task that was replacing containers of this pool was abandoned. `why` is a predicate.
+    /// The task that was replacing containers of this pool was abandoned. `why` is a sentence.
     ReplacementAbandoned { pool: String, why: String },
     /// Tell the dependants of a pool what became of it.
     Tell(Box<Loss>),

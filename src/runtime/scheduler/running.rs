@@ -4,6 +4,15 @@ use chimaera_abi::*;
 
 use crate::pool::Registry;
 
+/// Parts of a container's life that are no methods; the framework keeps their numbers, so no method of a module
+/// has one of them.
+pub(crate) const CONSTRUCTOR: u32 = CHI_METHOD_CUSTOM - 1;
+pub(crate) const DESTRUCTOR: u32 = CHI_METHOD_CUSTOM - 2;
+pub(crate) const SAVING: u32 = CHI_METHOD_CUSTOM - 3;
+pub(crate) const LOADING: u32 = CHI_METHOD_CUSTOM - 4;
+
+const _: () = assert!(LOADING > CHI_METHOD_UPGRADE);
+
 /// What a worker is running, in one word: 0 for the runtime's own code, otherwise a pool and a
 /// method or poller.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +66,12 @@ impl Running {
             }
             _ => matches!(
                 number,
-                CHI_METHOD_CREATE | CHI_METHOD_RECOVER | CHI_METHOD_MIGRATE | CHI_METHOD_UPGRADE
+                CONSTRUCTOR
+                    | LOADING
+                    | CHI_METHOD_CREATE
+                    | CHI_METHOD_RECOVER
+                    | CHI_METHOD_MIGRATE
+                    | CHI_METHOD_UPGRADE
             ),
         })
     }
@@ -69,8 +83,8 @@ impl Running {
     }
 }
 
-/// The name of a method that modules of all kinds have.
-fn life_name(number: u32) -> Option<&'static str> {
+/// What a part of a container's life is called: a method that modules of all kinds have, or code that is no method.
+pub(crate) fn life_name(number: u32) -> Option<&'static str> {
     Some(match number {
         CHI_METHOD_CREATE => "kCreate",
         CHI_METHOD_DESTROY => "kDestroy",
@@ -78,6 +92,10 @@ fn life_name(number: u32) -> Option<&'static str> {
         CHI_METHOD_RECOVER => "kRecover",
         CHI_METHOD_MIGRATE => "kMigrate",
         CHI_METHOD_UPGRADE => "kUpgrade",
+        CONSTRUCTOR => "the constructor of a container",
+        DESTRUCTOR => "the destructor of a container",
+        SAVING => "the saving of a state",
+        LOADING => "the loading of a state",
         _ => return None,
     })
 }

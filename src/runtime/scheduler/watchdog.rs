@@ -269,6 +269,9 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
         }
     }
     let Some(limit) = shared.config.long_task_warning else { return };
+    if shared.run_queue(worker).has_lost_thread() {
+        return;
+    }
     let due = reports_due(seen.since.elapsed(), limit);
     if due > seen.reports {
         let Some((slot, number)) = seen.running.parts() else { return };

@@ -95,6 +95,8 @@ fn the_configuration_lets_users_and_groups_in() {
     let why =
         format!("this runtime belongs to user 0; user {NOBODY} may not use it: access.connect");
     denied(&place.call_as(NOBODY, &[NOBODY], &["get", "key"]), &why);
+    let status = place.cli_as(NOBODY, &["status"]);
+    assert!(status.code != 0 && status.stderr.contains(&why), "{status:?}");
     // A user's name does not stand for the group of that name.
     denied(&place.call_as(4711, &[DAEMON], &["get", "key"]), "access.connect");
     let status = place.cli_as(DAEMON, &["status", "--json"]).ok().json();
