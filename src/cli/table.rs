@@ -1,6 +1,7 @@
 //! Text in columns.
 
 use chimaera_runtime::log::displayed;
+use unicode_width::UnicodeWidthStr;
 
 /// The lines of a table, with the header first. Each ends with a newline, and every column is as
 /// wide as its widest cell.
@@ -12,12 +13,27 @@ pub(crate) fn lines<const N: usize>(
     // As wide as it will be displayed.
     let rows: Vec<[String; N]> =
         all.map(|row| row.map(|cell| displayed(&cell).into_owned())).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
     let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &[String; N]| {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded = |(cell, &width): (&String, &usize)| {
+            format!("{cell}{:1$}", "", width.saturating_sub(cell.width()))
+        };
+        let cells: Vec<String> = row.iter().zip(&widths).map(padded).collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_as_they_are_displayed() {
+        let rows = [["plain", "1"], ["キャッシュ", "2"], ["o\u{308}", "3"]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        let text = lines(["POOL", "ID"], rows).concat();
+        assert_eq!(text, "POOL        ID\nplain       1\nキャッシュ  2\no\u{308}           3\n");
+    }
 }

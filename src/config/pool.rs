@@ -241,10 +241,7 @@ fn read_one(mut section: Section, at: Position, base: &Path, report: &mut Report
     });
     let module = required(&mut section, "module", "`module: chimaera:kv`", at, report);
     let module = module.filter(|module| {
-        let good = module.text.split(':').count() == 2
-            && module.text.len() <= 255
-            && !module.text.starts_with(':')
-            && !module.text.ends_with(':');
+        let good = value::is_module(&module.text);
         if !good {
             let what = format!("\"{}\" is not a valid module name", shown(&module.text));
             report.add(module.at, what, "write `repo:module`, as `chimaera modules` shows it");

@@ -123,7 +123,7 @@ fn with_unit(units: Units, never: bool) -> String {
 }
 
 /// The name of a module.
-const MODULE: &str = "^[^:]+:[^:]+$";
+const MODULE: &str = r"^[^:\x00-\x1f\x7f-\x9f]+:[^:\x00-\x1f\x7f-\x9f]+$";
 const PERCENT: &str = r"^[0-9]+[ \t]*%$";
 /// A text that is not blank and contains no zero byte.
 const FILE: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";

@@ -372,8 +372,10 @@ pub(crate) fn with_port(text: &str) -> String {
 }
 
 /// Whether a text can be the name of a module.
-fn is_module(name: &str) -> bool {
+/// Whether it is a module's full name: `repo:module`.
+pub(crate) fn is_module(name: &str) -> bool {
     name.len() <= 255
+        && !name.chars().any(char::is_control)
         && name.split_once(':').is_some_and(|(repo, module)| {
             !repo.is_empty() && !module.is_empty() && !module.contains(':')
         })

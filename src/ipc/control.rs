@@ -98,7 +98,8 @@ impl Request {
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No runtime is listening; the text is that of [`Instance::not_running`].
+    /// No runtime is listening, or none any more; the text is that of [`Instance::not_running`] or
+    /// [`Instance::hung_up`].
     #[error("{0}")]
     NotRunning(String),
     /// The runtime refused the request.
@@ -201,7 +202,7 @@ impl<'i> Asked<'i> {
                 Err(Error::Refused { status: answer.status(), text: answer.text })
             }
             Received::CutShort(_) => Err(failed(Errno::MFILE.into())),
-            Received::Closed => Err(Error::NotRunning(self.instance.not_running())),
+            Received::Closed => Err(Error::NotRunning(self.instance.hung_up())),
             Received::Message(..) | Received::Garbage => {
                 Err(Error::Unknown(self.instance.name().to_owned()))
             }

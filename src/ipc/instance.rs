@@ -216,6 +216,18 @@ impl Instance {
         message + &format!("with `{start}`")
     }
 
+    /// A message that the instance, which was running, closed a connection before it answered.
+    pub fn hung_up(&self) -> String {
+        if matches!(self.holds_lock(), Ok(Some(true))) {
+            return self.not_ready(self.holder());
+        }
+        let name = &self.name;
+        format!(
+            "instance '{name}' has ended before it answered: `chimaera status` shows its last crash, and its log \
+             what it did"
+        )
+    }
+
     /// The names of other running instances in the directory, in order: the first few.
     fn others_running(&self) -> Vec<String> {
         const SHOWN: usize = 4;

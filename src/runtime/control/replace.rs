@@ -247,8 +247,7 @@ impl Replacements {
                 (&one.step, &one.target)
             {
                 if name == pool {
-                    let message =
-                        format!("pool '{name}' was not created: {why}");
+                    let message = format!("pool '{name}' was not created: {why}");
                     *lock(result) = Some(Err(Failure::new(CHI_FAULT, message)));
                 }
             }

@@ -46,9 +46,19 @@ impl Loss {
 /// comes then, the last of each kind is kept.
 const KEPT: usize = 64;
 
+/// How many are kept at most: the oldest give way.
+const MOST: usize = 1024;
+
 /// What pools have still to be told, in the order in which it happened.
 #[derive(Default)]
-pub(crate) struct Notices(Mutex<HashMap<chi_pool_id, VecDeque<Arc<Loss>>>>);
+pub(crate) struct Notices(Mutex<HashMap<chi_pool_id, Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    losses: VecDeque<Arc<Loss>>,
+    /// How many have given way, and nobody has said so yet.
+    left_out: usize,
+}
 
 impl Notices {
     /// Adds something for a pool. True if nobody tells that pool now: the caller has to have it told, until
@@ -56,20 +66,34 @@ impl Notices {
     pub(crate) fn add(&self, pool: chi_pool_id, loss: Arc<Loss>) -> bool {
         let mut all = lock(&self.0);
         let Some(waiting) = all.get_mut(&pool) else {
-            all.insert(pool, [loss].into());
+            all.insert(pool, Waiting { losses: [loss].into(), left_out: 0 });
             return true;
         };
-        if waiting.len() >= KEPT {
-            waiting.retain(|other| !other.is_like(&loss));
+        if waiting.losses.len() >= KEPT {
+            waiting.losses.retain(|other| !other.is_like(&loss));
         }
-        waiting.push_back(loss);
+        if waiting.losses.len() >= MOST {
+            waiting.losses.pop_front();
+            waiting.left_out += 1;
+        }
+        waiting.losses.push_back(loss);
         false
     }
 
     /// Takes what comes next for a pool.
     pub(crate) fn next(&self, pool: chi_pool_id) -> Option<Arc<Loss>> {
         let mut all = lock(&self.0);
-        let next = all.get_mut(&pool)?.pop_front();
+        let waiting = all.get_mut(&pool)?;
+        let left_out = std::mem::take(&mut waiting.left_out);
+        let next = waiting.losses.pop_front();
+        if left_out > 0 {
+            let pool = format!("{}.{}", pool.major_, pool.minor_);
+            tracing::warn!(
+                pool,
+                left_out,
+                "a pool is not told of its oldest losses: there were too many"
+            );
+        }
         if next.is_none() {
             all.remove(&pool);
         }
@@ -120,5 +144,15 @@ mod tests {
         assert!(rest.len() <= KEPT + 1, "{}", rest.len());
         let last = [(7, CHI_REASON_LOST), (7, CHI_REASON_RECOVERED), (8, CHI_REASON_LOST)];
         assert!(rest.ends_with(&last), "{rest:?}");
+    }
+
+    #[test]
+    fn the_oldest_of_far_too_many_give_way() {
+        let notices = Notices::default();
+        for pool in 0..MOST as u32 + 10 {
+            notices.add(TO, loss(pool, CHI_REASON_LOST));
+        }
+        let rest = rest(&notices);
+        assert!(rest.len() == MOST && rest[0].0 == 10 && rest[MOST - 1].0 == MOST as u32 + 9);
     }
 }

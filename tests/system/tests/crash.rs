@@ -175,14 +175,16 @@ fn a_pool_whose_end_crashes_is_abandoned() {
         assert_ne!(another, pool);
         let (status, message) = text_of(ipc.destroy_pool(another));
         assert_eq!(status, CHI_FAULT, "{message}");
-        let fragile = ipc.create_pool(crash::MODULE, "fragile", b"crash in the destructor").unwrap();
+        let fragile =
+            ipc.create_pool(crash::MODULE, "fragile", b"crash in the destructor").unwrap();
         let (status, message) = text_of(ipc.destroy_pool(fragile));
         let why = "the destructor of a container of pool 'fragile' crashed: SIGSEGV at 0x8 in ";
         assert!(status == CHI_FAULT && message.starts_with(why), "{message}");
         ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
     });
     if let Some(log) = log {
-        let words = "the pool is abandoned pool=\"fragile\" why=\"kDestroy of pool 'fragile' crashed";
+        let words =
+            "the pool is abandoned pool=\"fragile\" why=\"kDestroy of pool 'fragile' crashed";
         assert_eq!(log.matches(words).count(), 2, "{log}");
     }
 }

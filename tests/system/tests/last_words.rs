@@ -205,7 +205,9 @@ fn of_an_abort_in_a_destructor() {
     let mut daemon = Daemon::start(&Options::new().crash());
     let create = ["pool", "create", "fragile", "--module", crash::MODULE];
     daemon.cli(&[&create[..], &["--params", "abort in the destructor"]].concat()).ok();
-    assert_ne!(daemon.cli(&["pool", "destroy", "fragile"]).code, 0);
+    let destroyed = daemon.cli(&["pool", "destroy", "fragile"]);
+    assert_eq!(destroyed.code, 3, "{destroyed:?}");
+    assert!(destroyed.stderr.contains("has ended before it answered"), "{destroyed:?}");
     assert_eq!(daemon.end(), -libc::SIGABRT);
     let words = crash_file(&daemon);
     let what = "last words: SIGABRT in the destructor of a container of pool 'fragile', module ";
