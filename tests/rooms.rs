@@ -48,7 +48,7 @@ const CRATES: [(&str, &[&str]); 19] = [
     ("src/module", &["src/abi", "src/task", "src/macros"]),
     ("src/client", &["src/abi", "src/ipc", "src/front"]),
     ("src/client/c", &["src/abi", "src/client"]),
-    ("src/link", &[]),
+    ("src/link", &["src/ipc"]),
     ("src/cluster", &[]),
     ("src/journal", &["src/cluster"]),
     ("src/runtime", &["src/abi", "src/ipc", "src/front", "src/link", "src/cluster", "src/journal"]),

@@ -1,7 +1,7 @@
 //! How messages are sent. The payload of a call or of its answer comes last, and takes what is left: so it need not
 //! be copied to be sent. Whoever carries a message says how long it is.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use crate::agree::Packet;
 use crate::calls::{Answer, Call, Payload, Place, Verdict};
@@ -54,7 +54,7 @@ impl Message {
     /// let message = Message::Removed { life: Life { node: NodeId(1), boot: BootId(2) } };
     /// let mut head = Vec::new();
     /// assert_eq!(message.encode_head(&mut head), None);
-    /// assert_eq!(Message::decode(&head), Ok(message));
+    /// assert_eq!(Message::decode(&head.into()), Ok(message));
     /// ```
     pub fn encode_head<'a>(&'a self, to: &mut Vec<u8>) -> Option<&'a Payload> {
         match self {
@@ -98,14 +98,14 @@ impl Message {
         None
     }
 
-    /// The message that all of these bytes are.
+    /// The message that all of these bytes are. The payload of a call or an answer is a part of them, and keeps them.
     ///
     /// # Errors
     ///
     /// Bytes that [`Message::encode`] never makes, whatever they are: what is allocated on the way is a small
     /// multiple of them.
-    pub fn decode(mut bytes: &[u8]) -> Result<Message, Malformed> {
-        let from = &mut bytes;
+    pub fn decode(bytes: &Bytes) -> Result<Message, Malformed> {
+        let from = &mut &bytes[..];
         let size = from.len();
         let kind = u8::take(from)?;
         if size > Message::MAX_WORD && !matches!(kind, CALL | ANSWER) {
@@ -138,12 +138,12 @@ impl Message {
                 container: ContainerId::take(from)?,
                 epoch: Epoch::take(from)?,
                 remaining: Wire::take(from)?,
-                payload: rest(from),
+                payload: rest(bytes, from),
             }),
             ANSWER => Message::Answer(Answer {
                 place: Place::take(from)?,
                 epoch: Epoch::take(from)?,
-                verdict: take_verdict(from)?,
+                verdict: take_verdict(bytes, from)?,
             }),
             CANCEL => Message::Cancel(Place::take(from)?),
             _ => return Err(Malformed),
@@ -165,8 +165,9 @@ fn take_name(from: &mut &[u8]) -> Result<String, Malformed> {
     Some(String::take(from)?).filter(|name| name.len() <= MAX_NAME).ok_or(Malformed)
 }
 
-fn rest(from: &mut &[u8]) -> Payload {
-    Arc::new(std::mem::take(from).to_vec())
+/// What is left of the bytes, without a copy.
+fn rest(bytes: &Bytes, from: &mut &[u8]) -> Payload {
+    bytes.slice_ref(std::mem::take(from))
 }
 
 fn put_verdict<'a>(verdict: &'a Verdict, to: &mut Vec<u8>) -> Option<&'a Payload> {
@@ -188,10 +189,10 @@ fn put_verdict<'a>(verdict: &'a Verdict, to: &mut Vec<u8>) -> Option<&'a Payload
     None
 }
 
-fn take_verdict(from: &mut &[u8]) -> Result<Verdict, Malformed> {
+fn take_verdict(bytes: &Bytes, from: &mut &[u8]) -> Result<Verdict, Malformed> {
     Ok(match u8::take(from)? {
         WORKING => Verdict::Working,
-        DONE => Verdict::Done(rest(from)),
+        DONE => Verdict::Done(rest(bytes, from)),
         MOVED => Verdict::Moved { owner: Wire::take(from)?, epoch: Epoch::take(from)? },
         BUSY => Verdict::Busy,
         NO_SUCH_CONTAINER => Verdict::NoSuchContainer,

@@ -15,6 +15,7 @@ pub mod control;
 pub mod copy;
 pub mod futex;
 pub mod instance;
+pub mod large;
 pub mod layout;
 pub mod peer;
 pub mod ring;

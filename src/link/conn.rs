@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chimaera_ipc::large;
+
 use crate::lanes::Entry;
 use crate::wire::Sock;
 use crate::{Class, Peer};
@@ -57,10 +59,36 @@ pub(crate) struct Conn {
     pub(crate) phase: Phase,
     /// What has come of a hello or a frame.
     pub(crate) got: Vec<u8>,
+    /// A large message of which more is to come.
+    pub(crate) large: Option<Large>,
     /// When a phase that must end is over.
     pub(crate) deadline: Instant,
     /// When a byte last came.
     pub(crate) heard: Instant,
+}
+
+/// A message that comes into memory of its own.
+pub(crate) struct Large {
+    pub(crate) bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Large {
+    /// Begins a message of so many bytes. What is announced need not come: until then, the memory is only addresses.
+    pub(crate) fn begin(length: usize, first: &[u8]) -> Result<Large, End> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| {
+            End::Why(format!("there is no memory for its message of {length} bytes"))
+        })?;
+        large::expect(bytes.as_mut_ptr(), length);
+        bytes.extend_from_slice(first);
+        Ok(Large { bytes, length })
+    }
+
+    /// How many bytes have not come.
+    pub(crate) fn missing(&self) -> usize {
+        self.length - self.bytes.len()
+    }
 }
 
 /// How a connection ends.

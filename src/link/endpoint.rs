@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use bytes::Bytes;
 use rustix::event::{eventfd, EventfdFlags};
 
 use crate::io::{self, Io, Place};
 use crate::lanes::{lock, Backoff};
 use crate::shared::{Seed, Shared};
-use crate::wire::HEADER;
+use crate::wire::{Content, HEADER};
 use crate::{Class, Config, Error, Handler, PeerState, Refused};
 
 /// How many addresses may be asked at once who is there.
@@ -83,8 +84,24 @@ impl Endpoint {
     /// Sends a message, which consists of the parts. Never blocks. `Ok` means that it is on its way,
     /// not that it has arrived.
     pub fn send(&self, node: u64, class: Class, parts: &[&[u8]]) -> Result<(), Refused> {
+        self.send_content(node, class, &Content::of(parts))
+    }
+
+    /// Sends a message, which consists of the head and the rest. As [`Endpoint::send`], but if the rest has to wait, it
+    /// is not copied for that.
+    pub fn send_shared(
+        &self,
+        node: u64,
+        class: Class,
+        head: &[u8],
+        rest: &Bytes,
+    ) -> Result<(), Refused> {
+        self.send_content(node, class, &Content { parts: &[head], rest: Some(rest) })
+    }
+
+    fn send_content(&self, node: u64, class: Class, content: &Content<'_>) -> Result<(), Refused> {
         let config = &self.shared.config;
-        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let length = content.len();
         if length > config.max_message {
             return Err(Refused::TooLong { length, limit: config.max_message });
         }
@@ -92,7 +109,7 @@ impl Endpoint {
             return Err(Refused::Stopped);
         }
         let entry = self.shared.peer(node).ok_or(Refused::Unknown(node))?;
-        if entry.send(class, parts, length, config.queue_bytes)? {
+        if entry.send(class, content, length, config.queue_bytes)? {
             self.shared.wake();
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::conn::{Aim, Conn, End, Phase, Up, FAREWELL};
 use crate::hello::{Hello, Kind, VERSION};
 use crate::io::Io;
 use crate::lanes::{lock, Backoff, Entry, State};
+use crate::queue::Queue;
 use crate::{Class, Peer};
 
 impl Io {
@@ -58,7 +59,7 @@ impl Io {
 
     /// Answers with a refusal, and waits until the other side has read it.
     fn dismiss(&self, conn: &mut Conn, kind: Kind, reason: &str) -> Result<(), End> {
-        let sent = conn.sock.put_raw(&self.hello(kind, 0, reason));
+        let sent = conn.sock.put_raw(&self.hello(kind, 0, reason), Queue::default());
         conn.phase = Phase::Farewell;
         conn.deadline = Instant::now() + FAREWELL;
         conn.got = Vec::new();
@@ -251,15 +252,13 @@ impl Io {
             self.shared.handler.connected(&peer);
         }
         let mut lane = entry.lane(class);
-        let mut first = welcome.unwrap_or_default().to_vec();
-        first.extend(lane.waiting.drain(..));
-        lane.waiting.shrink_to(0);
+        let waiting = std::mem::take(&mut lane.waiting);
         lane.since = None;
         lane.stale = hello.attempt;
         lane.backoff = Backoff::default();
         lane.used = now;
         lane.state = State::Up(conn.sock.clone());
-        let sent = conn.sock.put_raw(&first);
+        let sent = conn.sock.put_raw(welcome.unwrap_or_default(), waiting);
         drop(lane);
         self.scan_at = now;
         sent.map_err(End::why)

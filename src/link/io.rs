@@ -17,6 +17,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use crate::conn::{Aim, Conn, End, Phase, CONNECT, HANDSHAKE};
 use crate::hello::Kind;
 use crate::lanes::{lock, Entry, State};
+use crate::queue::Queue;
 use crate::shared::Shared;
 use crate::wire::{Fill, Sock};
 use crate::{Class, Error};
@@ -273,6 +274,7 @@ impl Io {
             addr,
             phase,
             got: Vec::new(),
+            large: None,
             deadline: now + time,
             heard: now,
         };
@@ -334,7 +336,8 @@ impl Io {
             conn.phase = Phase::Asking(aim);
             conn.deadline = Instant::now() + HANDSHAKE;
             self.attempt += 1;
-            conn.sock.put_raw(&self.hello(kind, to, "")).map_err(End::why)?;
+            let hello = self.hello(kind, to, "");
+            conn.sock.put_raw(&hello, Queue::default()).map_err(End::why)?;
         }
         if flags.contains(epoll::EventFlags::OUT) {
             // If it fails, what the other side has said before is still read.
@@ -353,10 +356,20 @@ impl Io {
 
     fn read(&mut self, conn: &mut Conn, buffer: &mut [u8]) -> Result<(), End> {
         for _ in 0..TURNS {
-            match conn.sock.fill(buffer) {
+            let filled = match &mut conn.large {
+                None => conn.sock.fill(buffer),
+                Some(large) => {
+                    let missing = large.missing();
+                    conn.sock.fill_message(&mut large.bytes, missing, buffer)
+                }
+            };
+            match filled {
                 Ok(Fill::Bytes(count)) => {
                     conn.heard = Instant::now();
-                    self.take(conn, &buffer[..count])?;
+                    match conn.large.is_some() {
+                        true => self.take_large(conn)?,
+                        false => self.take(conn, &buffer[..count])?,
+                    }
                 }
                 Ok(Fill::Nothing) => return Ok(()),
                 Ok(Fill::End) => {
@@ -372,6 +385,13 @@ impl Io {
         }
         self.hot.push(conn.sock.token);
         Ok(())
+    }
+
+    fn take_large(&mut self, conn: &mut Conn) -> Result<(), End> {
+        if let Phase::Up(up) = &conn.phase {
+            lock(&up.entry.life).heard = Some(conn.heard);
+        }
+        self.large(conn)
     }
 
     fn take(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<(), End> {

@@ -1,12 +1,12 @@
 //! What is known of another node, and the way of each class to it.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::wire::{Frame, Sock, HEADER};
+use crate::queue::Queue;
+use crate::wire::{Content, Frame, Sock, HEADER};
 use crate::{Class, Peer, PeerState, Refused};
 
 /// The first pause before a failed connection is tried again; each next is twice as long.
@@ -51,7 +51,7 @@ pub(crate) enum State {
 pub(crate) struct Lane {
     pub(crate) state: State,
     /// Frames that wait for a connection.
-    pub(crate) waiting: VecDeque<u8>,
+    pub(crate) waiting: Queue,
     /// Since when.
     pub(crate) since: Option<Instant>,
     pub(crate) backoff: Backoff,
@@ -88,7 +88,7 @@ impl Entry {
         let lane = || {
             Mutex::new(Lane {
                 state: State::Down,
-                waiting: VecDeque::new(),
+                waiting: Queue::default(),
                 since: None,
                 backoff: Backoff::default(),
                 why: String::new(),
@@ -115,7 +115,7 @@ impl Entry {
     pub(crate) fn send(
         &self,
         class: Class,
-        parts: &[&[u8]],
+        content: &Content<'_>,
         length: usize,
         limit: usize,
     ) -> Result<bool, Refused> {
@@ -123,7 +123,7 @@ impl Entry {
         let full = |queued| Err(Refused::Full { node: self.node, queued, limit });
         let mut tell = false;
         if let State::Up(sock) = &lane.state {
-            match sock.put(Frame::Message, parts, limit) {
+            match sock.put(Frame::Message, content, limit) {
                 Ok(Ok(())) => {}
                 Ok(Err(queued)) => return full(queued),
                 // The message goes with the connection. Its end is told by the I/O thread.
@@ -134,8 +134,7 @@ impl Entry {
             if queued != 0 && queued + HEADER + length > limit {
                 return full(queued);
             }
-            lane.waiting.extend(&Frame::Message.header(length));
-            parts.iter().for_each(|part| lane.waiting.extend(*part));
+            content.queue(&Frame::Message.header(length), 0, &mut lane.waiting);
             tell = lane.since.is_none();
             lane.since.get_or_insert_with(Instant::now);
         }

@@ -17,12 +17,12 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use chimaera_link::{Class, Config, Endpoint, Handler, Peer};
+//! use chimaera_link::{Bytes, Class, Config, Endpoint, Handler, Peer};
 //!
 //! struct Print;
 //! impl Handler for Print {
-//!     fn received(&self, from: &Peer, _class: Class, message: &[u8]) {
-//!         assert_eq!((from.node, message), (1, &b"hello"[..]));
+//!     fn received(&self, from: &Peer, _class: Class, message: Bytes) {
+//!         assert_eq!((from.node, &message[..]), (1, &b"hello"[..]));
 //!     }
 //! }
 //!
@@ -40,12 +40,15 @@ mod hello;
 mod io;
 mod key;
 mod lanes;
+mod queue;
 mod shared;
 mod traffic;
 mod wire;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+pub use bytes::Bytes;
 
 pub use endpoint::Endpoint;
 pub use hello::VERSION;
@@ -115,8 +118,8 @@ pub struct PeerState {
 /// time, and must not block: everything else waits meanwhile. They may call the endpoint, but not
 /// [`Endpoint::look`].
 pub trait Handler: Send + Sync + 'static {
-    /// A message has come. The bytes are valid during the call.
-    fn received(&self, from: &Peer, class: Class, message: &[u8]);
+    /// A message has come. Its bytes, and parts of them, can be kept without a copy.
+    fn received(&self, from: &Peer, class: Class, message: Bytes);
     /// There is a connection to the node, and there was none before, or only to a former life.
     fn connected(&self, _peer: &Peer) {}
     /// A connection broke; messages of its class may be lost. Not called when one closes because it

@@ -3,32 +3,31 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use crate::conn::{Aim, Conn, End, Phase, CLOSING};
+use bytes::Bytes;
+
+use crate::conn::{Aim, Conn, End, Large, Phase, Up, CLOSING};
 use crate::io::Io;
 use crate::lanes::{lock, State};
-use crate::wire::{Frame, HEADER};
+use crate::wire::{Content, Frame, HEADER};
 use crate::Class;
 
 /// A buffer that is empty again keeps no more memory than this.
 const KEEP: usize = 64 << 10;
-/// How much room is made for a frame that has just begun.
-const AHEAD: usize = 1 << 20;
+/// A message with more bytes than this has memory of its own while it comes.
+const LARGE: usize = 64 << 10;
 
 impl Io {
     /// Takes bytes of frames.
     pub(crate) fn frames(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<(), End> {
         if conn.got.is_empty() {
-            let (used, missing) = self.each(conn, bytes)?;
-            conn.got.reserve(bytes.len() - used + missing.min(AHEAD));
+            let used = self.each(conn, bytes)?;
             conn.got.extend_from_slice(&bytes[used..]);
             return Ok(());
         }
         conn.got.extend_from_slice(bytes);
         let mut got = std::mem::take(&mut conn.got);
-        let (used, missing) = self.each(conn, &got)?;
+        let used = self.each(conn, &got)?;
         got.drain(..used);
-        // What is announced need not come: no more than has come already.
-        got.reserve(missing.min(got.len().max(AHEAD)));
         if got.is_empty() {
             got.shrink_to(KEEP);
         }
@@ -36,36 +35,51 @@ impl Io {
         Ok(())
     }
 
-    /// Handles the whole frames at the front; how many bytes those are, and how many of the next one are known to be
-    /// missing.
-    fn each(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<(usize, usize), End> {
-        let (mut at, mut missing) = (0, 0);
+    /// Handles the whole frames at the front, and begins a large message that is not whole; how many bytes those are.
+    fn each(&mut self, conn: &mut Conn, bytes: &[u8]) -> Result<usize, End> {
+        let mut at = 0;
         while let Some(header) = bytes[at..].first_chunk::<HEADER>() {
             let longest = self.shared.config.max_message;
             let (frame, length) = Frame::read(*header, longest).map_err(End::Why)?;
             let start = at + HEADER;
             let Some(content) = bytes.get(start..start + length) else {
-                missing = start + length - bytes.len();
+                if frame == Frame::Message && length > LARGE {
+                    conn.large = Some(Large::begin(length, &bytes[start..])?);
+                    return Ok(bytes.len());
+                }
                 break;
             };
             self.frame(conn, frame, content)?;
             at = start + length;
         }
-        Ok((at, missing))
+        Ok(at)
+    }
+
+    /// Hands over a large message once it is whole.
+    pub(crate) fn large(&mut self, conn: &mut Conn) -> Result<(), End> {
+        let Some(large) = conn.large.take_if(|large| large.missing() == 0) else { return Ok(()) };
+        let Phase::Up(up) = &mut conn.phase else { return Err(End::Done) };
+        self.message(up, large.bytes.into());
+        Ok(())
+    }
+
+    fn message(&self, up: &mut Up, content: Bytes) {
+        up.used = Instant::now();
+        up.entry.count_received(content.len());
+        self.shared.handler.received(&up.peer, up.class, content);
     }
 
     fn frame(&mut self, conn: &mut Conn, frame: Frame, content: &[u8]) -> Result<(), End> {
         let Phase::Up(up) = &mut conn.phase else { return Err(End::Done) };
         let limit = self.shared.config.queue_bytes;
         match frame {
-            Frame::Message => {
-                up.used = Instant::now();
-                up.entry.count_received(content.len());
-                self.shared.handler.received(&up.peer, up.class, content);
-            }
+            Frame::Message => self.message(up, Bytes::copy_from_slice(content)),
             // One that does not fit is not needed: the bytes before it are signs of life.
             Frame::Ping if !up.closing => {
-                let _fits = conn.sock.put(Frame::Pong, &[content], limit).map_err(End::why)?;
+                let _fits = conn
+                    .sock
+                    .put(Frame::Pong, &Content::of(&[content]), limit)
+                    .map_err(End::why)?;
             }
             Frame::Pong if up.class == Class::Control => {
                 let Ok(sent) = content.try_into().map(u64::from_le_bytes) else {
@@ -92,7 +106,7 @@ impl Io {
         lane.state = State::Closing(conn.sock.token);
         up.closing = true;
         conn.deadline = Instant::now() + CLOSING;
-        let _fits = conn.sock.put(Frame::Bye, &[], usize::MAX).map_err(End::why)?;
+        let _fits = conn.sock.put(Frame::Bye, &Content::of(&[]), usize::MAX).map_err(End::why)?;
         Ok(())
     }
 
@@ -123,13 +137,14 @@ impl Io {
         if due && (up.class == Class::Control || quiet >= config.ping_every) {
             up.pinged = now;
             let nanos = self.shared.started.elapsed().as_nanos() as u64;
-            let ping = nanos.to_le_bytes();
+            let content = Content { parts: &[&nanos.to_le_bytes()], rest: None };
             let _fits =
-                conn.sock.put(Frame::Ping, &[&ping], config.queue_bytes).map_err(End::why)?;
+                conn.sock.put(Frame::Ping, &content, config.queue_bytes).map_err(End::why)?;
         }
         let used = up.used.max(up.entry.lane(up.class).used);
         if now.saturating_duration_since(used) >= config.idle_close
             && conn.got.is_empty()
+            && conn.large.is_none()
             && conn.sock.queued() == 0
         {
             return self.goodbye(conn);

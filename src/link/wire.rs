@@ -1,24 +1,25 @@
 //! One socket: what waits to be written, encryption, frames.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use rustix::event::epoll;
-use rustix::net::{sendmsg, SendAncillaryBuffer, SendFlags};
+use rustix::net::{recv, sendmsg, RecvFlags, SendAncillaryBuffer, SendFlags};
 use rustls::Connection;
 
 use crate::key::meaning;
+use crate::queue::{Queue, SLICES};
 
 /// Length of a frame's content, then its kind and three bytes that are 0.
 pub(crate) const HEADER: usize = 8;
 /// How much is encrypted at once.
 const PIECE: usize = 64 << 10;
-/// A queue that is empty again keeps no more memory than this.
-const KEEP: usize = 64 << 10;
+/// How much of a large message is read at once: others have their turn in between.
+const READ: usize = 1 << 20;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,39 @@ impl Frame {
     }
 }
 
+/// The content of a frame: parts that are copied if they have to wait, and then bytes that are shared.
+pub(crate) struct Content<'c> {
+    pub(crate) parts: &'c [&'c [u8]],
+    pub(crate) rest: Option<&'c Bytes>,
+}
+
+impl<'c> Content<'c> {
+    /// Parts alone.
+    pub(crate) fn of(parts: &'c [&'c [u8]]) -> Content<'c> {
+        Content { parts, rest: None }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slices().map(<[u8]>::len).sum()
+    }
+
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.parts.iter().copied().chain(self.rest.map(|rest| &rest[..]))
+    }
+
+    /// Queues a frame, except for its first bytes, which are written.
+    pub(crate) fn queue(&self, header: &[u8; HEADER], mut written: usize, to: &mut Queue) {
+        for part in std::iter::once(&header[..]).chain(self.parts.iter().copied()) {
+            let skip = written.min(part.len());
+            written -= skip;
+            to.push(&part[skip..]);
+        }
+        if let Some(rest) = self.rest {
+            to.push_shared(rest.slice(written..));
+        }
+    }
+}
+
 /// What reading gave.
 pub(crate) enum Fill {
     Bytes(usize),
@@ -77,7 +111,7 @@ pub(crate) struct Sock {
 struct Wire {
     tls: Option<Connection>,
     /// Frames, not encrypted, in order.
-    out: VecDeque<u8>,
+    out: Queue,
     /// The I/O thread is told when the socket takes more; nobody else writes until then.
     armed: bool,
     /// When a socket that had been full last took something.
@@ -94,7 +128,7 @@ impl Sock {
     ) -> io::Result<Sock> {
         let data = epoll::EventData::new_u64(token);
         epoll::add(&*poll, &stream, data, epoll::EventFlags::IN | epoll::EventFlags::OUT)?;
-        let wire = Wire { tls, out: VecDeque::new(), armed: true, progress: None };
+        let wire = Wire { tls, out: Queue::default(), armed: true, progress: None };
         Ok(Sock { token, stream, poll, wire: Mutex::new(wire) })
     }
 
@@ -124,10 +158,10 @@ impl Sock {
     pub(crate) fn put(
         &self,
         frame: Frame,
-        parts: &[&[u8]],
+        content: &Content<'_>,
         limit: usize,
     ) -> io::Result<Result<(), usize>> {
-        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let length = content.len();
         let header = frame.header(length);
         let mut wire = self.wire();
         let queued = wire.out.len();
@@ -136,29 +170,29 @@ impl Sock {
         }
         let mut done = 0;
         if wire.tls.is_none() && !wire.armed && queued == 0 {
-            let mut slices = Vec::with_capacity(parts.len() + 1);
-            slices.push(IoSlice::new(&header));
-            slices.extend(parts.iter().map(|part| IoSlice::new(part)));
-            // The kernel takes 1,024 slices at once; what is left is queued.
-            slices.truncate(1024);
-            done = write(&self.stream, &slices)?.unwrap_or(0);
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let parts = std::iter::once(&header[..]).chain(content.slices());
+            let mut count = 0;
+            // What does not fit is queued.
+            for (place, part) in slices.iter_mut().zip(parts) {
+                *place = IoSlice::new(part);
+                count += 1;
+            }
+            done = write(&self.stream, &slices[..count])?.unwrap_or(0);
             if done == HEADER + length {
                 return Ok(Ok(()));
             }
         }
-        for part in std::iter::once(&header[..]).chain(parts.iter().copied()) {
-            let skip = done.min(part.len());
-            done -= skip;
-            wire.out.extend(&part[skip..]);
-        }
+        content.queue(&header, done, &mut wire.out);
         self.go_on(&mut wire)?;
         Ok(Ok(()))
     }
 
-    /// Queues bytes that are frames already, or a hello.
-    pub(crate) fn put_raw(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Queues bytes that are frames already, or a hello, and then what has waited.
+    pub(crate) fn put_raw(&self, bytes: &[u8], waiting: Queue) -> io::Result<()> {
         let mut wire = self.wire();
-        wire.out.extend(bytes);
+        wire.out.push(bytes);
+        wire.out.append(waiting);
         self.go_on(&mut wire)
     }
 
@@ -189,9 +223,6 @@ impl Sock {
 
     fn flush_wire(&self, wire: &mut Wire) -> io::Result<()> {
         let full = wire.write(&self.stream)?;
-        if wire.out.is_empty() {
-            wire.out.shrink_to(KEEP);
-        }
         if full != wire.armed {
             let mut flags = epoll::EventFlags::IN;
             flags.set(epoll::EventFlags::OUT, full);
@@ -233,6 +264,37 @@ impl Sock {
         }
     }
 
+    /// Reads once into memory of a message of which `missing` bytes are missing. The buffer is for what has to be
+    /// decrypted first.
+    pub(crate) fn fill_message(
+        &self,
+        message: &mut Vec<u8>,
+        missing: usize,
+        buffer: &mut [u8],
+    ) -> Result<Fill, String> {
+        if self.wire().tls.is_some() {
+            let most = missing.min(buffer.len());
+            let filled = self.fill(&mut buffer[..most])?;
+            if let Fill::Bytes(count) = filled {
+                message.extend_from_slice(&buffer[..count]);
+            }
+            return Ok(filled);
+        }
+        let most = missing.min(READ);
+        message.reserve(most);
+        let room = &mut message.spare_capacity_mut()[..most];
+        match recv(&self.stream, room, RecvFlags::empty()) {
+            Ok((([], _), _)) => Ok(Fill::End),
+            Ok(((read, _), _)) => {
+                let count = read.len();
+                // SAFETY: the kernel has written so many bytes behind those that are there.
+                unsafe { message.set_len(message.len() + count) };
+                Ok(Fill::Bytes(count))
+            }
+            Err(e) => nothing(e.into()),
+        }
+    }
+
     /// Ends the connection; the I/O thread notices by reading.
     pub(crate) fn sever(&self) {
         // Fails if it is over already.
@@ -263,23 +325,26 @@ impl Wire {
             if self.out.is_empty() {
                 return Ok(false);
             }
-            let (front, back) = self.out.as_slices();
             let taken = match &mut self.tls {
                 // Its own buffer holds one piece; during the handshake, until there are keys.
                 Some(tls) => {
-                    let front = if front.is_empty() { back } else { front };
+                    let front = self.out.front();
                     let taken = tls.writer().write(&front[..front.len().min(PIECE)])?;
                     if taken == 0 {
                         return Ok(false);
                     }
                     taken
                 }
-                None => match write(stream, &[IoSlice::new(front), IoSlice::new(back)])? {
-                    Some(taken) => taken,
-                    None => return Ok(true),
-                },
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let count = self.out.slices(&mut slices);
+                    match write(stream, &slices[..count])? {
+                        Some(taken) => taken,
+                        None => return Ok(true),
+                    }
+                }
             };
-            self.out.drain(..taken);
+            self.out.advance(taken);
         }
     }
 }

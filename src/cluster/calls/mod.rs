@@ -9,7 +9,6 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use caller::{Caller, NoSuchContainer, Route};
@@ -18,8 +17,8 @@ pub(crate) use server::{Admit, Gate, Release, Server};
 use crate::bounds::Instant;
 use crate::ids::{ContainerId, Epoch, Life};
 
-/// Bytes of a call or of its result.
-pub type Payload = Arc<Vec<u8>>;
+/// Bytes of a call or of its result, which are shared when it is cloned.
+pub type Payload = bytes::Bytes;
 
 /// A call, for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -32,8 +32,9 @@ static COUNTING: Counting = Counting;
 
 /// Decodes, and checks what that allocates on the way.
 fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
+    let shared = Bytes::copy_from_slice(bytes);
     let before = ALLOCATED.get();
-    let decoded = Message::decode(bytes);
+    let decoded = Message::decode(&shared);
     let allocated = ALLOCATED.get() - before;
     assert!(allocated <= 1024 + 16 * bytes.len(), "{allocated} for {} bytes", bytes.len());
     decoded

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::check::{Check, Checked};
 use super::clock::{Clock, Time, MS, SECOND};
 use super::host::{Crash, Host};
@@ -344,7 +346,7 @@ impl World {
         let as_node = self.hosts[host].life.node;
         let spite = self.stormy && message_is_vote(&message) && self.random.below(10) == 0;
         let delays = self.network.send(&mut self.random, host, target, &message);
-        let sent = if delays.is_empty() { Vec::new() } else { message.encode() };
+        let sent = if delays.is_empty() { Bytes::new() } else { message.encode().into() };
         for delay in delays {
             let message =
                 Box::new(Message::decode(&sent).map_err(|e| format!("{e}: {message:?}"))?);

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chimaera_link::{Class, ClusterKey, Config, Endpoint, Handler, Peer};
+use chimaera_link::{Bytes, Class, ClusterKey, Config, Endpoint, Handler, Peer};
 
 const ROUNDS: usize = 5_000;
 const DEPTH: usize = 16;
@@ -22,10 +22,10 @@ type Fault = Box<dyn std::error::Error>;
 struct Echo(OnceLock<Arc<Endpoint>>);
 
 impl Handler for Echo {
-    fn received(&self, from: &Peer, class: Class, message: &[u8]) {
+    fn received(&self, from: &Peer, class: Class, message: Bytes) {
         if let Some(end) = self.0.get() {
             // A full queue shows as a message that does not come back.
-            let _ = end.send(from.node, class, &[message]);
+            let _ = end.send(from.node, class, &[&message]);
         }
     }
 }
@@ -33,7 +33,7 @@ impl Handler for Echo {
 struct Answers(Sender<()>);
 
 impl Handler for Answers {
-    fn received(&self, _: &Peer, _: Class, _: &[u8]) {
+    fn received(&self, _: &Peer, _: Class, _: Bytes) {
         // Nobody waits for the last ones.
         let _ = self.0.send(());
     }

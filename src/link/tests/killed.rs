@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chimaera_link::{Class, Config, Endpoint, Refused};
+use chimaera_link::{Bytes, Class, Config, Endpoint, Refused};
 use support::{wait, Seen};
 
 fn config(node: u64, boot: u64) -> Config {
@@ -24,7 +24,7 @@ fn config(node: u64, boot: u64) -> Config {
 fn other_process() {
     struct Echo(std::sync::mpsc::Sender<(u64, Vec<u8>)>);
     impl chimaera_link::Handler for Echo {
-        fn received(&self, from: &chimaera_link::Peer, _: Class, message: &[u8]) {
+        fn received(&self, from: &chimaera_link::Peer, _: Class, message: Bytes) {
             let _ = self.0.send((from.node, message.to_vec()));
         }
     }

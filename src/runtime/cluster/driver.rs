@@ -416,14 +416,14 @@ impl Driver {
 
     fn send(&self, to: NodeId, message: &Message) {
         let mut head = states::OF_NODES.to_vec();
-        let payload = message.encode_head(&mut head).map_or(&[][..], |payload| payload);
+        let payload = message.encode_head(&mut head).cloned().unwrap_or_default();
         let class = match message {
             Message::Call(_) | Message::Answer(_) if payload.len() > BULK => Class::Bulk,
             Message::Call(_) | Message::Answer(_) | Message::Cancel(_) => Class::Small,
             _ => Class::Control,
         };
         // What cannot be sent is lost, as on the way: it is sent again, or given up.
-        let _ = self.cluster.endpoint().send(to.0, class, &[&head, payload]);
+        let _ = self.cluster.endpoint().send_shared(to.0, class, &head, &payload);
     }
 
     /// Says which members seem dead.

@@ -13,7 +13,7 @@
 //! Numbers are little-endian.
 
 use chimaera_abi::*;
-use chimaera_ipc::copy;
+use chimaera_ipc::{copy, large};
 
 use crate::failure::Failure;
 use crate::host::Results;
@@ -177,6 +177,7 @@ unsafe fn pack_field(
         return Ok(());
     }
     to.reserve(BYTES_HEAD + size);
+    large::expect(to.spare_capacity_mut().as_mut_ptr().cast(), size);
     to.push(BYTES);
     to.extend((size as u64).to_le_bytes());
     let at = to.len();

@@ -37,7 +37,7 @@ pub(super) enum Input {
     /// A message has come from a node.
     Message(NodeId, Message),
     /// A part of a state has come from a node, or word that one has arrived.
-    Heard(NodeId, Vec<u8>),
+    Heard(NodeId, Payload),
     /// A node can be reached.
     Connected(NodeId),
     /// The connection to a node has broken.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_cluster::{Bounds, Disk, Message, Node, NodeId, Setup, Write};
 use chimaera_journal::Journal;
-use chimaera_link::{Class, ClusterKey, Endpoint, Handler, Identity, Peer};
+use chimaera_link::{Bytes, Class, ClusterKey, Endpoint, Handler, Identity, Peer};
 
 use super::clock::now;
 use super::driver::{self, Driver};
@@ -43,17 +43,17 @@ struct Ears {
 }
 
 impl Handler for Ears {
-    fn received(&self, from: &Peer, _: Class, message: &[u8]) {
+    fn received(&self, from: &Peer, _: Class, message: Bytes) {
         let node = NodeId(from.node);
-        match states::read(message) {
-            Some(Heard::Nodes(bytes)) => match Message::decode(bytes) {
+        match states::read(&message) {
+            Some(Heard::Nodes(bytes)) => match Message::decode(&message.slice_ref(bytes)) {
                 Ok(message) => self.cluster.tell(Input::Message(node, message)),
                 Err(error) => {
                     tracing::warn!(node = node.0, %error, "a message of another node makes no sense");
                 }
             },
             Some(Heard::Nothing) => {}
-            Some(_) => self.cluster.tell(Input::Heard(node, message.to_vec())),
+            Some(_) => self.cluster.tell(Input::Heard(node, message.clone())),
             None => tracing::warn!(node = node.0, "a message of another node makes no sense"),
         }
     }

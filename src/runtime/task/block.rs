@@ -3,13 +3,17 @@
 use std::alloc::Layout;
 
 use chimaera_abi::CHI_NO_SPACE;
+use chimaera_ipc::large;
 
 use crate::failure::Failure;
 use crate::sys::{Budget, Charge, Exhausted, Use};
 
+/// What blocks are aligned to.
+const ALIGN: usize = 64;
+
 /// The bytes that a block is charged beyond its size, for the bookkeeping of the allocator and the
 /// owner.
-const OVERHEAD: u64 = 64;
+const OVERHEAD: u64 = 64 + ALIGN as u64;
 
 /// Why a block cannot be allocated.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,8 @@ impl From<NoMemory> for Failure {
 /// A block of private memory, freed when it is dropped.
 pub(crate) struct PrivateBlock {
     data: *mut u8,
+    size: usize,
+    allocated: *mut u8,
     layout: Layout,
     _charge: Charge,
 }
@@ -45,14 +51,20 @@ impl PrivateBlock {
         budget: &'static Budget,
         of: Use,
     ) -> Result<PrivateBlock, NoMemory> {
-        let layout = Layout::from_size_align(size, 64).map_err(|_| NoMemory::System)?;
+        // Aligned here: an allocator that is asked for zeroed memory need not touch what the kernel has just
+        // zeroed, unless it is asked for more than its own alignment.
+        let room = size.checked_add(ALIGN).ok_or(NoMemory::System)?;
+        let layout = Layout::from_size_align(room, 16).map_err(|_| NoMemory::System)?;
         let charge = budget.charge(of, size as u64 + OVERHEAD).map_err(NoMemory::Budget)?;
-        // SAFETY: by this function's contract, the layout's size is not zero.
-        let data = unsafe { std::alloc::alloc_zeroed(layout) };
-        match data.is_null() {
-            true => Err(NoMemory::System),
-            false => Ok(PrivateBlock { data, layout, _charge: charge }),
+        // SAFETY: the layout's size is not zero.
+        let allocated = unsafe { std::alloc::alloc_zeroed(layout) };
+        if allocated.is_null() {
+            return Err(NoMemory::System);
         }
+        // SAFETY: there are `size` and `ALIGN` bytes, and at most `ALIGN` come before an aligned one.
+        let data = unsafe { allocated.add(allocated.align_offset(ALIGN)) };
+        large::expect(data, size);
+        Ok(PrivateBlock { data, size, allocated, layout, _charge: charge })
     }
 
     pub(crate) fn data(&self) -> *mut u8 {
@@ -60,13 +72,13 @@ impl PrivateBlock {
     }
 
     pub(crate) fn size(&self) -> usize {
-        self.layout.size()
+        self.size
     }
 }
 
 impl Drop for PrivateBlock {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with this layout.
-        unsafe { std::alloc::dealloc(self.data, self.layout) }
+        unsafe { std::alloc::dealloc(self.allocated, self.layout) }
     }
 }

@@ -21,7 +21,7 @@ fn sizes<T: Transport>(net: &T) {
     let sizes = [0, 1, 7, 8, 9, 255, 4096, 65_535, 65_536, 65_537, 300_000, longest];
     for class in Class::ALL {
         for (round, size) in sizes.iter().enumerate() {
-            let bytes = vec![round as u8; *size];
+            let bytes = content(round, *size);
             while let Err(refused) = net.send(&one, 2, class, &bytes) {
                 assert!(matches!(refused, Refused::Full { .. }), "{refused}");
                 std::thread::yield_now();
@@ -35,9 +35,14 @@ fn sizes<T: Transport>(net: &T) {
         let got: Vec<_> = seen.messages().into_iter().filter(|m| m.1 == class).collect();
         for (round, (message, size)) in got.iter().zip(sizes).enumerate() {
             assert_eq!((message.0, message.2.len()), (1, size));
-            assert!(message.2.iter().all(|byte| *byte == round as u8));
+            assert!(message.2 == content(round, size), "{size} bytes");
         }
     }
+}
+
+/// Bytes that differ from message to message, and inside of one.
+fn content(round: usize, size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at ^ at >> 8 ^ at >> 16) as u8 ^ round as u8).collect()
 }
 
 /// 100,000 small messages of two threads arrive once each, in the order of their thread.

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chimaera_link::{Class, ClusterKey, Config, Endpoint, Handler, Peer, PeerState, Refused};
+use chimaera_link::{
+    Bytes, Class, ClusterKey, Config, Endpoint, Handler, Peer, PeerState, Refused,
+};
 
 /// A way to carry messages between nodes that the conformance suite can drive.
 pub(crate) trait Transport: Sync {
@@ -46,7 +48,10 @@ impl Transport for Tcp {
 
     fn send(&self, node: &Endpoint, to: u64, class: Class, bytes: &[u8]) -> Result<(), Refused> {
         let (front, back) = bytes.split_at(bytes.len() / 3);
-        node.send(to, class, &[front, back])
+        match bytes.len() > 1000 {
+            true => node.send_shared(to, class, front, &Bytes::copy_from_slice(back)),
+            false => node.send(to, class, &[front, back]),
+        }
     }
 
     fn peers(&self, node: &Endpoint) -> Vec<PeerState> {
@@ -111,7 +116,7 @@ impl Seen {
 }
 
 impl Handler for Seen {
-    fn received(&self, from: &Peer, class: Class, message: &[u8]) {
+    fn received(&self, from: &Peer, class: Class, message: Bytes) {
         drop(self.gate.lock().unwrap());
         self.messages.lock().unwrap().push((from.node, class, message.to_vec()));
     }
