@@ -29,7 +29,8 @@ impl Sub for Instant {
 /// What the nodes of a cluster have to agree on before they start.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// How often [`crate::Node::tick`] is to be called. A late call delays things; it breaks nothing.
+    /// The grain of time: a node that has something to do wants [`crate::Node::tick`] to be called so often. A late call
+    /// delays things; it breaks nothing.
     pub tick: Duration,
     /// After how many ticks without a leader a node stands for election; at most twice as many.
     pub election_ticks: u32,
@@ -67,10 +68,10 @@ impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
             tick: Duration::from_millis(50),
-            election_ticks: 10,
-            heartbeat_ticks: 2,
-            lease: Duration::from_millis(1_000),
-            renewal: Duration::from_millis(250),
+            election_ticks: 20,
+            heartbeat_ticks: 9,
+            lease: Duration::from_millis(1_500),
+            renewal: Duration::from_millis(450),
             drift_ppm: 1_000,
             window: 32,
             queue: 64,

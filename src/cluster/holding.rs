@@ -50,6 +50,11 @@ struct Holding {
 pub(crate) struct Holdings(BTreeMap<ContainerId, Holding>);
 
 impl Holdings {
+    /// Whether all are served, and nothing is to be done about any.
+    pub(crate) fn rest(&self) -> bool {
+        self.0.values().all(|held| held.phase == Phase::Serving && held.to.is_none() && !held.lost)
+    }
+
     /// Whether tasks of a container may start, if its owner at this epoch holds a lease.
     pub(crate) fn admits(&self, container: ContainerId, epoch: Epoch) -> bool {
         self.phase(container, epoch) == Some(Phase::Serving)

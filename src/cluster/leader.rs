@@ -67,6 +67,11 @@ impl Leader {
         self.back.insert(life);
     }
 
+    /// Whether it has nothing to see to but time.
+    pub(crate) fn rests(&self) -> bool {
+        self.confirmed.is_empty() && self.back.is_empty() && self.joining.is_empty()
+    }
+
     /// What to propose now.
     pub(crate) fn duties(
         &mut self,

@@ -61,6 +61,10 @@ impl Unusable {
 pub struct Node {
     setup: Setup,
     now: Instant,
+    /// Until when the engine knows of the time.
+    ticked: Instant,
+    /// How many ticks it need not be told of when they are due.
+    rest: u32,
     engine: Engine,
     agreed: Agreed,
     lease: Held,
@@ -118,6 +122,8 @@ impl Node {
         };
         Ok(Node {
             now,
+            ticked: now,
+            rest: 0,
             engine,
             agreed,
             lease: Held::default(),
@@ -200,7 +206,7 @@ impl Node {
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         self.now = now;
-        self.engine.tick();
+        self.pass_time();
         self.drive();
         self.found();
         self.renew();
@@ -213,11 +219,68 @@ impl Node {
         }
         self.drive();
         self.look();
+        self.rest = self.rests_for();
+    }
+
+    /// When [`Node::tick`] is to be called next. It is later while there is nothing to do: whoever waits for it has to ask
+    /// again after every other call.
+    #[must_use]
+    pub fn tick_at(&self) -> Instant {
+        let ticks = if self.rests() { 1 + self.rest } else { 1 };
+        self.ticked + self.setup.bounds.tick * ticks
+    }
+
+    /// Tells the engine of the time that has passed. Not of more than it was to rest: then this node did not run, and
+    /// others may have spoken meanwhile.
+    fn pass_time(&mut self) {
+        let tick = self.setup.bounds.tick;
+        let passed = ((self.now - self.ticked).as_nanos() / tick.as_nanos().max(1)) as u32;
+        let told = passed.min(1 + self.rest);
+        (0..told).for_each(|_| self.engine.tick());
+        self.ticked = if passed > told { self.now } else { self.ticked + tick * told };
+        self.rest = self.rest.saturating_sub(told);
+    }
+
+    /// Whether this node has nothing to do but to show that it lives.
+    fn rests(&self) -> bool {
+        self.caller.is_idle()
+            && self.server.rests()
+            && self.proposals.is_empty()
+            && self.holdings.rest()
+            && self.suspects.is_empty()
+            && self.leader.as_ref().is_none_or(|(_, leader)| leader.rests())
+    }
+
+    /// Whether it is a member that may serve, of a cluster in which nobody comes, goes or is lost.
+    fn is_well(&self) -> bool {
+        let members = self.agreed.members();
+        self.rests()
+            && self.agreed.is_present(self.setup.life)
+            && self.engine.leader().is_some()
+            && self.lease.holds(self.now, self.agreed.applied())
+            && members.values().all(|member| member.standing == Standing::Member {})
+    }
+
+    /// For how many ticks there will be nothing to do, as things are.
+    fn rests_for(&self) -> u32 {
+        let has_duties = || {
+            let me = self.setup.life.node;
+            self.leader.is_some() && leader::voters(&self.engine, &self.agreed, me).is_some()
+        };
+        if !self.is_well() || has_duties() {
+            return 0;
+        }
+        let tick = self.setup.bounds.tick.as_nanos().max(1);
+        let renewal = (self.next_renewal - self.ticked).as_nanos().div_ceil(tick);
+        self.engine.rests_for().min((renewal as u32).saturating_sub(1))
     }
 
     /// A message has come.
     pub fn receive(&mut self, now: Instant, from: NodeId, message: Message) {
         self.now = now;
+        if matches!(message, Message::Packet(_)) {
+            self.pass_time();
+        }
         self.handle(from, message);
         self.drive();
     }
@@ -225,6 +288,7 @@ impl Node {
     /// A write is on the disk, and all before it.
     pub fn written(&mut self, now: Instant, number: u64) {
         self.now = now;
+        self.pass_time();
         for packet in self.engine.written(number) {
             self.send(packet.to(), Message::Packet(packet));
         }
@@ -239,6 +303,9 @@ impl Node {
         }
         self.suspects.insert(node);
         if broken && self.broken.insert(node) {
+            if self.engine.leader() == Some(node) {
+                self.engine.miss_leader();
+            }
             self.look();
         }
     }
@@ -469,7 +536,7 @@ impl Node {
         if self.now < self.next_renewal || self.is_removed {
             return;
         }
-        self.next_renewal = self.now + self.setup.bounds.renewal;
+        self.next_renewal = self.ticked + self.setup.bounds.renewal;
         self.renewals += 1;
         let life = self.setup.life;
         if self.agreed.members().get(&life.node).is_some_and(|member| member.life == life) {
@@ -503,6 +570,7 @@ impl Node {
 
     /// What a leader does with time.
     fn lead(&mut self) {
+        let rests = self.is_well();
         let Some((_, leader)) = &mut self.leader else { return };
         let (bounds, now, me) = (&self.setup.bounds, self.now, self.setup.life);
         let duties = leader.duties(bounds, now, me.node, &self.agreed, &self.suspects);
@@ -510,8 +578,11 @@ impl Node {
             let proposal = Proposal { origin: me, number: 0, floor: 0, command };
             self.engine.propose(to_bytes(&proposal));
         }
-        if let Some(number) = leader.leases.confirm() {
-            self.engine.confirm(number);
+        // The others are asked for that together with what they are told anyway, as long as there is nothing else to do.
+        if self.engine.has_spoken() || !rests {
+            if let Some(number) = leader.leases.confirm() {
+                self.engine.confirm(number);
+            }
         }
         if self.engine.can_change() {
             if let Some(change) = leader::voters(&self.engine, &self.agreed, me.node) {

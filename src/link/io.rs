@@ -28,10 +28,12 @@ const LISTENER: u64 = 1;
 const STRANGERS: usize = 64;
 /// How often a connection is read before others have their turn.
 const TURNS: usize = 8;
-/// How often what is due is looked at, while there is something that may be.
-const TICK: Duration = Duration::from_millis(100);
-/// The same while a connection is being made.
-const SHORT_TICK: Duration = Duration::from_millis(10);
+/// How often what is due is looked at, while there is something that may be at any time.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// The longest time between two looks.
+const LONG_TICK: Duration = Duration::from_secs(1);
+/// The shortest, and the time between two while a connection is being made.
+pub(crate) const SHORT_TICK: Duration = Duration::from_millis(10);
 /// A thread that is late by more did not run, and does not hold it against others.
 const LATE: Duration = Duration::from_millis(500);
 
@@ -364,11 +366,15 @@ impl Io {
                 }
             };
             match filled {
-                Ok(Fill::Bytes(count)) => {
+                Ok(Fill::Bytes(count) | Fill::Last(count)) => {
                     conn.heard = Instant::now();
                     match conn.large.is_some() {
                         true => self.take_large(conn)?,
                         false => self.take(conn, &buffer[..count])?,
+                    }
+                    // The poll tells of more.
+                    if matches!(filled, Ok(Fill::Last(_))) {
+                        return Ok(());
                     }
                 }
                 Ok(Fill::Nothing) => return Ok(()),
@@ -417,7 +423,7 @@ impl Io {
 
     /// Looks at what is due; whether something may become due without an event.
     fn scan(&mut self, now: Instant) -> bool {
-        self.scan_at = now + TICK;
+        self.scan_at = now + LONG_TICK;
         let mut wanted = false;
         if self.deaf_until.is_some_and(|until| until <= now) {
             self.listen(true);
@@ -432,9 +438,11 @@ impl Io {
             }
         }
         wanted |= self.ask_seeds(now);
-        let unfinished = |conn: &Conn| !matches!(conn.phase, Phase::Up(_));
-        if wanted || self.conns.values().any(unfinished) {
+        if wanted {
             self.scan_at = self.scan_at.min(now + SHORT_TICK);
+        }
+        if let Some(until) = self.deaf_until {
+            self.scan_at = self.scan_at.min(until);
         }
         wanted || !self.conns.is_empty() || self.deaf_until.is_some()
     }

@@ -153,7 +153,7 @@ pub struct Config {
     pub queue_bytes: usize,
     /// The longest message, in both directions. Default: 8 MiB.
     pub max_message: usize,
-    /// A connection on which nothing came for so long is asked for a sign of life. Default: 1 s.
+    /// A connection on which nothing came for so long, or somewhat less, is asked for a sign of life. Default: 1 s.
     pub ping_every: Duration,
     /// A connection on which nothing came or went for so long is broken. Default: 5 s.
     pub dead_after: Duration,

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::conn::{Aim, Conn, End, Large, Phase, Up, CLOSING};
-use crate::io::Io;
+use crate::io::{Io, SHORT_TICK, TICK};
 use crate::lanes::{lock, State};
 use crate::wire::{Content, Frame, HEADER};
 use crate::Class;
 
 /// A buffer that is empty again keeps no more memory than this.
 const KEEP: usize = 64 << 10;
+/// How often the round trip is taken where messages come and go, in times of [`crate::Config::ping_every`].
+const ROUND_TRIP: u32 = 8;
 /// A message with more bytes than this has memory of its own while it comes.
 const LARGE: usize = 64 << 10;
 
@@ -110,11 +112,13 @@ impl Io {
         Ok(())
     }
 
-    /// Looks after a connection: whether its time is over, it needs a ping, or it is idle.
+    /// Looks after a connection: whether its time is over, it needs a ping, or it is idle. Sees to it that the next look
+    /// is not too late.
     pub(crate) fn tend(&mut self, conn: &mut Conn, now: Instant) -> Result<(), End> {
         let config = &self.shared.config;
         let Phase::Up(up) = &mut conn.phase else {
             if now < conn.deadline {
+                self.scan_at = self.scan_at.min(now + SHORT_TICK);
                 return Ok(());
             }
             return Err(match conn.phase {
@@ -128,13 +132,23 @@ impl Io {
         if up.closing {
             // What the other side still writes is waited for as long as it comes.
             let over = now >= conn.deadline && quiet >= CLOSING;
+            self.scan_at = self.scan_at.min(now + TICK);
             return if over { Err(End::why("it did not answer a goodbye")) } else { Ok(()) };
         }
         if quiet >= config.dead_after {
             return Err(End::Why(format!("nothing came for {:.1} s", quiet.as_secs_f64())));
         }
-        let due = now.saturating_duration_since(up.pinged) >= config.ping_every;
-        if due && (up.class == Class::Control || quiet >= config.ping_every) {
+        let last = conn.heard.max(progress);
+        // One side asks, as a rule: what it hears is a sign of life for both.
+        let every = match self.shared.config.node < up.entry.node {
+            true => config.ping_every,
+            false => config.ping_every + config.ping_every / 4,
+        };
+        // What other connections are asked a little later is asked now: that is one time to wake up less.
+        let soon = now + config.ping_every / 8;
+        let is_quiet = soon >= last.max(up.pinged) + every;
+        let is_control = up.class == Class::Control;
+        if is_quiet || (is_control && soon >= up.pinged + ROUND_TRIP * config.ping_every) {
             up.pinged = now;
             let nanos = self.shared.started.elapsed().as_nanos() as u64;
             let content = Content { parts: &[&nanos.to_le_bytes()], rest: None };
@@ -149,6 +163,8 @@ impl Io {
         {
             return self.goodbye(conn);
         }
+        let ping = last.max(up.pinged) + every;
+        self.scan_at = self.scan_at.min(ping).min(last + config.dead_after).max(now + SHORT_TICK);
         Ok(())
     }
 

@@ -96,6 +96,8 @@ impl<'c> Content<'c> {
 /// What reading gave.
 pub(crate) enum Fill {
     Bytes(usize),
+    /// So many bytes, and there were no more.
+    Last(usize),
     Nothing,
     End,
 }
@@ -239,6 +241,7 @@ impl Sock {
             drop(wire);
             return match (&self.stream).read(buffer) {
                 Ok(0) => Ok(Fill::End),
+                Ok(count) if count < buffer.len() => Ok(Fill::Last(count)),
                 Ok(count) => Ok(Fill::Bytes(count)),
                 Err(e) => nothing(e),
             };
@@ -275,7 +278,7 @@ impl Sock {
         if self.wire().tls.is_some() {
             let most = missing.min(buffer.len());
             let filled = self.fill(&mut buffer[..most])?;
-            if let Fill::Bytes(count) = filled {
+            if let Fill::Bytes(count) | Fill::Last(count) = filled {
                 message.extend_from_slice(&buffer[..count]);
             }
             return Ok(filled);

@@ -14,6 +14,9 @@ use crate::guard::{holds, Guard};
 use crate::ids::{Index, NodeId};
 use crate::mix::spread;
 
+/// Within how many ticks a node stands for election whose connection to the leader has broken.
+const SOON: usize = 4;
+
 /// The largest size of the entries in one message, in bytes.
 const MESSAGE: u64 = 256 << 10;
 
@@ -102,6 +105,10 @@ impl Engine {
         let mut engine =
             Engine { raw, seed, ticks: 0, bounds, waiting, sent: Vec::new(), snapshots, conf };
         engine.set_timeout();
+        if engine.conf.get_voters() == [node.0] {
+            // There is nobody whom it could disturb.
+            engine.raw.raft.election_elapsed = engine.raw.raft.randomized_election_timeout();
+        }
         Ok(engine)
     }
 
@@ -109,6 +116,33 @@ impl Engine {
     pub(crate) fn base(&self) -> Option<(Index, &[u8])> {
         let disk = self.raw.store();
         (disk.base() > 0).then(|| (disk.base(), disk.snapshot.get_data()))
+    }
+
+    /// Whether this node leads, and has spoken to the others at the last tick.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.leads() && self.raw.raft.heartbeat_elapsed() == 0
+    }
+
+    /// The leader seems to be gone: this node stands for election soon, at another time than others. They say whether
+    /// they have heard of the leader.
+    pub(crate) fn miss_leader(&mut self) {
+        if self.leads() {
+            return;
+        }
+        let soon = 1 + spread(self.seed ^ self.ticks) as usize % SOON;
+        let raft = &mut self.raw.raft;
+        let elapsed = raft.randomized_election_timeout().saturating_sub(soon);
+        raft.election_elapsed = raft.election_elapsed.max(elapsed);
+    }
+
+    /// For how many ticks nothing happens, if no packet comes.
+    pub(crate) fn rests_for(&self) -> u32 {
+        let raft = &self.raw.raft;
+        let left = match self.leads() {
+            true => raft.heartbeat_timeout().saturating_sub(raft.heartbeat_elapsed()),
+            false => raft.randomized_election_timeout().saturating_sub(raft.election_elapsed),
+        };
+        left.saturating_sub(1) as u32
     }
 
     pub(crate) fn tick(&mut self) {

@@ -84,6 +84,11 @@ impl Caller {
         Caller { me, open, at, peers, last: 0, last_tick: None }
     }
 
+    /// Whether no call is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Begins a call. It ends by an effect, perhaps at once.
     pub(crate) fn begin(
         &mut self,
@@ -184,10 +189,10 @@ impl Caller {
         self.last_tick = Some(now);
         if slept > 4 * bounds.tick {
             for open in self.open.values_mut() {
-                match &mut open.stage {
-                    Stage::Sent { last_word, .. } => *last_word = *last_word + slept,
-                    Stage::Waiting { since } => *since = *since + slept,
-                }
+                let (Stage::Sent { last_word: since, .. } | Stage::Waiting { since }) =
+                    &mut open.stage;
+                // What has begun since then has slept for less.
+                *since = (*since + slept).min(now);
             }
         }
     }

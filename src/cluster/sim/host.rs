@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::clock::{Clock, Time};
 use crate::agree::{Disk, Write};
+use crate::bounds::Instant;
 use crate::calls::TaskNumber;
 use crate::effect::Start;
 use crate::ids::{BootId, Life, NodeId};
@@ -12,6 +13,8 @@ use crate::node::Node;
 pub(super) struct Host {
     pub(super) clock: Clock,
     pub(super) node: Option<Node>,
+    /// The number of the tick that is to come, and when, by the host's clock.
+    pub(super) tick: (u64, Instant),
     pub(super) life: Life,
     /// What is on the disk, and what is on its way there.
     pub(super) disk: Disk,
@@ -62,6 +65,7 @@ impl Host {
             incarnation: 0,
             paused_until: 0,
             was_paused_until: 0,
+            tick: (0, Instant(0)),
             tasks: BTreeMap::new(),
             misses: vec![0; hosts],
             wiped: false,

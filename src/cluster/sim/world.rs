@@ -12,7 +12,7 @@ use super::host::{Crash, Host};
 use super::network::Network;
 use super::random::Sequence;
 use crate::agree::Disk;
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, Instant};
 use crate::calls::{CallNumber, Outcome, TaskNumber, Verdict};
 use crate::effect::Effect;
 use crate::ids::{BootId, ContainerId, Epoch, Life, NodeId};
@@ -22,7 +22,8 @@ use crate::node::{Node, Setup};
 /// What happens.
 #[derive(Debug)]
 pub(super) enum Event {
-    Tick,
+    /// The one of this number; others are not due any more.
+    Tick(u64),
     Deliver { from: usize, as_node: NodeId, to_node: NodeId, message: Box<Message> },
     Synced,
     TaskEnds(TaskNumber),
@@ -144,7 +145,14 @@ impl World {
         at.node = Some(node);
         self.tell(host, || "starts".to_owned());
         let phase = self.random.below(50) * MS;
-        self.on(host, phase, Event::Tick);
+        self.plan_tick(host, phase, now);
+    }
+
+    /// Lets time pass for a host, after a time; not at another time that was planned.
+    fn plan_tick(&mut self, host: usize, after: Time, at: Instant) {
+        let number = self.hosts[host].tick.0 + 1;
+        self.hosts[host].tick = (number, at);
+        self.on(host, after, Event::Tick(number));
     }
 
     /// Lets an event happen to a host, after a time.
@@ -209,9 +217,12 @@ impl World {
         let node = at.node.as_mut().expect("it runs");
         let before = node.agreed().applied();
         let mut looks = true;
-        let is_tick = matches!(event, Event::Tick);
         match event {
-            Event::Tick => node.tick(now),
+            Event::Tick(number) if number != at.tick.0 => return Ok(()),
+            Event::Tick(_) => {
+                node.tick(now);
+                at.tick.1 = Instant(u64::MAX);
+            }
             Event::Deliver { from, as_node, to_node, message } => {
                 if to_node != at.life.node {
                     return Ok(());
@@ -243,10 +254,6 @@ impl World {
             Event::Closed(container, epoch) => node.closed(now, container, epoch),
             Event::Kept(container, epoch) => node.cannot_close(now, container, epoch),
             Event::Restart | Event::Pulse | Event::Fault | Event::Work => {}
-        }
-        if is_tick {
-            let period = u64::try_from(self.bounds.tick.as_nanos()).expect("short");
-            self.on(host, period, Event::Tick);
         }
         self.follow(host)?;
         if looks {
@@ -320,6 +327,11 @@ impl World {
                     return Ok(());
                 }
             }
+        }
+        let at = &self.hosts[host];
+        if let Some(tick_at) = at.node.as_ref().map(Node::tick_at).filter(|due| *due < at.tick.1) {
+            let after = tick_at - at.clock.at(self.now);
+            self.plan_tick(host, u64::try_from(after.as_nanos()).expect("short"), tick_at);
         }
         Ok(())
     }

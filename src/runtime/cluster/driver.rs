@@ -30,8 +30,10 @@ use crate::sys::caught;
 
 /// After how long without a byte a member seems dead, although its connection stands.
 const SILENCE: Duration = Duration::from_millis(1500);
-/// How often to look at that.
+/// How often to look at that, when time is looked at.
 const LOOK: Duration = Duration::from_millis(200);
+/// How often a node that takes no part any more looks whether there are workers.
+const OVER: Duration = Duration::from_millis(50);
 /// Messages with more bytes than this go another way than small ones.
 const BULK: usize = 64 << 10;
 /// How many inputs are taken before time is looked at.
@@ -558,6 +560,13 @@ impl AtWork for Driver {
         });
     }
 
+    fn rests_for(&self) -> Duration {
+        match self.stopped {
+            None => self.node.tick_at() - now(),
+            Some(_) => OVER,
+        }
+    }
+
     fn is_over(&mut self) -> bool {
         let is_over = self.shared.is_ending();
         if is_over && self.stopped.is_none() {
@@ -569,36 +578,35 @@ impl AtWork for Driver {
 
 /// Runs the cluster's thread: it tells the node what is in the inbox, and what time it is, as long as there are workers.
 pub(super) fn run(cluster: &Cluster, inbox: &Receiver<Input>, tick: Duration) {
-    let mut next_tick = Instant::now();
-    let mut next_look = next_tick + LOOK;
+    let mut next_look = Instant::now() + LOOK;
+    let mut wait = Duration::ZERO;
     loop {
-        let wait = next_tick.saturating_duration_since(Instant::now());
         let input = match inbox.recv_timeout(wait) {
             Ok(input) => Some(input),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let is_over = cluster.with_node(|place| {
-            let Some(node) = place else { return true };
+        let rests = cluster.with_node(|place| {
+            let node = place.as_mut()?;
             node.take_all(input, inbox);
-            let at = Instant::now();
-            if at >= next_tick {
-                next_tick = at + tick;
+            if node.rests_for().is_zero() {
+                let at = Instant::now();
                 let looks = at >= next_look;
                 if looks {
                     next_look = at + LOOK;
                 }
                 node.tick(looks);
             }
-            let is_over = node.is_over();
-            if is_over {
+            if node.is_over() {
                 *place = None;
+                return None;
             }
-            is_over
+            let rests = node.rests_for();
+            cluster.set_rests(rests > tick);
+            Some(rests)
         });
-        if is_over {
-            return;
-        }
+        let Some(rests) = rests else { return };
+        wait = rests;
     }
 }
 

@@ -109,6 +109,9 @@ pub(super) trait AtWork: Send {
     /// Learns what time it is; with `looks`, also whether members seem dead.
     fn tick(&mut self, looks: bool);
 
+    /// For how long it need not learn what time it is.
+    fn rests_for(&self) -> Duration;
+
     /// Whether there are no workers any more. Then it has ended.
     fn is_over(&mut self) -> bool;
 }
@@ -117,6 +120,8 @@ pub(super) trait AtWork: Send {
 pub(crate) struct Cluster {
     /// What the cluster's thread has to tell the node.
     inbox: Sender<Input>,
+    /// The cluster's thread rests for longer than it may if there are calls.
+    rests: AtomicBool,
     /// The node, before the end of the cluster's thread, and what it has still to be told of calls.
     node: Combiner<Option<Box<dyn AtWork>>, Input>,
     pub(super) life: Life,
@@ -133,6 +138,7 @@ impl Cluster {
     pub(super) fn new(inbox: Sender<Input>, life: Life, name: String) -> Cluster {
         Cluster {
             inbox,
+            rests: AtomicBool::new(false),
             node: Combiner::new(None),
             life,
             name,
@@ -186,12 +192,22 @@ impl Cluster {
 
     /// Tells the node what is of calls, but not for long.
     fn go_on_with_calls(&self) {
+        let mut any = false;
         let work = |place: &mut Option<Box<dyn AtWork>>, most| {
-            place.as_mut().map(|node| node.go_on_with_calls(most))
+            let taken = place.as_mut().map(|node| node.go_on_with_calls(most));
+            any |= taken.is_some_and(|taken| taken > 0);
+            taken
         };
-        if self.node.go_on(BATCH, work) {
+        let are_left = self.node.go_on(BATCH, work);
+        let rests = || self.rests.load(Ordering::Relaxed) && self.rests.swap(false, Ordering::Relaxed);
+        if are_left || (any && rests()) {
             self.tell(Input::Calls);
         }
+    }
+
+    /// Notes whether the cluster's thread rests, and is to be woken for calls. For whoever has the node.
+    pub(super) fn set_rests(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
     }
 
     /// Gives the node to `work`, on the cluster's thread, and then goes on with calls.

@@ -27,7 +27,7 @@ const MAX_MESSAGE: usize = flat::MOST + (64 << 10);
 
 /// How often a node that says nothing is asked for a sign of life, and after how long without any its connections are
 /// broken.
-const PING: Duration = Duration::from_millis(250);
+const PING: Duration = Duration::from_millis(700);
 const DEAD: Duration = Duration::from_secs(4);
 /// How long a node waits for the key that another one makes, and how often it looks.
 const KEY: Duration = Duration::from_secs(30);
