@@ -114,7 +114,8 @@ impl Server {
     /// Whether nothing runs or waits here.
     pub(crate) fn rests(&self) -> bool {
         let is_over = |slot: &Slot| matches!(slot.state, Turn::Answered { .. });
-        self.tasks.is_empty() && self.peers.values().flat_map(|peer| peer.slots.values()).all(is_over)
+        self.tasks.is_empty()
+            && self.peers.values().flat_map(|peer| peer.slots.values()).all(is_over)
     }
 
     pub(crate) fn new(me: Life) -> Server {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::check::{Checked, Counts};
 use super::clock::{MS, SECOND};
+use super::host::Crash;
 use super::world::World;
 use crate::calls::Outcome;
 use crate::ids::{ContainerId, Index, NodeId};
@@ -235,4 +236,47 @@ fn a_cluster_is_founded_once_whatever_happens() {
 fn a_seed_is_a_run() {
     let (one, two) = (run(7, false).unwrap(), run(7, false).unwrap());
     assert_eq!(format!("{one:?}"), format!("{two:?}"));
+}
+
+/// A cluster in which nothing goes wrong and nobody wants anything, some time after its beginning.
+fn at_rest(seed: u64) -> World {
+    let mut world = World::new(seed, true, false);
+    world.calm();
+    world.works = false;
+    world.run_until(10 * SECOND).unwrap();
+    world.is_whole().unwrap();
+    world
+}
+
+#[test]
+fn a_cluster_at_rest_does_little() {
+    for seed in 1..20 {
+        let mut world = at_rest(seed);
+        let (begin, before) = (world.now, world.check.counts.events);
+        world.run_until(begin + 20 * SECOND).unwrap();
+        let hosts = world.hosts.len() as u64;
+        let each = (world.check.counts.events - before) / 20 / hosts;
+        // In each round, of which there are two or three a second, a node hears three messages of the leader, renews its
+        // lease at a tick, and the leader hears three messages of it.
+        assert!(each <= 25, "seed {seed}: {each} events of each of {hosts} nodes in a second");
+    }
+}
+
+#[test]
+fn a_leader_whose_connections_break_is_replaced_before_others_miss_it() {
+    for seed in 1..20 {
+        let mut world = at_rest(seed);
+        let leader = world.leader().unwrap();
+        let former = world.node_of(leader);
+        world.crash(leader, Crash::Clean, 60 * SECOND);
+        for host in (0..world.hosts.len()).filter(|host| *host != leader) {
+            let now = world.hosts[host].clock.at(world.now);
+            world.hosts[host].node.as_mut().unwrap().suspect(now, former, true);
+            world.follow(host).unwrap();
+        }
+        let least = world.bounds.tick * world.bounds.election_ticks;
+        let soon = world.now + u64::try_from(least.as_nanos()).unwrap();
+        world.run_until(soon).unwrap();
+        assert!(world.leader().is_some(), "seed {seed}");
+    }
 }

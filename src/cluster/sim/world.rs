@@ -24,7 +24,12 @@ use crate::node::{Node, Setup};
 pub(super) enum Event {
     /// The one of this number; others are not due any more.
     Tick(u64),
-    Deliver { from: usize, as_node: NodeId, to_node: NodeId, message: Box<Message> },
+    Deliver {
+        from: usize,
+        as_node: NodeId,
+        to_node: NodeId,
+        message: Box<Message>,
+    },
     Synced,
     TaskEnds(TaskNumber),
     Opened(ContainerId, Epoch),

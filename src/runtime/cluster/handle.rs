@@ -199,7 +199,8 @@ impl Cluster {
             taken
         };
         let are_left = self.node.go_on(BATCH, work);
-        let rests = || self.rests.load(Ordering::Relaxed) && self.rests.swap(false, Ordering::Relaxed);
+        let rests =
+            || self.rests.load(Ordering::Relaxed) && self.rests.swap(false, Ordering::Relaxed);
         if are_left || (any && rests()) {
             self.tell(Input::Calls);
         }
