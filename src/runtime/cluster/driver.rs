@@ -24,6 +24,7 @@ use super::pools::push;
 use super::serve;
 use super::states::{self, Heard, Sent};
 use super::waiting::Waiting;
+use crate::config::Policy;
 use crate::failure::Failure;
 use crate::scheduler::{Answer, Order, Shared};
 use crate::sys::caught;
@@ -407,6 +408,8 @@ impl Driver {
                     module: pool.module.clone(),
                     params: pool.params.clone(),
                     containers: pool.containers,
+                    // A later version's flags mean nothing here.
+                    policy: Policy::of_flags(pool.flags & CHI_POOL_ABORTS).unwrap_or_default(),
                 };
                 steps.push((*id, Step::Install(definition)));
             }
@@ -550,7 +553,12 @@ impl AtWork for Driver {
     fn tick(&mut self, looks: bool) {
         self.guarded(|driver| {
             if driver.stopped.is_none() {
+                let founds = driver.node.founds_for() > 0;
                 driver.node.tick(now());
+                if founds && !driver.node.agreed().members().is_empty() {
+                    let node = &*driver.cluster.name;
+                    tracing::info!(node, "this node has founded the cluster: no other host knew of one");
+                }
                 if looks {
                     driver.look_at_members();
                     driver.look_at_states();

@@ -245,11 +245,9 @@ impl AgreedPools for Cluster {
         wanted: &AgreedPool<'_>,
     ) -> Result<(chi_pool_id, bool), Failure> {
         let AgreedPool { name, module, params, containers, nodes, policy } = *wanted;
-        let plain = Policy { on_crash: OnCrash::default(), ..Policy::default() };
-        if policy != plain {
+        if (Policy { on_crash: OnCrash::default(), ..policy }) != Policy::default() {
             let message = format!(
-                "pool '{name}': pools of a cluster have no isolation, no durability and no crash policy of their \
-                 own yet"
+                "pool '{name}': pools of a cluster have no isolation and no durability yet"
             );
             return Err(Failure::new(CHI_UNSUPPORTED, message));
         }
@@ -260,7 +258,7 @@ impl AgreedPools for Cluster {
             // One is what clients ask for who do not care.
             containers: if containers == 1 { 0 } else { containers },
             nodes,
-            flags: 0,
+            flags: policy.flags(),
         };
         let (pool, created) = match self.propose(worker, command)? {
             Reply::Pool { id, created } => (id, created),

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use chimaera_cluster::{ContainerId, Epoch, NodeId, PoolId};
 
+use crate::config::Policy;
 use crate::failure::Failure;
 use crate::sys::lock;
 
@@ -15,6 +16,7 @@ pub(super) struct Definition {
     pub(super) module: String,
     pub(super) params: Vec<u8>,
     pub(super) containers: u32,
+    pub(super) policy: Policy,
 }
 
 /// A step.

@@ -113,6 +113,7 @@ fn install(
     let (params, count) = (definition.params.clone(), definition.containers);
     let rights = PoolRights::default();
     let pool = Pool::new(id_here, rights, name.into(), params, None, &stand_in, count);
+    pool.on_crash().set(definition.policy.on_crash);
     for container in pool.containers() {
         let object = remote::object(cluster, ContainerId { pool: id, number: container.number });
         // SAFETY: the object is never freed, and nothing uses the container yet.

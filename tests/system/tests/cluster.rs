@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chimaera::abi::{CHI_NODE_LOST, CHI_NOT_FOUND, CHI_REASON_LOST, CHI_REASON_RECOVERED};
+use chimaera::abi::{
+    CHI_FAULT, CHI_NODE_LOST, CHI_NOT_FOUND, CHI_REASON_LOST, CHI_REASON_RECOVERED,
+};
 use chimaera::{DomainQuery, Ipc, NewTask, PoolId};
 use chimaera_kv_client::{self as kv, Client};
 use chimaera_test_depends_client::{self as depends, CheckTask};
+use chimaera_test_rust_faults_client as faults;
 use chimaera_tests::{artefacts, bytes, in_client, process, text_of, Cluster, Options};
 
 fn kv() -> [std::path::PathBuf; 1] {
@@ -332,4 +335,33 @@ fn a_pool_is_kept_on_as_many_nodes_as_are_wanted() {
     assert_eq!((distinct("one"), distinct("all")), ((1, 1), (3, 3)));
     let again = cluster.site(1).cli(&["compose", "up", file.to_str().unwrap()]).ok();
     assert_eq!(again.stdout, "unchanged  one\nunchanged  all\n");
+}
+
+/// On the node that has the container, whichever that is.
+#[test]
+fn the_crash_policy_of_a_pool_holds_on_all_nodes() {
+    in_client!(Options::new(), |_| {
+        let mut cluster = Cluster::start(3, &[artefacts::rust_faults()]);
+        cluster.connect(0);
+        let create = ["pool", "create", "kept", "--module", faults::MODULE];
+        cluster.site(0).cli(&create).ok();
+        let create = ["pool", "create", "ends", "--module", faults::MODULE, "--on-crash", "abort"];
+        cluster.site(0).cli(&create).ok();
+        let ipc = chimaera::ipc().unwrap();
+        // In the container that the last node has.
+        let crash = |cluster: &Cluster, pool: &str| {
+            let owners = cluster.owners(0, pool);
+            let number = owners.iter().position(|owner| cluster.number_of(owner) == 2).unwrap();
+            let query = DomainQuery::global_id(number as u32);
+            let pool = ipc.find_pool(pool).unwrap();
+            let task = ipc.new_task::<faults::FaultTask>(pool, query, faults::Method::CRASH);
+            text_of(task.unwrap().call())
+        };
+        let (status, message) = crash(&cluster, "kept");
+        assert!(status == CHI_FAULT && message.contains("is in quarantine"), "{message}");
+        assert!(cluster.node(2).is_alive());
+        let (status, message) = crash(&cluster, "ends");
+        assert!(status == CHI_NODE_LOST && message.ends_with("it may have run"), "{message}");
+        assert_eq!(cluster.node(2).end(), -libc::SIGSEGV);
+    });
 }
