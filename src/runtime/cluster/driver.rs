@@ -557,7 +557,10 @@ impl AtWork for Driver {
                 driver.node.tick(now());
                 if founds && !driver.node.agreed().members().is_empty() {
                     let node = &*driver.cluster.name;
-                    tracing::info!(node, "this node has founded the cluster: no other host knew of one");
+                    tracing::info!(
+                        node,
+                        "this node has founded the cluster: no other host knew of one"
+                    );
                 }
                 if looks {
                     driver.look_at_members();

@@ -28,6 +28,8 @@ enum Who {
     Follower,
     /// The leader, and another one.
     Two,
+    /// The one of this number.
+    Node(usize),
 }
 
 fn chosen(trial: &Trial, count: usize, who: Who) -> Vec<usize> {
@@ -37,6 +39,7 @@ fn chosen(trial: &Trial, count: usize, who: Who) -> Vec<usize> {
         Who::Leader => vec![leader],
         Who::Follower => others.next().into_iter().collect(),
         Who::Two => vec![leader, others.next().expect("there are more")],
+        Who::Node(number) => vec![number],
     }
 }
 
@@ -94,6 +97,12 @@ fn a_node_is_killed_and_comes_back() {
     survive(3, Who::Follower, Fault::Kill);
 }
 
+/// Whichever it is: the one that founded the cluster, and those that joined.
+#[test]
+fn each_node_is_killed_and_comes_back() {
+    (0..3).for_each(|node| drop(survive(3, Who::Node(node), Fault::Kill)));
+}
+
 #[test]
 fn the_leader_is_killed_and_comes_back() {
     survive(3, Who::Leader, Fault::Kill);
@@ -124,6 +133,11 @@ fn a_node_is_stopped_for_long() {
 #[test]
 fn the_leader_is_stopped_for_long() {
     survive(3, Who::Leader, Fault::Stop(8000));
+}
+
+#[test]
+fn the_leader_is_stopped_for_half_a_minute() {
+    survive(3, Who::Leader, Fault::Stop(30_000));
 }
 
 #[test]
