@@ -1,6 +1,6 @@
 //! Makes the program export the functions of `exit.rs` and `state_calls.rs`.
 
-const SYMBOLS: [&str; 10] = [
+const SYMBOLS: [&str; 11] = [
     "_exit",
     "_Exit",
     "pthread_sigmask",
@@ -11,6 +11,7 @@ const SYMBOLS: [&str; 10] = [
     "chdir",
     "fchdir",
     "sigaltstack",
+    "pthread_create",
 ];
 
 fn main() {

@@ -1,5 +1,8 @@
 //! The last words of an instance that crashed.
 
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use chimaera_ipc::instance::Instance;
@@ -20,7 +23,12 @@ impl LastCrash {
     /// The last words of the instance's last crash; `None` if a run has ended cleanly since.
     pub(crate) fn of(instance: &Instance) -> Option<LastCrash> {
         let file = instance.crash();
-        let text = demangle(&String::from_utf8_lossy(&std::fs::read(&file).ok()?));
+        // Whatever else has that name must not hold anybody up.
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&file);
+        let mut opened = opened.ok().filter(|it| it.metadata().is_ok_and(|it| it.is_file()))?;
+        let mut text = Vec::new();
+        opened.read_to_end(&mut text).ok()?;
+        let text = demangle(&String::from_utf8_lossy(&text));
         let headline = text.lines().next()?.to_owned();
         Some(LastCrash { file, text, headline })
     }

@@ -1,7 +1,7 @@
 //! Replacements for the C library's functions that change the state of a thread or of the process.
 //! Modules call these instead, because the dynamic linker searches the program first.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 
 use chimaera_runtime::state_calls::{self, SetHandler};
 
@@ -99,4 +99,15 @@ extern "C" fn sigignore(signal: c_int) -> c_int {
 unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) -> c_int {
     // SAFETY: as above.
     unsafe { state_calls::sigaltstack(new, old) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn pthread_create(
+    thread: *mut libc::pthread_t,
+    attributes: *const libc::pthread_attr_t,
+    start: unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe { state_calls::pthread_create(thread, attributes, start, argument) }
 }

@@ -29,6 +29,8 @@ pub const OWNER_VARIABLE: &str = "CHI_OWNER";
 
 /// How long another user's runtime may take to show that it is running.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
+/// How long a process that dies may take to close all that it had open.
+const DYING: Duration = Duration::from_millis(500);
 
 /// Whether `name` is a valid instance name: 1 to 48 letters, digits, `.`, `_` or `-`, not beginning
 /// with `.` or `-`.
@@ -174,7 +176,13 @@ impl Instance {
         let does = match page.as_ref().map(Reader::page) {
             None => "is starting, or about to end".to_owned(),
             Some(page) if page.ready_after_ns.load(Ordering::Relaxed) > 0 => {
-                "is about to end".to_owned()
+                match self.socket().symlink_metadata() {
+                    Ok(_) => "is about to end".to_owned(),
+                    Err(_) => format!(
+                        "is about to end, or somebody has removed its socket ({}), and SIGTERM ends it",
+                        self.socket().display()
+                    ),
+                }
             }
             Some(page) => match page.step() {
                 step if step.is_empty() => "is starting".to_owned(),
@@ -218,8 +226,13 @@ impl Instance {
 
     /// A message that the instance, which was running, closed a connection before it answered.
     pub fn hung_up(&self) -> String {
-        if matches!(self.holds_lock(), Ok(Some(true))) {
-            return self.not_ready(self.holder());
+        // A process that dies closes its descriptors one after the other.
+        let until = Instant::now() + DYING;
+        while matches!(self.holds_lock(), Ok(Some(true))) {
+            if Instant::now() >= until {
+                return self.not_ready(self.holder());
+            }
+            std::thread::sleep(DYING / 50);
         }
         let name = &self.name;
         format!(

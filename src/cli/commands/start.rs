@@ -156,6 +156,7 @@ fn take_descriptor(number: i32) -> Result<OwnedFd, Failed> {
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     bound_what_the_allocator_takes();
+    state_calls::prepare_main_thread()?;
     let instance = context.instance()?;
     let last_crash = LastCrash::of(&instance);
     // With a handler, a write beyond the file size limit fails like a write to a full disk, and the
@@ -245,6 +246,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
 /// Runs a module host in this process until its daemon ends it.
 pub(crate) fn host() -> Outcome {
     bound_what_the_allocator_takes();
+    state_calls::prepare_main_thread()?;
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
     // A service manager sends the signals that stop a daemon to its hosts, too: the daemon tells them to end.
     let ignored = vec![SIGINT, SIGTERM, SIGHUP];

@@ -83,7 +83,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
                 std::thread::sleep(LOOK);
             }
             Err(Failed::Silent(_)) => {
-                let (name, timeout) = (&context.name, args.timeout);
+                let name = &context.name;
+                let timeout = if args.force { FORCE_BOUND.as_secs() } else { args.timeout };
                 let what_to_do = match args.force {
                     false => "`chimaera stop --force` ends it at once",
                     true => "its process cannot be seen from here: kill it where it runs",

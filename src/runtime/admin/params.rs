@@ -85,7 +85,7 @@ pub(super) fn pools(
 
 /// Whether a pool may have this name.
 pub(super) fn is_pool_name(name: &str) -> bool {
-    (1..=255).contains(&name.len()) && !name.chars().any(char::is_control)
+    name.len() <= 255 && !name.trim().is_empty() && !name.chars().any(char::is_control)
 }
 
 /// What a function of the module makes of the parameters.

@@ -391,7 +391,7 @@ impl Wanted<'_> {
         if !params::is_pool_name(name) {
             return Err(Failure::new(
                 CHI_INVALID,
-                "a pool's name has 1 to 255 bytes of UTF-8 without control characters",
+                "a pool's name has 1 to 255 bytes of UTF-8 without control characters, and not only blanks",
             ));
         }
         if !(1..=CHI_MAX_CONTAINERS).contains(&containers) {

@@ -18,7 +18,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use super::crash::may_give_up;
 use crate::sys::backtrace;
@@ -165,9 +165,55 @@ pub(crate) fn install() {
     });
 }
 
-/// Gives the calling thread, a worker, a signal stack: a signal cannot be handled on a stack that
-/// has no room left. The mapping is never freed.
+thread_local! {
+    /// This thread has a signal stack of the runtime's.
+    static IS_PREPARED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread has a signal stack of the runtime's.
+pub(crate) fn is_prepared() -> bool {
+    IS_PREPARED.get()
+}
+
+/// Gives the calling thread, a worker or the main one, a signal stack: a signal cannot be handled on a stack that
+/// has no room left. The mapping is never freed: destructors of modules run until the very end of a thread.
 pub(crate) fn prepare_thread() -> io::Result<()> {
+    IS_PREPARED.set(false);
+    add_signal_stack()?;
+    IS_PREPARED.set(true);
+    Ok(())
+}
+
+/// Gives the calling thread, one of a module, a signal stack that is freed when it has ended.
+pub(crate) fn prepare_thread_of_module() {
+    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: the key lives until the call returns, and the function as long as the process.
+        let made = unsafe { libc::pthread_key_create(&mut key, Some(free_signal_stack)) };
+        (made == 0).then_some(key)
+    });
+    // Without memory or a key, an overflow of its stack ends the process without last words.
+    let Some(key) = key else { return };
+    if let Ok(stack) = add_signal_stack() {
+        // SAFETY: the key exists as long as the process. If there is no memory, the stack stays.
+        unsafe { libc::pthread_setspecific(*key, stack) };
+    }
+}
+
+/// Called last of all that runs on a thread.
+unsafe extern "C" fn free_signal_stack(stack: *mut libc::c_void) {
+    let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+    // SAFETY: the stack is a mapping of this size that was made for this thread, which uses it no more.
+    unsafe {
+        if libc::sigaltstack(&none, ptr::null_mut()) == 0 {
+            libc::munmap(stack, SIGNAL_STACK);
+        }
+    }
+}
+
+/// Adds a signal stack to the calling thread.
+fn add_signal_stack() -> io::Result<*mut libc::c_void> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
     let prot = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a new mapping, which only the kernel uses, and which is unmapped only if the kernel
@@ -184,8 +230,8 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
             libc::munmap(at, SIGNAL_STACK);
             return Err(error);
         }
+        Ok(at)
     }
-    Ok(())
 }
 
 /// Handles a fault in the guard of the running stack. False for any other fault, and if nothing can

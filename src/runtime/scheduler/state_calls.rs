@@ -7,8 +7,10 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use super::worker::with_current;
-use crate::coroutine::{LOCALE, SIGNALS};
+use crate::coroutine::{stack, LOCALE, SIGNALS};
 use crate::log::{log_task, LineKind, RateLimit, Subject};
+use crate::sys::objects::{self, Owner};
+use crate::sys::signal;
 use crate::sys::thread_state::{Original, SignalMask, UseLocale, PTHREAD_SIGMASK, USELOCALE};
 
 /// `LC_GLOBAL_LOCALE`: the thread uses the locale of the process.
@@ -112,14 +114,46 @@ pub unsafe fn pthread_sigmask(
     set: *const libc::sigset_t,
     old: *mut libc::sigset_t,
 ) -> c_int {
-    if !set.is_null() {
+    let mut set = set;
+    // SAFETY: by the caller's promise, the pointer is null or to a set.
+    let mut without_faults = unsafe { set.as_ref() }.copied();
+    if let Some(wanted) = &mut without_faults {
         note(SIGNALS, true);
+        if how != libc::SIG_UNBLOCK && SEALED.get().is_some() {
+            // The kernel ends a process at once that faults while it blocks the signal.
+            // SAFETY: the set is valid, and so are the signals.
+            signal::of_faults().for_each(|fault| unsafe { drop_signal(wanted, fault) });
+            set = wanted;
+        }
     }
     // SAFETY: the function has this type; the rest is the caller's promise.
     unsafe {
         let original = std::mem::transmute::<*mut c_void, SignalMask>(PTHREAD_SIGMASK.get());
         original(how, set, old)
     }
+}
+
+/// # Safety
+/// It must be the number of a signal.
+unsafe fn drop_signal(set: &mut libc::sigset_t, signal: c_int) {
+    // SAFETY: by the caller's promise.
+    unsafe { libc::sigdelset(set, signal) };
+}
+
+/// Prepares the calling thread, the main one, before it starts others: it blocks no signal, although whoever has
+/// started the program may have blocked some, and has a stack for signals, on which the last words of static
+/// destructors of modules can be written.
+///
+/// # Errors
+/// There is no memory for the stack.
+pub fn prepare_main_thread() -> std::io::Result<()> {
+    // SAFETY: all zero is a valid set, which `sigemptyset` empties.
+    unsafe {
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        pthread_sigmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+    }
+    stack::prepare_thread()
 }
 
 /// `sigprocmask`: lasts while the task runs.
@@ -224,14 +258,18 @@ pub fn fchdir(directory: c_int) -> c_int {
 static OWN_SIGNALS: OnceLock<Vec<c_int>> = OnceLock::new();
 
 /// From here on, the handlers of these signals stay what they are: those by which a user stops the
-/// daemon.
+/// daemon. SIGPIPE stays ignored: the log may be a pipe.
 pub fn seal_signals(signals: Vec<c_int>) {
     // They are sealed once.
     let _ = OWN_SIGNALS.set(signals);
 }
 
-fn is_own_signal(signal: c_int) -> bool {
-    OWN_SIGNALS.get().is_some_and(|signals| signals.contains(&signal))
+/// Whether a signal must not have this handler.
+fn is_own_signal(signal: c_int, handler: libc::sighandler_t) -> bool {
+    match signal {
+        libc::SIGPIPE => OWN_SIGNALS.get().is_some() && handler != libc::SIG_IGN,
+        _ => OWN_SIGNALS.get().is_some_and(|signals| signals.contains(&signal)),
+    }
 }
 
 /// `sigaction`: refused for the program's own signals.
@@ -243,7 +281,10 @@ pub unsafe fn sigaction(
     new: *const libc::sigaction,
     old: *mut libc::sigaction,
 ) -> c_int {
-    if !new.is_null() && is_own_signal(signal) && refuse("sigaction").is_some() {
+    // SAFETY: by the caller's promise, the pointer is null or to an action.
+    let handler = unsafe { new.as_ref() }.map(|new| new.sa_sigaction);
+    let is_own = handler.is_some_and(|handler| is_own_signal(signal, handler));
+    if is_own && refuse("sigaction").is_some() {
         return not_permitted();
     }
     // SAFETY: the function has this type; the rest is the caller's promise.
@@ -282,7 +323,7 @@ pub unsafe fn set_handler(
         SetHandler::SysvSignal => ("sysv_signal", &SYSV_SIGNAL),
         SetHandler::Sigset => ("sigset", &SIGSET),
     };
-    if is_own_signal(signal) && refuse(name).is_some() {
+    if is_own_signal(signal, handler) && refuse(name).is_some() {
         not_permitted();
         return libc::SIG_ERR;
     }
@@ -296,7 +337,7 @@ pub unsafe fn set_handler(
 
 /// `sigignore`: refused for the program's own signals.
 pub fn sigignore(signal: c_int) -> c_int {
-    if is_own_signal(signal) && refuse("sigignore").is_some() {
+    if is_own_signal(signal, libc::SIG_IGN) && refuse("sigignore").is_some() {
         return not_permitted();
     }
     // SAFETY: the function has this type, and takes any number.
@@ -304,6 +345,55 @@ pub fn sigignore(signal: c_int) -> c_int {
         let original: unsafe extern "C" fn(c_int) -> c_int = std::mem::transmute(SIGIGNORE.get());
         original(signal)
     }
+}
+
+/// Threads that modules create begin here.
+struct Begin {
+    start: unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void,
+    argument: *mut c_void,
+}
+
+/// `pthread_create`: gives a thread of a module a stack for signals, so that there are last words if its own
+/// overflows.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn pthread_create(
+    thread: *mut libc::pthread_t,
+    attributes: *const libc::pthread_attr_t,
+    start: unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void,
+    argument: *mut c_void,
+) -> c_int {
+    type Create = unsafe extern "C" fn(
+        *mut libc::pthread_t,
+        *const libc::pthread_attr_t,
+        unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void,
+        *mut c_void,
+    ) -> c_int;
+    static PTHREAD_CREATE: Original = Original::new(c"pthread_create");
+    // SAFETY: the function has this type.
+    let original = unsafe { std::mem::transmute::<*mut c_void, Create>(PTHREAD_CREATE.get()) };
+    let is_own = || objects::owner(start as usize) == Some(Owner::Runtime);
+    if SEALED.get().is_none() || is_own() {
+        // SAFETY: by the caller's promise.
+        return unsafe { original(thread, attributes, start, argument) };
+    }
+    let begin = Box::into_raw(Box::new(Begin { start, argument }));
+    // SAFETY: by the caller's promise; the thread takes `begin`.
+    let created = unsafe { original(thread, attributes, begin_thread, begin.cast()) };
+    if created != 0 {
+        // SAFETY: there is no thread that takes it.
+        drop(unsafe { Box::from_raw(begin) });
+    }
+    created
+}
+
+unsafe extern "C-unwind" fn begin_thread(begin: *mut c_void) -> *mut c_void {
+    // SAFETY: `pthread_create` has made it for this thread.
+    let Begin { start, argument } = *unsafe { Box::from_raw(begin.cast::<Begin>()) };
+    stack::prepare_thread_of_module();
+    // SAFETY: by the promise of whoever has created the thread. Nothing is dropped if it is unwound.
+    unsafe { start(argument) }
 }
 
 /// `sigaltstack`: refused on workers, which need theirs to detect stack overflows.
@@ -314,6 +404,12 @@ pub unsafe fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) ->
     static SIGALTSTACK: Original = Original::new(c"sigaltstack");
     if !new.is_null() && super::is_current() && refuse("sigaltstack").is_some() {
         return not_permitted();
+    }
+    // SAFETY: by the caller's promise, the pointer is null or to a description.
+    let ends = unsafe { new.as_ref() }.is_some_and(|new| new.ss_flags & libc::SS_DISABLE != 0);
+    if ends && stack::is_prepared() {
+        // Rust's library does so when a thread's body has returned; destructors of modules come after that.
+        return 0;
     }
     // SAFETY: the function has this type; the rest is the caller's promise.
     unsafe {

@@ -24,6 +24,9 @@ pub(super) type Circumstances = fn(&mut dyn Write) -> fmt::Result;
 
 /// The exit code of a daemon when a module ends it with exit code 0.
 const ENDED_BY_MODULE: c_int = 70;
+/// How many threads may call `exit` at the same time: each takes a handler off the C library's list, and one that
+/// finds none ends the process at once, with the exit code that it wants.
+const EXITS: usize = 256;
 /// How many frames of the backtrace are shown.
 const FRAMES: usize = 64;
 /// The longest last words, in bytes.
@@ -75,8 +78,10 @@ pub(crate) fn install(file: &Path, json: bool, circumstances: Circumstances) -> 
         signal::all().filter(ends_process).for_each(|signal| signal::handle(signal, on_fault));
         // SAFETY: the functions have the required types, and live as long as the process.
         unsafe {
-            on_exit(at_exit, std::ptr::null_mut());
-            at_quick_exit(at_quick_exit_);
+            for _ in 0..EXITS {
+                on_exit(at_exit, std::ptr::null_mut());
+                at_quick_exit(at_quick_exit_);
+            }
         }
     });
     PROCESS.store(own_process(), Ordering::Release);
@@ -97,7 +102,7 @@ pub(crate) fn note(words: &str) {
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(path);
     if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
         tracing::warn!(file = %path.display(), %error, "the last words cannot be written");

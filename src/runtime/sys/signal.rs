@@ -60,8 +60,13 @@ fn handling(signal: libc::c_int) -> Option<&'static Handling> {
 /// Whether the kernel sends this signal for what a thread has just done. Handlers for these signals
 /// are not replaced but asked first; the others are sent by timers and processes, and mean the end
 /// only if nobody handles or ignores them.
+pub(crate) fn of_faults() -> impl Iterator<Item = libc::c_int> {
+    SIGNALS.iter().take_while(|(other, _)| *other != libc::SIGALRM).map(|(signal, _)| *signal)
+}
+
+/// Whether a signal is one of those.
 pub(super) fn is_of_fault(signal: libc::c_int) -> bool {
-    SIGNALS.iter().take_while(|(other, _)| *other != libc::SIGALRM).any(|(it, _)| *it == signal)
+    of_faults().any(|fault| fault == signal)
 }
 
 /// Whether a signal has its default action.

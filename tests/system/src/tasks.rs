@@ -112,6 +112,20 @@ pub mod crash {
     pub const CRASH_AT_EXIT: u64 = 47;
     /// Forks a child that writes to address 8, and waits for it.
     pub const FORK_AND_FAULT: u64 = 48;
+    /// Two threads of the module's own call `exit(0)` at the same time.
+    pub const EXIT_TWICE: u64 = 49;
+    /// Blocks all signals, and writes to address 8.
+    pub const BLOCKED_FAULT: u64 = 50;
+    /// A thread that is created while all signals are blocked writes to address 8.
+    pub const BLOCKED_THREAD: u64 = 51;
+    /// The stack of a thread of the module's own overflows.
+    pub const OVERFLOW_THREAD: u64 = 52;
+    /// Makes an object of its worker's thread in whose destructor the stack overflows.
+    pub const OVERFLOW_AT_EXIT: u64 = 53;
+    /// Makes a static object in whose destructor the stack overflows.
+    pub const OVERFLOW_STATIC: u64 = 54;
+    /// Sets the default action of SIGPIPE.
+    pub const PIPE_SIGNAL: u64 = 55;
 
     /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
     /// level; in a library with frames of 340 KiB; through the C library's `qsort`.

@@ -220,6 +220,30 @@ fn only_a_pool_in_quarantine_is_reset() {
     });
 }
 
+/// The kernel would end the daemon at once if the signal were blocked.
+#[test]
+fn a_method_that_has_blocked_all_signals_crashes_alike() {
+    in_client!(Options::new().crash(), |site| {
+        let ipc = connect();
+        let pool = fragile(ipc);
+        let (status, message) = text_of(task(ipc, pool, crash::CRASH, crash::BLOCKED_FAULT).call());
+        assert!(status == CHI_FAULT && message.contains("SIGSEGV at 0x8"), "{message}");
+        reset(site);
+        check_health(ipc, pool);
+    });
+}
+
+/// The log may be a pipe that nobody reads any more.
+#[test]
+fn sigpipe_stays_ignored() {
+    in_client!(Options::new().crash(), |_| {
+        let ipc = connect();
+        let pool = fragile(ipc);
+        task(ipc, pool, crash::CRASH, crash::PIPE_SIGNAL).call().unwrap();
+        check_health(ipc, pool);
+    });
+}
+
 #[test]
 fn a_module_in_rust_crashes_alike() {
     in_client!(Options::new().rust_faults(), |site| {

@@ -214,6 +214,34 @@ fn of_an_abort_in_a_destructor() {
     assert!(words.contains(what), "{words}");
 }
 
+/// The first of them takes the runtime's handler off the C library's list.
+#[test]
+fn of_two_threads_that_exit_at_once() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::EXIT_TWICE);
+    let words = crash_file(&daemon);
+    assert!(
+        code == 70 && words.contains("last words: exit(0) was called in a thread of"),
+        "{words}"
+    );
+}
+
+/// The kernel would end the process at once if the signal were blocked.
+#[test]
+fn of_a_thread_that_was_started_with_signals_blocked() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::BLOCKED_THREAD);
+    let words = crash_file(&daemon);
+    assert_eq!(code, -libc::SIGSEGV, "{words}");
+    assert!(words.contains("last words: SIGSEGV at 0x8 in a thread of a module"), "{words}");
+}
+
+#[test]
+fn of_a_stack_overflow_in_a_thread_of_a_module() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::OVERFLOW_THREAD);
+    let words = crash_file(&daemon);
+    assert_eq!(code, -libc::SIGSEGV, "{words}");
+    assert!(words.contains(" in a thread of a module") && words.contains("Endless"), "{words}");
+}
+
 /// It has the name of the worker that started it, and is not said to be that.
 #[test]
 fn of_a_module_s_own_thread_without_a_name() {

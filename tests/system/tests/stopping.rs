@@ -1,6 +1,7 @@
 //! How a runtime stops: in order, within its bound, whatever modules do, and reporting what it
 //! waits for.
 
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 use chimaera::abi::{CHI_CANCELLED, CHI_NO_SPACE, CHI_UNAVAILABLE};
@@ -10,7 +11,7 @@ use chimaera_tests::tasks::model::{self, ValueTask};
 use chimaera_tests::tasks::throws::{self, NumberTask};
 use chimaera_tests::{
     artefacts, connect, in_client_that_may_end_it, process, text_of, Call, Daemon, Options,
-    Running, ValuePool,
+    Running, Site, ValuePool,
 };
 use rustix::io::Errno;
 use rustix::net::{connect as connect_socket, socket_with};
@@ -363,6 +364,47 @@ fn the_program_tells_of_a_crash_at_the_end() {
     assert!(stopped.stdout.contains("it crashed: "), "{stopped:?}");
     assert!(stopped.stdout.contains("last words: SIGSEGV at 0x8"), "{stopped:?}");
     assert_eq!(daemon.end(), -libc::SIGSEGV);
+}
+
+/// There are stacks for signals until the very end of a thread.
+#[test]
+fn a_stack_overflow_of_a_static_object_has_last_words() {
+    overflows(&mut after!(crash::OVERFLOW_STATIC, 0), "in a thread that is no worker");
+}
+
+#[test]
+fn a_stack_overflow_at_the_end_of_a_worker_has_last_words() {
+    overflows(&mut after!(crash::OVERFLOW_AT_EXIT, 0), "which is starting or ending");
+}
+
+#[track_caller]
+fn overflows(daemon: &mut Daemon, place: &str) {
+    let stopped = daemon.cli(&["stop"]);
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    let crashed = stopped.stdout.contains("it crashed: ") && stopped.stdout.contains(place);
+    assert!(crashed, "{stopped:?}");
+    assert_eq!(daemon.end(), -libc::SIGSEGV);
+}
+
+/// Whoever starts a daemon may have blocked signals, as threads of many programs do.
+#[test]
+fn signals_that_were_blocked_at_the_start_work() {
+    let site = Site::new();
+    let mut command = Options::new().crash().workers(1).command(&site);
+    // SAFETY: the function makes a system call on a set of its own.
+    unsafe {
+        command.pre_exec(|| {
+            let mut all = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            match libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut()) {
+                0 => Ok(()),
+                error => Err(std::io::Error::from_raw_os_error(error)),
+            }
+        });
+    }
+    let mut daemon = Daemon::run(site, command);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), 0);
 }
 
 #[test]
