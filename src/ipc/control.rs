@@ -276,5 +276,12 @@ fn connect(
 /// The next message; retries when a signal interrupts the wait.
 fn receive(socket: &OwnedFd, until: Instant) -> io::Result<Received> {
     wire::ready(socket.as_fd(), PollFlags::IN, until)?;
-    wire::receive(socket.as_fd())
+    match wire::receive(socket.as_fd()) {
+        // A runtime that refuses a connection hangs up without having read the request, which the kernel tells before
+        // the refusal.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+            wire::receive(socket.as_fd())
+        }
+        received => received,
+    }
 }
