@@ -223,9 +223,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let abandoned = runtime.wait();
     log.flush();
     if !abandoned.is_empty() {
-        // Not `exit`: destructors of modules must not run while threads still run their code.
-        // SAFETY: the function ends the process, whatever other threads do.
-        unsafe { libc::_exit(1) }
+        chimaera_runtime::leave(1)
     }
     if args.private {
         // This fails if there is no such file: only --daemon creates it.
@@ -237,8 +235,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         tracing::error!("{why}");
         ending.tell(why);
         log.flush();
-        // SAFETY: as above.
-        unsafe { libc::_exit(1) }
+        chimaera_runtime::leave(1)
     })?;
     Ok(())
 }
@@ -265,10 +262,9 @@ pub(crate) fn host() -> Outcome {
     })?;
     let abandoned = runtime.wait();
     kept.iter().for_each(|log| log.flush());
-    // Not `exit`: there may be threads that still run the module's code, and those of the runtime whose
-    // work is over with the daemon.
-    // SAFETY: the function ends the process, whatever other threads do.
-    unsafe { libc::_exit(if abandoned.is_empty() { 0 } else { 1 }) }
+    // There may be threads that still run the module's code, and those of the runtime whose work is over with the
+    // daemon.
+    chimaera_runtime::leave(i32::from(!abandoned.is_empty()))
 }
 
 /// Writes to standard output for the process that started the runtime. A failure is only logged.

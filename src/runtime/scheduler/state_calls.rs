@@ -11,6 +11,7 @@ use crate::coroutine::{stack, LOCALE, SIGNALS};
 use crate::log::{log_task, LineKind, RateLimit, Subject};
 use crate::sys::objects::{self, Owner};
 use crate::sys::signal;
+use crate::sys::thread;
 use crate::sys::thread_state::{Original, SignalMask, UseLocale, PTHREAD_SIGMASK, USELOCALE};
 
 /// `LC_GLOBAL_LOCALE`: the thread uses the locale of the process.
@@ -59,7 +60,10 @@ fn refuse(function: &str) -> Option<libc::mode_t> {
     if std::process::id() != process {
         return None;
     }
+    // These functions are no cancellation points, and what logs must not be unwound.
+    let before = thread::stay();
     report(function);
+    thread::leave(before);
     Some(umask)
 }
 
@@ -120,9 +124,7 @@ pub unsafe fn pthread_sigmask(
     if let Some(wanted) = &mut without_faults {
         note(SIGNALS, true);
         if how != libc::SIG_UNBLOCK && SEALED.get().is_some() {
-            // The kernel ends a process at once that faults while it blocks the signal.
-            // SAFETY: the set is valid, and so are the signals.
-            signal::of_faults().for_each(|fault| unsafe { drop_signal(wanted, fault) });
+            drop_faults(wanted);
             set = wanted;
         }
     }
@@ -133,11 +135,13 @@ pub unsafe fn pthread_sigmask(
     }
 }
 
-/// # Safety
-/// It must be the number of a signal.
-unsafe fn drop_signal(set: &mut libc::sigset_t, signal: c_int) {
-    // SAFETY: by the caller's promise.
-    unsafe { libc::sigdelset(set, signal) };
+/// Takes the signals of faults out of a set that is to be blocked: the kernel ends a process at once that faults
+/// meanwhile.
+fn drop_faults(set: &mut libc::sigset_t) {
+    for fault in signal::of_faults() {
+        // SAFETY: the set is valid, and so is the signal.
+        unsafe { libc::sigdelset(set, fault) };
+    }
 }
 
 /// Prepares the calling thread, the main one, before it starts others: it blocks no signal, although whoever has
@@ -286,6 +290,13 @@ pub unsafe fn sigaction(
     let is_own = handler.is_some_and(|handler| is_own_signal(signal, handler));
     if is_own && refuse("sigaction").is_some() {
         return not_permitted();
+    }
+    // SAFETY: as above.
+    let mut without_faults = unsafe { new.as_ref() }.copied();
+    let mut new = new;
+    if let Some(wanted) = without_faults.as_mut().filter(|_| SEALED.get().is_some()) {
+        drop_faults(&mut wanted.sa_mask);
+        new = wanted;
     }
     // SAFETY: the function has this type; the rest is the caller's promise.
     unsafe {

@@ -167,7 +167,9 @@ pub(crate) fn exit_at_once(code: c_int) -> ! {
 
 /// Ends the process with last words if a runtime is running.
 fn exiting(call: &'static str, code: Option<c_int>) {
-    if are_wanted() && SERVING.load(Ordering::Acquire) > 0 {
+    // At its end, too, the process leaves by returning from its main function: `_exit` is a module's.
+    let is_early = call == "_exit" || SERVING.load(Ordering::Acquire) > 0;
+    if are_wanted() && is_early {
         say(&mut Cause::Exit { call, code });
         let code = code.filter(|code| code & 0xff != 0).unwrap_or(ENDED_BY_MODULE);
         // SAFETY: it has no preconditions.
@@ -185,6 +187,8 @@ const AT_END: usize = AFTER_FILE + 1;
 /// Writes the last words, once per process. If a step faults, the handler of that fault calls this
 /// again, and the next step follows.
 fn say(cause: &mut Cause<'_>) {
+    // A thread that somebody has cancelled would otherwise end in the middle of that, and nobody could speak any more.
+    thread::stay();
     let own = thread::number();
     let order = Ordering::SeqCst;
     match SPEAKER.compare_exchange(0, own, order, order) {

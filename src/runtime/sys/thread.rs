@@ -18,6 +18,28 @@ pub(crate) fn or_abort(work: impl FnOnce()) {
     }
 }
 
+// Of the C library, declared in pthread.h.
+extern "C" {
+    fn pthread_setcancelstate(state: libc::c_int, old: *mut libc::c_int) -> libc::c_int;
+}
+
+/// From now on, the calling thread does not end because it is cancelled (`pthread_cancel`). Returns what
+/// [`leave`] takes. `[any thread, signal handlers]`
+pub(crate) fn stay() -> libc::c_int {
+    /// `PTHREAD_CANCEL_DISABLE`.
+    const DISABLE: libc::c_int = 1;
+    let mut before = 0;
+    // SAFETY: the number lives until the call returns.
+    unsafe { pthread_setcancelstate(DISABLE, &mut before) };
+    before
+}
+
+/// The calling thread may be cancelled again, if it could be before [`stay`].
+pub(crate) fn leave(before: libc::c_int) {
+    // SAFETY: the state is one that the C library has returned.
+    unsafe { pthread_setcancelstate(before, std::ptr::null_mut()) };
+}
+
 /// The kernel's number of the calling thread.
 pub(crate) fn number() -> i32 {
     // SAFETY: it has no preconditions.

@@ -126,6 +126,12 @@ pub mod crash {
     pub const OVERFLOW_STATIC: u64 = 54;
     /// Sets the default action of SIGPIPE.
     pub const PIPE_SIGNAL: u64 = 55;
+    /// A thread of the module's own that has cancelled itself writes to address 8.
+    pub const CANCELLED_FAULT: u64 = 56;
+    /// A signal handler during which all signals are blocked writes to address 8.
+    pub const MASKED_HANDLER: u64 = 57;
+    /// Calls `_exit(0)` in a handler of `exit`.
+    pub const LEAVE_AT_EXIT: u64 = 58;
 
     /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
     /// level; in a library with frames of 340 KiB; through the C library's `qsort`.

@@ -234,6 +234,22 @@ fn of_a_thread_that_was_started_with_signals_blocked() {
     assert!(words.contains("last words: SIGSEGV at 0x8 in a thread of a module"), "{words}");
 }
 
+/// It must not end in the middle of its last words.
+#[test]
+fn of_a_thread_that_is_cancelled() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::CANCELLED_FAULT);
+    let words = crash_file(&daemon);
+    assert_eq!(code, -libc::SIGSEGV, "{words}");
+    assert!(words.contains("last words: SIGSEGV at 0x8 in a thread of a module"), "{words}");
+}
+
+#[test]
+fn of_a_fault_in_a_handler_that_blocks_all_signals() {
+    let (daemon, code) = ended_by!(crash::CRASH, crash::MASKED_HANDLER);
+    assert_eq!(code, -libc::SIGSEGV);
+    check_words(&daemon, code, "SIGSEGV at 0x8", &[]);
+}
+
 #[test]
 fn of_a_stack_overflow_in_a_thread_of_a_module() {
     let (daemon, code) = ended_by!(crash::CRASH, crash::OVERFLOW_THREAD);

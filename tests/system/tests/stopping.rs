@@ -386,6 +386,16 @@ fn overflows(daemon: &mut Daemon, place: &str) {
     assert_eq!(daemon.end(), -libc::SIGSEGV);
 }
 
+/// What was left to do then was not done.
+#[test]
+fn an_exit_of_a_module_at_the_end_is_told() {
+    let mut daemon = after!(crash::LEAVE_AT_EXIT, 0);
+    let stopped = daemon.cli(&["stop"]);
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert!(stopped.stdout.contains("last words: _exit(0) was called"), "{stopped:?}");
+    assert_eq!(daemon.end(), 70);
+}
+
 /// Whoever starts a daemon may have blocked signals, as threads of many programs do.
 #[test]
 fn signals_that_were_blocked_at_the_start_work() {
