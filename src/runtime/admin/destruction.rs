@@ -118,7 +118,10 @@ fn finish(
     };
     // While it is known who opened it.
     let loss = loss::loss_of(shared, id, &name, format!("pool '{name}' was destroyed"));
-    end_host(worker, begun.pool.id, Instant::now() + HOST_BOUND);
+    let ended = end_host(worker, begun.pool.id, Instant::now() + HOST_BOUND);
+    let result = result.and(ended.map_err(|how| {
+        Failure::new(CHI_FAULT, format!("pool '{name}' is destroyed, but not in order: {how}"))
+    }));
     // The daemon says so of a pool in its module host.
     let pass = || shared.rate_limit.pass(LineKind::Pool, worker.client_as_subject());
     if let Some(left_out) = shared.config.orders.is_none().then(pass).flatten() {
@@ -135,15 +138,16 @@ fn finish(
     result
 }
 
-/// Ends the module host of a pool, if it has one, and waits for its end.
-pub(super) fn end_host(worker: &Worker, id: chi_pool_id, until: Instant) {
-    let Some(host) = worker.shared.hosts.remove(id) else { return };
+/// Ends the module host of a pool, if it has one, and waits for its end. Returns how it ended if that was not in order.
+pub(super) fn end_host(worker: &Worker, id: chi_pool_id, until: Instant) -> Result<(), String> {
+    let Some(host) = worker.shared.hosts.remove(id) else { return Ok(()) };
     host.end(until);
     let mut pause = FIRST_LOOK;
     while !matches!(host.phase(), Phase::Ended | Phase::Failed(_)) {
         worker.sleep(pause);
         pause = (pause * 2).min(LAST_LOOK);
     }
+    host.bad_end().map_or(Ok(()), |how| Err(how.to_owned()))
 }
 
 /// Completes a destruction that no task began: the running task takes it over.

@@ -234,7 +234,8 @@ pub(super) unsafe fn create(
             (Ok((id, false)), shared.pools.complete(pool))
         }
         Err(failure) => {
-            destruction::end_host(worker, id, Instant::now());
+            // Whoever creates the pool is told why it is not there.
+            let _ = destruction::end_host(worker, id, Instant::now());
             if restored.is_none() {
                 shared.durable.abandon(id);
             }

@@ -74,6 +74,8 @@ pub(crate) struct Host {
     watched: AtomicBool,
     /// Wakes that thread.
     pub(crate) bell: OwnedFd,
+    /// How its process ended, if that was told to end and has not done so in order.
+    bad_end: OnceLock<String>,
 }
 
 impl Host {
@@ -102,6 +104,7 @@ impl Host {
             turn: AtomicU64::new(0),
             watched: AtomicBool::new(false),
             bell,
+            bad_end: OnceLock::new(),
         })
     }
 
@@ -290,6 +293,16 @@ impl Host {
     /// By when the process must have ended, if it has been told to.
     pub(crate) fn ending(&self) -> Option<Instant> {
         lock(&self.state).ending
+    }
+
+    /// Notes that its process has not ended in order, as it was told to.
+    pub(crate) fn set_bad_end(&self, how: &str) {
+        self.bad_end.get_or_init(|| how.to_owned());
+    }
+
+    /// How its process ended, if that was not in order.
+    pub(crate) fn bad_end(&self) -> Option<&str> {
+        self.bad_end.get().map(String::as_str)
     }
 }
 

@@ -331,6 +331,7 @@ impl Process {
         let ended = match (refusal, told) {
             (_, true) => {
                 if ready && (overdue.is_some() || !is_clean) {
+                    host.set_bad_end(&end);
                     tracing::warn!(
                         pool = &*host.orders.name,
                         why = &*end,

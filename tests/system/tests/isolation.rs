@@ -556,3 +556,18 @@ fn what_cannot_be_isolated_is_refused() {
         assert!(refused.stderr.contains("no module host"), "{}", refused.stderr);
     });
 }
+
+/// Whoever destroys a pool learns that its end was not in order, and the pool is gone.
+#[test]
+fn a_crash_in_the_end_of_a_pool_is_told() {
+    let daemon = Daemon::start(&Options::new().crash());
+    for params in ["crash at the end", "crash in the destructor", "abort at the end"] {
+        let create = ["pool", "create", "fragile", "--module", crash::MODULE, "--params", params];
+        daemon.cli(&[&create[..], &["--isolation", "process"]].concat()).ok();
+        let destroyed = daemon.cli(&["pool", "destroy", "fragile"]);
+        assert_eq!(destroyed.code, 1, "{destroyed:?}");
+        let why = "pool 'fragile' is destroyed, but not in order: its module host";
+        assert!(destroyed.stderr.contains(why), "{destroyed:?}");
+    }
+    daemon.cli(&["pool", "create", "fragile", "--module", crash::MODULE]).ok();
+}
