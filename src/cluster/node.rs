@@ -65,6 +65,8 @@ pub struct Node {
     ticked: Instant,
     /// How many ticks it need not be told of when they are due.
     rest: u32,
+    /// It leads, and has spoken to all since it last had its leadership confirmed.
+    has_spoken: bool,
     engine: Engine,
     agreed: Agreed,
     lease: Held,
@@ -124,6 +126,7 @@ impl Node {
             now,
             ticked: now,
             rest: 0,
+            has_spoken: false,
             engine,
             agreed,
             lease: Held::default(),
@@ -236,7 +239,10 @@ impl Node {
         let tick = self.setup.bounds.tick;
         let passed = ((self.now - self.ticked).as_nanos() / tick.as_nanos().max(1)) as u32;
         let told = passed.min(1 + self.rest);
-        (0..told).for_each(|_| self.engine.tick());
+        for _ in 0..told {
+            self.engine.tick();
+            self.has_spoken |= self.engine.has_spoken();
+        }
         self.ticked = if passed > told { self.now } else { self.ticked + tick * told };
         self.rest = self.rest.saturating_sub(told);
     }
@@ -304,6 +310,7 @@ impl Node {
         self.suspects.insert(node);
         if broken && self.broken.insert(node) {
             if self.engine.leader() == Some(node) {
+                self.pass_time();
                 self.engine.miss_leader();
             }
             self.look();
@@ -579,7 +586,7 @@ impl Node {
             self.engine.propose(to_bytes(&proposal));
         }
         // The others are asked for that together with what they are told anyway, as long as there is nothing else to do.
-        if self.engine.has_spoken() || !rests {
+        if std::mem::take(&mut self.has_spoken) || !rests {
             if let Some(number) = leader.leases.confirm() {
                 self.engine.confirm(number);
             }

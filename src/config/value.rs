@@ -371,8 +371,7 @@ pub(crate) fn with_port(text: &str) -> String {
     }
 }
 
-/// Whether a text can be the name of a module.
-/// Whether it is a module's full name: `repo:module`.
+/// Whether a text can be the full name of a module: `repo:module`.
 pub(crate) fn is_module(name: &str) -> bool {
     name.len() <= 255
         && !name.chars().any(char::is_control)

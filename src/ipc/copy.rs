@@ -61,6 +61,11 @@ unsafe fn copy_many(from: *const u8, to: *mut u8, len: usize) -> bool {
         return false;
     }
     #[cfg(target_arch = "x86_64")]
+    if !std::is_x86_feature_detected!("ermsb") {
+        // It would copy byte by byte.
+        return false;
+    }
+    #[cfg(target_arch = "x86_64")]
     // SAFETY: by the caller's promise. The direction flag is clear, as everywhere in Rust.
     unsafe {
         std::arch::asm!(

@@ -71,7 +71,11 @@ pub(crate) struct Conn {
 pub(crate) struct Large {
     pub(crate) bytes: Vec<u8>,
     length: usize,
+    is_expected: bool,
 }
+
+/// How much of a large message has to have come before memory is taken for what is missing.
+const BELIEVED: usize = 1 << 20;
 
 impl Large {
     /// Begins a message of so many bytes. What is announced need not come: until then, the memory is only addresses.
@@ -80,9 +84,17 @@ impl Large {
         bytes.try_reserve_exact(length).map_err(|_| {
             End::Why(format!("there is no memory for its message of {length} bytes"))
         })?;
-        large::expect(bytes.as_mut_ptr(), length);
         bytes.extend_from_slice(first);
-        Ok(Large { bytes, length })
+        Ok(Large { bytes, length, is_expected: false })
+    }
+
+    /// Some of it has come. Once that is much, the rest is believed to come, too.
+    pub(crate) fn grown(&mut self) {
+        if !self.is_expected && self.bytes.len() >= BELIEVED {
+            self.is_expected = true;
+            let rest = self.missing();
+            large::expect(self.bytes.spare_capacity_mut().as_mut_ptr().cast(), rest);
+        }
     }
 
     /// How many bytes have not come.

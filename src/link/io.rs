@@ -19,7 +19,7 @@ use crate::hello::Kind;
 use crate::lanes::{lock, Entry, State};
 use crate::queue::Queue;
 use crate::shared::Shared;
-use crate::wire::{Fill, Sock};
+use crate::wire::{Fill, Sock, READ};
 use crate::{Class, Error};
 
 const WAKE: u64 = 0;
@@ -372,6 +372,9 @@ impl Io {
                         true => self.take_large(conn)?,
                         false => self.take(conn, &buffer[..count])?,
                     }
+                    if count >= READ {
+                        break;
+                    }
                     // The poll tells of more.
                     if matches!(filled, Ok(Fill::Last(_))) {
                         return Ok(());
@@ -396,6 +399,9 @@ impl Io {
     fn take_large(&mut self, conn: &mut Conn) -> Result<(), End> {
         if let Phase::Up(up) = &conn.phase {
             lock(&up.entry.life).heard = Some(conn.heard);
+        }
+        if let Some(large) = &mut conn.large {
+            large.grown();
         }
         self.large(conn)
     }

@@ -149,7 +149,8 @@ pub struct Config {
     pub tls: Option<Identity>,
     /// A connection without messages for so long is closed. Default: 60 s.
     pub idle_close: Duration,
-    /// How many bytes may wait to be written, for each node and class. Default: 16 MiB.
+    /// How many bytes may wait to be written, for each node and class. Large messages that wait are kept whole until
+    /// they are written. Default: 16 MiB.
     pub queue_bytes: usize,
     /// The longest message, in both directions. Default: 8 MiB.
     pub max_message: usize,

@@ -108,6 +108,7 @@ impl Io {
         lane.state = State::Closing(conn.sock.token);
         up.closing = true;
         conn.deadline = Instant::now() + CLOSING;
+        self.scan_at = self.scan_at.min(Instant::now() + TICK);
         let _fits = conn.sock.put(Frame::Bye, &Content::of(&[]), usize::MAX).map_err(End::why)?;
         Ok(())
     }

@@ -19,7 +19,7 @@ pub(crate) const HEADER: usize = 8;
 /// How much is encrypted at once.
 const PIECE: usize = 64 << 10;
 /// How much of a large message is read at once: others have their turn in between.
-const READ: usize = 1 << 20;
+pub(crate) const READ: usize = 1 << 20;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -264,8 +264,10 @@ fn a_cluster_at_rest_does_little() {
 
 #[test]
 fn a_leader_whose_connections_break_is_replaced_before_others_miss_it() {
-    for seed in 1..20 {
+    for seed in 1..40 {
         let mut world = at_rest(seed);
+        // Any time after a heartbeat.
+        world.run_until(world.now + seed * 37 * MS).unwrap();
         let leader = world.leader().unwrap();
         let former = world.node_of(leader);
         world.crash(leader, Crash::Clean, 60 * SECOND);

@@ -184,10 +184,12 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
     Ok(())
 }
 
+/// The key by which a thread of a module finds its signal stack; nothing if there are no keys left.
+static SIGNAL_STACK_OF: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+
 /// Gives the calling thread, one of a module, a signal stack that is freed when it has ended.
 pub(crate) fn prepare_thread_of_module() {
-    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
-    let key = KEY.get_or_init(|| {
+    let key = SIGNAL_STACK_OF.get_or_init(|| {
         let mut key = 0;
         // SAFETY: the key lives until the call returns, and the function as long as the process.
         let made = unsafe { libc::pthread_key_create(&mut key, Some(free_signal_stack)) };
@@ -201,10 +203,23 @@ pub(crate) fn prepare_thread_of_module() {
     }
 }
 
-/// Called last of all that runs on a thread.
+/// Called when the thread-local objects of a thread are gone, in each of the rounds in which the C library calls
+/// destructors of keys: the stack is freed in the last one.
 unsafe extern "C" fn free_signal_stack(stack: *mut libc::c_void) {
+    /// `PTHREAD_DESTRUCTOR_ITERATIONS`.
+    const ROUNDS: u8 = 4;
+    thread_local!(static ROUND: Cell<u8> = const { Cell::new(1) });
+    if ROUND.get() < ROUNDS {
+        ROUND.set(ROUND.get() + 1);
+        if let Some(Some(key)) = SIGNAL_STACK_OF.get() {
+            // SAFETY: the key exists as long as the process.
+            unsafe { libc::pthread_setspecific(*key, stack) };
+        }
+        return;
+    }
     let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
-    // SAFETY: the stack is a mapping of this size that was made for this thread, which uses it no more.
+    // SAFETY: the stack is a mapping of this size that was made for this thread, which uses it no more. The program's
+    // own `sigaltstack` lets a thread that is not prepared disable its stack.
     unsafe {
         if libc::sigaltstack(&none, ptr::null_mut()) == 0 {
             libc::munmap(stack, SIGNAL_STACK);

@@ -54,6 +54,11 @@ fn original_umask() -> unsafe extern "C" fn(libc::mode_t) -> libc::mode_t {
     unsafe { std::mem::transmute(UMASK.get()) }
 }
 
+/// Whether the state of this process is sealed; that of a child that it has forked is not.
+fn is_sealed() -> bool {
+    SEALED.get().is_some_and(|(process, _)| *process == std::process::id())
+}
+
 /// If the process is sealed, returns its umask and logs that a module has called the function.
 fn refuse(function: &str) -> Option<libc::mode_t> {
     let &(process, umask) = SEALED.get()?;
@@ -123,7 +128,7 @@ pub unsafe fn pthread_sigmask(
     let mut without_faults = unsafe { set.as_ref() }.copied();
     if let Some(wanted) = &mut without_faults {
         note(SIGNALS, true);
-        if how != libc::SIG_UNBLOCK && SEALED.get().is_some() {
+        if how != libc::SIG_UNBLOCK && is_sealed() {
             drop_faults(wanted);
             set = wanted;
         }
@@ -294,7 +299,7 @@ pub unsafe fn sigaction(
     // SAFETY: as above.
     let mut without_faults = unsafe { new.as_ref() }.copied();
     let mut new = new;
-    if let Some(wanted) = without_faults.as_mut().filter(|_| SEALED.get().is_some()) {
+    if let Some(wanted) = without_faults.as_mut().filter(|_| is_sealed()) {
         drop_faults(&mut wanted.sa_mask);
         new = wanted;
     }
@@ -418,10 +423,9 @@ pub unsafe fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) ->
     }
     // SAFETY: by the caller's promise, the pointer is null or to a description.
     let ends = unsafe { new.as_ref() }.is_some_and(|new| new.ss_flags & libc::SS_DISABLE != 0);
-    if ends && stack::is_prepared() {
-        // Rust's library does so when a thread's body has returned; destructors of modules come after that.
-        return 0;
-    }
+    // Rust's library does so when a thread's body has returned; destructors of modules come after that.
+    let stays = ends && stack::is_prepared() && is_sealed();
+    let new = if stays { ptr::null() } else { new };
     // SAFETY: the function has this type; the rest is the caller's promise.
     unsafe {
         let original: unsafe extern "C" fn(*const libc::stack_t, *mut libc::stack_t) -> c_int =

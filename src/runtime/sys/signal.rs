@@ -57,7 +57,7 @@ fn handling(signal: libc::c_int) -> Option<&'static Handling> {
     SIGNALS.iter().position(|(other, _)| *other == signal).map(|index| &HANDLING[index])
 }
 
-/// Whether the kernel sends this signal for what a thread has just done. Handlers for these signals
+/// The signals that the kernel sends for what a thread has just done. Handlers for these signals
 /// are not replaced but asked first; the others are sent by timers and processes, and mean the end
 /// only if nobody handles or ignores them.
 pub(crate) fn of_faults() -> impl Iterator<Item = libc::c_int> {
