@@ -555,7 +555,8 @@ impl AtWork for Driver {
             if driver.stopped.is_none() {
                 let founds = driver.node.founds_for() > 0;
                 driver.node.tick(now());
-                if founds && !driver.node.agreed().members().is_empty() {
+                // It still may if it has started again: a node that has a cluster founds none.
+                if founds && driver.node.founds_for() == 0 {
                     let node = &*driver.cluster.name;
                     tracing::info!(
                         node,

@@ -37,7 +37,7 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
     let (living, part) = coroutine.context.life.replace((ptr::null(), 0));
     // SAFETY: the pointer is null, or points to the container whose code the task called, which the frames that
     // were abandoned keep.
-    let living = unsafe { living.as_ref() };
+    let living = unsafe { living.as_ref() }.filter(|_| callback.is_null());
     let part = living.map(|container| {
         format!("{} of pool '{}'", life_name(part).unwrap_or("a method"), container.name())
     });

@@ -1,6 +1,7 @@
 //! The C library's functions with which code changes the state of its thread or of the process. The
 //! program exports replacements that call these. Changes to the thread are recorded, so that the
-//! next task does not inherit them; changes to the whole process are refused.
+//! next task does not inherit them; changes to the whole process, and those that would silence last words, are
+//! refused.
 
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr;
@@ -114,7 +115,7 @@ fn not_permitted() -> c_int {
     -1
 }
 
-/// `pthread_sigmask`: lasts while the task runs.
+/// `pthread_sigmask`: lasts while the task runs, and leaves out the signals of faults.
 ///
 /// # Safety
 /// As for that function.
@@ -281,7 +282,7 @@ fn is_own_signal(signal: c_int, handler: libc::sighandler_t) -> bool {
     }
 }
 
-/// `sigaction`: refused for the program's own signals.
+/// `sigaction`: refused for the program's own signals, and leaves the signals of faults out of the mask.
 ///
 /// # Safety
 /// As for that function.
@@ -412,7 +413,8 @@ unsafe extern "C-unwind" fn begin_thread(begin: *mut c_void) -> *mut c_void {
     unsafe { start(argument) }
 }
 
-/// `sigaltstack`: refused on workers, which need theirs to detect stack overflows.
+/// `sigaltstack`: refused on workers, which need theirs to detect stack overflows. A thread that the runtime has given
+/// one keeps it until its very end.
 ///
 /// # Safety
 /// As for that function.

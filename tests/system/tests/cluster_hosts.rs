@@ -86,12 +86,22 @@ fn start_all(hosts: &Hosts, numbers: &[usize]) -> Vec<Daemon> {
 #[test]
 fn hosts_of_a_file_become_one_cluster() {
     let hosts = Hosts::new(3);
-    let daemons = start_all(&hosts, &[2, 1, 0]);
+    let mut daemons = start_all(&hosts, &[2, 1, 0]);
     for number in 0..3 {
         assert_eq!(hosts.members(number, 3), hosts.sorted(&[0, 1, 2]));
     }
     let founds = |daemon: &Daemon| daemon.log().contains("this node has founded the cluster");
     assert_eq!(daemons.iter().map(founds).collect::<Vec<_>>(), [false, false, true]);
+    // Started again, it founds none: it has a cluster.
+    daemons.pop().expect("it runs").stop();
+    let again = hosts.start(0);
+    assert_eq!(hosts.members(0, 3), hosts.sorted(&[0, 1, 2]));
+    assert_eq!(
+        again.log().matches("this node has founded the cluster").count(),
+        1,
+        "{}",
+        again.log()
+    );
 }
 
 /// One of three founds nothing, for the others may be a cluster that it does not reach. One that is late joins.
