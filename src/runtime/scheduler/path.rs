@@ -44,7 +44,7 @@ const LONG_NS: u32 = 5_000;
 /// function, so that `benches/instructions.py` can tell its instructions from the polling around
 /// it.
 ///
-/// Returns 0, or how many bytes the task lacks; in that case it has not been accepted, because
+/// Returns 0, or how many bytes the task needs at least; in that case it has not been accepted, because
 /// other tasks are using the memory. With `at_last`, such a task is refused instead.
 #[inline(never)]
 pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bool) -> u64 {

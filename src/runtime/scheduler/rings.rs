@@ -1,8 +1,6 @@
 //! The rings that a worker serves: adding and dropping rings, taking them over, and taking entries
 //! from them.
 
-use std::time::Instant;
-
 use chimaera_ipc::ring::Entry;
 
 use super::admission::no_room_in_time;
@@ -188,22 +186,21 @@ fn take_overdue(worker: &Worker, ring: &mut Ring) -> Option<Taken> {
     Some(Taken::Overdue { session: ring.session.begin_task(), offset })
 }
 
-/// Has the first task of a ring, which lacks this many bytes, wait, and with it those behind it.
+/// Has the first task of a ring, which needs at least `least` bytes, wait, and with it those behind it.
 /// `before` is its wait so far, if it was waiting already.
 #[cold]
 fn wait_for_memory(
     worker: &Worker,
     index: usize,
     offset: u64,
-    bytes: u64,
+    least: u64,
     before: Option<MemoryWait>,
 ) {
     let mut entries = worker.run_queue().entries();
     // No module code has run since the task was taken from the ring, so the ring cannot have been
     // stolen.
     let ring = &mut entries.rings[index];
-    let since = before.map_or_else(Instant::now, |wait| wait.since);
-    ring.wait_for_memory(offset, MemoryWait { bytes, since });
+    ring.wait_for_memory(offset, MemoryWait::new(least, before));
 }
 
 /// An entry that was taken from a ring.

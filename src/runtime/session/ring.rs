@@ -22,6 +22,10 @@ pub(crate) struct Ring {
     pub(crate) polls: EmptyPolls,
 }
 
+/// Half of the time after which a task that waits for memory is first tried again although it may not
+/// fit.
+const FIRST_PAUSE: Duration = Duration::from_micros(500);
+
 /// How long a task may wait for memory.
 const MEMORY_WAIT_BOUND: Duration = Duration::from_secs(10);
 
@@ -42,16 +46,36 @@ struct Stall {
 /// A task that waits for memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemoryWait {
-    /// The bytes that it needs, as far as is known.
-    pub(crate) bytes: u64,
+    /// The bytes that it needs at least: so many were not enough the last time.
+    least: u64,
+    /// How often it has been tried.
+    tries: u32,
     /// When it began to wait.
-    pub(crate) since: Instant,
+    since: Instant,
 }
 
 impl MemoryWait {
+    /// The wait of a task that needs at least `least` bytes, after its wait so far.
+    pub(crate) fn new(least: u64, before: Option<MemoryWait>) -> MemoryWait {
+        let (tries, since) =
+            before.map_or_else(|| (0, Instant::now()), |wait| (wait.tries, wait.since));
+        MemoryWait { least, tries: tries + 1, since }
+    }
+
     /// True if the task has waited long enough.
     pub(crate) fn is_over(&self) -> bool {
         self.since.elapsed() >= MEMORY_WAIT_BOUND
+    }
+
+    /// How much free memory the task waits for. Up to twice what it needs at least, lest it be copied
+    /// again and again, each time only a little further; but less may be enough, so that it is
+    /// tried with that, too, after 1 ms, 2 ms, 4 ms and so on.
+    fn wanted(&self, most: u64) -> u64 {
+        let is_time = self.since.elapsed() >= FIRST_PAUSE * (1 << self.tries.min(20));
+        match is_time {
+            true => self.least,
+            false => (self.least * 2).min(most / 2).max(self.least),
+        }
     }
 }
 
@@ -184,8 +208,9 @@ impl Ring {
     fn may_go_on(&self, wait: MemoryWait) -> bool {
         let (session, budget) = (&self.session, self.session.budget());
         let is_alone = session.copies() == 0;
-        let has_share = is_alone || session.copies() + wait.bytes <= session.most_copies();
-        let has_room = wait.bytes <= budget.room(Use::Tasks) || budget.used(Use::Tasks) == 0;
+        let wanted = wait.wanted(budget.most());
+        let has_share = is_alone || session.copies() + wanted <= session.most_copies();
+        let has_room = wanted <= budget.room(Use::Tasks) || budget.used(Use::Tasks) == 0;
         has_share && has_room
             || wait.is_over()
             // A task that is to be cancelled needs no memory.

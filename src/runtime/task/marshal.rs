@@ -25,7 +25,7 @@ const MAX_COPIES: u64 = 64 << 20;
 pub(crate) enum NotTaken {
     /// The task must end.
     Refused(Failure),
-    /// Other tasks hold the memory. As far as is known, `bytes` free bytes are enough.
+    /// Other tasks hold the memory. It takes at least `bytes` bytes.
     Lacks { bytes: u64, why: Failure },
 }
 
@@ -124,12 +124,9 @@ fn no_memory(record: &Record, bytes: u64, why: NoMemory) -> NotTaken {
     }
 }
 
-/// A task that lacks memory needs at least what it already has and `bytes` more. Asks for up to
-/// twice that, lest the task be copied again and again, each time only a little further.
+/// A task that lacks memory needs at least what it already has and `bytes` more.
 fn lacks(record: &Record, bytes: u64, why: Failure) -> NotTaken {
-    let most = record.budget().most();
-    let bytes = ((record.copied + bytes) * 2).min(most / 2);
-    NotTaken::Lacks { bytes, why }
+    NotTaken::Lacks { bytes: record.copied + bytes, why }
 }
 
 /// # Safety

@@ -422,6 +422,10 @@ fn hold_all(site: &Site, nested: chi_pool_id) -> Vec<Client> {
         }
     }
     until("their further tasks wait", || {
+        // Tasks also wait for a moment while another, which will not fit, is being copied.
+        if used(site, "tasks") < 40 * MIB - MIB / 2 {
+            return None;
+        }
         let sessions = site.cli(&["sessions", "--json"]).ok().json();
         let mut sessions = sessions.as_array().expect("a list").iter();
         sessions.all(|session| session["throttled"] == true).then_some(())
@@ -446,6 +450,39 @@ fn a_task_that_waits_for_memory_for_long_is_refused() {
         assert_eq!(other.wait(), [CHI_NO_SPACE]);
         assert!(start.elapsed() > Duration::from_secs(9), "it was refused at once");
         is_in_control(site);
+    });
+}
+
+/// A task that waits for memory starts when it fits, although how much it needs is not known before it
+/// has been copied.
+#[test]
+fn a_task_that_waits_for_memory_starts_once_it_fits() {
+    in_client!(small(), |site| {
+        let nested = pool(site, "test:nested");
+        let hold = |mib: u64| {
+            let mut client = Client::new(16 * MIB);
+            client.submit(nested, &shapes::HOLD, 1, client.rows(mib * MIB));
+            client
+        };
+        let _holders = [hold(10), hold(10), hold(10)];
+        let short = hold(5);
+        until("they hold most of the memory", || (used(site, "tasks") > 34 * MIB).then_some(()));
+        // It never fits, so it is refused after the longest time that a task may wait.
+        let never = hold(20);
+        let is_throttled = |count: usize| {
+            let sessions = site.cli(&["sessions", "--json"]).ok().json();
+            let sessions = sessions.as_array().expect("a list");
+            let throttled = sessions.iter().filter(|session| session["throttled"] == true);
+            (throttled.count() == count).then_some(())
+        };
+        until("it waits", || is_throttled(1));
+        let fits = hold(10);
+        until("both wait", || is_throttled(2));
+        drop(short);
+        until("it has the memory", || (used(site, "tasks") > 39 * MIB).then_some(()));
+        let (word, _) = never.link.outcome(never.field.slot(0));
+        assert_eq!(word & CHI_TASK_COMPLETE, 0, "the other had to wait as long as a task may");
+        drop(fits);
     });
 }
 
