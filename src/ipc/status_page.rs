@@ -318,7 +318,9 @@ impl Reader {
     /// belongs to another user or has another version.
     pub fn open(instance: &Instance) -> io::Result<Reader> {
         let link = instance.page_link();
-        let fd = rustix::fs::open(&link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        // Opening a pipe that somebody has put there would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::open(&link, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&fd)?;
         let size = std::mem::size_of::<Page>();
         let refuse = |why: &str| {

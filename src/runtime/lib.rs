@@ -64,6 +64,7 @@ pub use config::{
     MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Program, Progress, UserLimits, UserQuota,
 };
 pub use module::library_path_warning;
-pub use runtime::{exit_at_once, leave, Ending, Runtime};
+pub use runtime::{Ending, Runtime};
 pub use scheduler::state_calls;
 pub use sys::demangle::demangle;
+pub use sys::ends;

@@ -34,20 +34,6 @@ use crate::scheduler::{
 use crate::sys::{caught, frozen, last_words, membarrier, segment_fault, Budget, Unshared};
 use crate::tables::{host, ipc};
 
-/// Replaces the C library's `_exit` in a program that is only a runtime: when a module calls it,
-/// the process ends with last words, and not with an exit code that means success. `[any thread]`
-pub fn exit_at_once(code: i32) -> ! {
-    last_words::exit_at_once(code)
-}
-
-/// Ends the process at once, when the program itself wants that: without last words, and without destructors, which
-/// must not run while threads still run code of modules. `[any thread]`
-pub fn leave(code: i32) -> ! {
-    last_words::give_up();
-    // SAFETY: the function ends the process, whatever other threads do.
-    unsafe { libc::_exit(code) }
-}
-
 /// What started a runtime.
 #[derive(Clone, Copy)]
 enum Origin<'o> {

@@ -223,7 +223,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let abandoned = runtime.wait();
     log.flush();
     if !abandoned.is_empty() {
-        chimaera_runtime::leave(1)
+        chimaera_runtime::ends::leave(1)
     }
     if args.private {
         // This fails if there is no such file: only --daemon creates it.
@@ -235,7 +235,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         tracing::error!("{why}");
         ending.tell(why);
         log.flush();
-        chimaera_runtime::leave(1)
+        chimaera_runtime::ends::leave(1)
     })?;
     Ok(())
 }
@@ -264,7 +264,7 @@ pub(crate) fn host() -> Outcome {
     kept.iter().for_each(|log| log.flush());
     // There may be threads that still run the module's code, and those of the runtime whose work is over with the
     // daemon.
-    chimaera_runtime::leave(i32::from(!abandoned.is_empty()))
+    chimaera_runtime::ends::leave(i32::from(!abandoned.is_empty()))
 }
 
 /// Writes to standard output for the process that started the runtime. A failure is only logged.

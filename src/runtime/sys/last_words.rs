@@ -156,20 +156,21 @@ extern "C" fn at_quick_exit_() {
     exiting("quick_exit", None);
 }
 
-/// Ends the process, as `_exit` does.
-pub(crate) fn exit_at_once(code: c_int) -> ! {
-    exiting("_exit", Some(code));
-    loop {
-        // SAFETY: it has no preconditions.
-        unsafe { libc::syscall(libc::SYS_exit_group, code) };
+/// Ends the process with last words, because somebody has called a function that ends it; a program itself
+/// does not call one once it has had a runtime, not even at its end. Returns if it has had none.
+pub(crate) fn exit_is_called(call: &'static str, code: c_int) {
+    end_unless_its_own(call, Some(code));
+}
+
+/// The handlers find only that the process ends, which at its end is as it should be.
+fn exiting(call: &'static str, code: Option<c_int>) {
+    if SERVING.load(Ordering::Acquire) > 0 {
+        end_unless_its_own(call, code);
     }
 }
 
-/// Ends the process with last words if a runtime is running.
-fn exiting(call: &'static str, code: Option<c_int>) {
-    // At its end, too, the process leaves by returning from its main function: `_exit` is a module's.
-    let is_early = call == "_exit" || SERVING.load(Ordering::Acquire) > 0;
-    if are_wanted() && is_early {
+fn end_unless_its_own(call: &'static str, code: Option<c_int>) {
+    if are_wanted() {
         say(&mut Cause::Exit { call, code });
         let code = code.filter(|code| code & 0xff != 0).unwrap_or(ENDED_BY_MODULE);
         // SAFETY: it has no preconditions.

@@ -11,6 +11,7 @@ mod budget;
 pub(crate) mod constructors;
 pub(crate) mod demangle;
 mod descriptors;
+pub mod ends;
 pub(crate) mod fault;
 mod file_stamp;
 mod floating_point;

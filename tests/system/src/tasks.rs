@@ -132,6 +132,10 @@ pub mod crash {
     pub const MASKED_HANDLER: u64 = 57;
     /// Calls `_exit(0)` in a handler of `exit`.
     pub const LEAVE_AT_EXIT: u64 = 58;
+    /// Calls `exit(0)` in a handler of `exit`.
+    pub const EXIT_AT_EXIT: u64 = 59;
+    /// Calls `quick_exit(0)` in a handler of `exit`.
+    pub const QUICK_EXIT_AT_EXIT: u64 = 60;
 
     /// Ways to recurse: directly; with an `snprintf`, a `malloc` or a call of the runtime at each
     /// level; in a library with frames of 340 KiB; through the C library's `qsort`.

@@ -179,6 +179,19 @@ fn a_squatted_name_of_a_status_page_prevents_no_start() {
     assert!(std::fs::symlink_metadata(site.page_link()).is_err(), "the link is left");
 }
 
+/// Its opening would wait for a writer.
+#[test]
+fn a_pipe_in_place_of_the_page_holds_up_no_command() {
+    let mut daemon = Daemon::start(&Options::new());
+    let link = daemon.site().page_link();
+    std::fs::remove_file(&link).expect("the daemon has made it");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &link, rustix::fs::Mode::RUSR).unwrap();
+    let status = daemon.cli(&["status"]);
+    assert_eq!(status.code, 1, "{status:?}");
+    daemon.cli(&["stop"]).ok();
+    assert_eq!(daemon.end(), 0);
+}
+
 /// Files in place of the socket or the page that the daemon did not create.
 #[test]
 fn other_things_in_the_places_of_its_files() {

@@ -126,7 +126,7 @@ fn of_an_exit_with_7() {
 #[test]
 fn of_a_quick_exit() {
     let (daemon, code) = ended_by!(crash::CRASH, crash::EXITS[2]);
-    check_words(&daemon, code, "exit", &["Runtime3Run"]);
+    check_words(&daemon, code, "quick_exit(0)", &["Runtime3Run"]);
 }
 
 #[test]

@@ -389,10 +389,25 @@ fn overflows(daemon: &mut Daemon, place: &str) {
 /// What was left to do then was not done.
 #[test]
 fn an_exit_of_a_module_at_the_end_is_told() {
-    let mut daemon = after!(crash::LEAVE_AT_EXIT, 0);
+    is_told(&mut after!(crash::LEAVE_AT_EXIT, 0), "_exit");
+}
+
+#[test]
+fn an_exit_in_a_handler_of_exit_is_told() {
+    is_told(&mut after!(crash::EXIT_AT_EXIT, 0), "exit");
+}
+
+#[test]
+fn a_quick_exit_in_a_handler_of_exit_is_told() {
+    is_told(&mut after!(crash::QUICK_EXIT_AT_EXIT, 0), "quick_exit");
+}
+
+#[track_caller]
+fn is_told(daemon: &mut Daemon, call: &str) {
     let stopped = daemon.cli(&["stop"]);
     assert_eq!(stopped.code, 1, "{stopped:?}");
-    assert!(stopped.stdout.contains("last words: _exit(0) was called"), "{stopped:?}");
+    let words = format!("last words: {call}(0) was called");
+    assert!(stopped.stdout.contains(&words), "{stopped:?}");
     assert_eq!(daemon.end(), 70);
 }
 
