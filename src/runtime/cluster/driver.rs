@@ -17,11 +17,11 @@ use serde_json::json;
 
 use super::clock::now;
 use super::flat::is_question;
-use super::handle::{AtWork, Calls, Cluster, Entry, Input, Running};
+use super::handle::{AtWork, Calls, Cluster, Entry, Input};
 use super::jobs::{Definition, Step};
 use super::losses::Losses;
 use super::pools::push;
-use super::serve;
+use super::serve::{self, Running};
 use super::states::{self, Heard, Sent};
 use super::waiting::Waiting;
 use crate::config::Policy;
@@ -174,6 +174,12 @@ impl Driver {
                     sent.end(&self.shared, true);
                 }
             }
+            Some(Heard::Question(number, question)) => {
+                self.cluster.answer(&self.shared, from, number, question);
+            }
+            Some(Heard::Answer(number, answer)) => {
+                self.cluster.questions.answered(from, number, answer);
+            }
             None => tracing::warn!(node = from.0, "a message of another node makes no sense"),
         }
     }
@@ -315,13 +321,13 @@ impl Driver {
                         self.node.finished(now(), start.task, start.payload);
                     }
                     Effect::Start(start) => {
-                        let running = Arc::new(Running::default());
-                        self.tasks.insert(start.task, running.clone());
-                        serve::start(&self.shared, &self.cluster, start, running);
+                        let task = start.task;
+                        let running = serve::start(&self.shared, &self.cluster, start);
+                        self.tasks.insert(task, running);
                     }
                     Effect::CancelTask(task) => {
                         if let Some(running) = self.tasks.get(&task) {
-                            running.is_cancelled.store(true, Ordering::Relaxed);
+                            running.cancel(&self.shared);
                         }
                     }
                     Effect::CallEnded(number, outcome) => {

@@ -1,7 +1,7 @@
 //! A task as bytes: what another node needs to run it, and what comes back.
 //!
 //! ```text
-//! task     format u8, method u32, layout i32, query u32 u32, flags u32, body, fields
+//! task     format u8, method u32, layout i32, query u32 u32, flags u32, root (u64 u64 u64), call u64, body, fields
 //! results  format u8, status i32, message (u32, bytes), body, fields
 //! body     what follows the header: u32, bytes
 //! field    0                                  empty
@@ -13,18 +13,20 @@
 //! Numbers are little-endian.
 
 use chimaera_abi::*;
+use chimaera_cluster::{BootId, Life, NodeId};
 use chimaera_ipc::{copy, large};
 
+use super::roots::Root;
 use crate::failure::Failure;
 use crate::host::Results;
 use crate::module::{Field, Method};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const HEADER: usize = size_of::<chi_task>();
 /// The largest task, with its strings and vectors, in bytes.
 pub(super) const MOST: usize = 128 << 20;
 /// The bytes of a task before its body.
-const HEAD: usize = 25;
+const HEAD: usize = 57;
 /// The longest message of a task that failed, in bytes.
 const MOST_MESSAGE: usize = 4096;
 
@@ -55,6 +57,10 @@ pub(super) struct Head {
     pub(super) layout: chi_status,
     pub(super) query: chi_domain_query,
     pub(super) flags: u32,
+    /// The root of the task that called.
+    pub(super) root: Root,
+    /// The number of the call, in the life of the node that called.
+    pub(super) call: u64,
 }
 
 /// Sums of the strings and vectors of a task as it came, by which a change is seen: one for each field of the
@@ -91,6 +97,10 @@ pub(super) unsafe fn pack(
     to.extend(head.query.kind_.to_le_bytes());
     to.extend(head.query.value_.to_le_bytes());
     to.extend(head.flags.to_le_bytes());
+    let Root { home, number } = head.root;
+    for number in [home.node.0, home.boot.0, number, head.call] {
+        to.extend(number.to_le_bytes());
+    }
     // SAFETY: by the caller's promise.
     unsafe { pack_body(&mut to, body, method, None)? };
     Ok(to)
@@ -285,7 +295,10 @@ impl<'b> Reader<'b> {
         self.format()?;
         let (method, layout) = (self.u32()?, self.u32()? as chi_status);
         let query = chi_domain_query { kind_: self.u32()?, value_: self.u32()? };
-        Ok(Head { method, layout, query, flags: self.u32()? })
+        let flags = self.u32()?;
+        let home = Life { node: NodeId(self.u64()?), boot: BootId(self.u64()?) };
+        let root = Root { home, number: self.u64()? };
+        Ok(Head { method, layout, query, flags, root, call: self.u64()? })
     }
 
     /// How a task has ended.

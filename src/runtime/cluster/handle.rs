@@ -1,7 +1,7 @@
 //! The cluster, as the rest of the runtime uses it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -18,11 +18,14 @@ use super::clock::{now, Lease};
 use super::combiner::Combiner;
 use super::flat;
 use super::jobs::PoolJobs;
+use super::questions::Questions;
+use super::roots::Roots;
 use super::states::{Sent, States};
 use super::waiting::Waiting;
 use crate::config::{OnCrash, Policy};
 use crate::failure::Failure;
 use crate::scheduler::{AgreedPool, AgreedPools, Answer, Order, Shared, Worker};
+use crate::sync::NodeCall;
 use crate::sys::lock;
 
 /// How long a description may take.
@@ -89,12 +92,6 @@ pub(super) enum Entry {
     Forget,
 }
 
-/// A task of another node that runs here.
-#[derive(Default)]
-pub(super) struct Running {
-    pub(super) is_cancelled: AtomicBool,
-}
-
 /// How much of calls one thread tells the node before another one goes on.
 const BATCH: usize = 256;
 
@@ -128,6 +125,10 @@ pub(crate) struct Cluster {
     pub(super) name: String,
     pub(super) pools: PoolJobs,
     pub(super) states: States,
+    pub(super) roots: Roots,
+    pub(super) questions: Questions,
+    /// How many tasks have gone from here.
+    gone: AtomicU64,
     pub(super) lease: Arc<Lease>,
     /// The containers that are here, and whether they are another node's by now.
     served: Mutex<HashMap<ContainerId, Arc<AtomicBool>>>,
@@ -144,6 +145,9 @@ impl Cluster {
             name,
             pools: PoolJobs::default(),
             states: States::default(),
+            roots: Roots::new(life),
+            questions: Questions::default(),
+            gone: AtomicU64::new(0),
             lease: Arc::default(),
             served: Mutex::default(),
             endpoint: OnceLock::new(),
@@ -221,6 +225,16 @@ impl Cluster {
     /// A time by the node's clock.
     pub(super) fn instant_in(&self, rest: Duration) -> Instant {
         now() + rest
+    }
+
+    /// The name of the next call.
+    pub(super) fn next_call(&self) -> NodeCall {
+        self.call(self.gone.fetch_add(1, Ordering::Relaxed), self.life)
+    }
+
+    /// The name of a call of a node.
+    pub(super) fn call(&self, number: u64, of: Life) -> NodeCall {
+        NodeCall { node: of.node.0, boot: of.boot.0, number }
     }
 
     fn propose(&self, worker: &Worker, command: Command) -> Result<Reply, Failure> {
@@ -321,6 +335,19 @@ impl AgreedPools for Cluster {
 
     fn order(&self, order: Order, answer: Answer) {
         self.tell(Input::Order(order, answer));
+    }
+
+    fn node(&self) -> u64 {
+        self.life.node.0
+    }
+
+    fn ask_about_waits(
+        &self,
+        node: Option<u64>,
+        question: &[u8],
+        bound: Duration,
+    ) -> Vec<(u64, String, Vec<u8>)> {
+        self.ask(node, question, bound)
     }
 
     fn end(&self) {

@@ -2,7 +2,8 @@
 //! done (`driver`), by whoever has something to tell it (`handle`, `combiner`); its log is on the disk (`chimaera-journal`), its messages go over `chimaera-link`.
 //! Pools are followed as they are agreed on (`pools`): containers of other nodes are stood for by such that pass
 //! tasks on (`remote`, `flat`), states of those that move go from node to node (`states`), those that are here are served while the node
-//! holds its lease (`guard`); tasks of other nodes run as tasks of the runtime's own (`serve`). It imports the
+//! holds its lease (`guard`); tasks of other nodes run as tasks of the runtime's own (`serve`), for the roots that they
+//! have there (`roots`). Nodes ask each other about the waits of their tasks (`questions`). It imports the
 //! admin pool and every room below it.
 
 mod attend;
@@ -16,7 +17,9 @@ mod jobs;
 mod join;
 mod losses;
 mod pools;
+mod questions;
 mod remote;
+mod roots;
 mod serve;
 mod states;
 mod waiting;

@@ -11,10 +11,12 @@ use super::attend::attend;
 use super::flat::{self, Head, Reader};
 use super::handle::{Cluster, Input};
 use super::waiting::Waiting;
+use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
 use crate::isolation::{report, OwnResults};
 use crate::module::{Method, Module};
 use crate::scheduler::{with_current, Worker};
+use crate::sync::Far;
 use crate::task::Record;
 
 /// How long a task waits for room among those that wait for a node, and the pause between two attempts.
@@ -153,11 +155,14 @@ unsafe fn pass_on(
         CHI_DOMAIN_GLOBAL_ID => query,
         _ => chi_domain_query { kind_: CHI_DOMAIN_GLOBAL_HASH, value_: container.number },
     };
+    let call = cluster.next_call();
     let head = Head {
         method: method.number,
         layout: method.layout,
         query,
         flags: flags & CHI_TASK_HIGH_LATENCY,
+        root: cluster.roots.known_as(worker.root_of(record)),
+        call: call.number,
     };
     // SAFETY: by the caller's promise.
     let payload = unsafe { flat::pack(head, task, method)? };
@@ -175,7 +180,8 @@ unsafe fn pass_on(
         let waiting = Arc::new(Waiting::new());
         cluster.tell(Input::Call(request.clone(), waiting.clone()));
         attend(worker, &cluster);
-        match waiting.wait(worker, || cluster.tell(Input::CancelCall(waiting.clone()))) {
+        let cancel = || cluster.tell(Input::CancelCall(waiting.clone()));
+        match waiting.wait_for(worker, WaitsFor::Far(Far::Node(call)), cancel) {
             Outcome::Done(bytes) => break bytes,
             // It did not run: more wait for the node than it takes.
             Outcome::Busy if Instant::now() < until && !worker.is_cancelled() => {

@@ -1,9 +1,7 @@
 //! Tasks of other nodes that run here: each is sent to its pool as a task of the runtime's own, and its results
 //! go back.
 
-use std::sync::atomic::Ordering;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use chimaera_abi::*;
 use chimaera_cluster::{Payload, Start};
@@ -11,37 +9,88 @@ use chimaera_cluster::{Payload, Start};
 use super::attend::attend;
 use super::clock::now;
 use super::flat::{self, Head, Reader, Sums};
-use super::handle::{id_of, Cluster, Input, Running};
+use super::handle::{id_of, Cluster, Input};
 use crate::failure::Failure;
 use crate::isolation::OwnResults;
 use crate::module::Method;
 use crate::scheduler::{with_current, Shared, Worker, WorkerMessage};
+use crate::sys::lock;
 use crate::tables::worker_ipc;
+use crate::task::{CancelReason, Record};
 
-/// How often a task that runs for long looks whether it is cancelled.
-const LOOK: Duration = Duration::from_millis(20);
+/// A task of another node that runs here.
+#[derive(Default)]
+pub(super) struct Running(Mutex<Flight>);
+
+#[derive(Default)]
+struct Flight {
+    is_cancelled: bool,
+    /// The task, until it is about to be deleted.
+    task: Option<InFlight>,
+}
+
+struct InFlight(*mut chi_task);
+
+// SAFETY: a task may be cancelled by any thread, and nothing else is done with the pointer.
+unsafe impl Send for InFlight {}
+
+impl Running {
+    /// Cancels the task, for which nobody waits any more. `[any thread]`
+    pub(super) fn cancel(&self, shared: &Shared) {
+        let mut flight = lock(&self.0);
+        flight.is_cancelled = true;
+        flight.cancel(shared);
+    }
+
+    /// Notes that the task is in flight.
+    fn begin(&self, shared: &Shared, task: *mut chi_task) {
+        let mut flight = lock(&self.0);
+        flight.task = Some(InFlight(task));
+        if flight.is_cancelled {
+            flight.cancel(shared);
+        }
+    }
+
+    /// Notes that the task is about to be deleted.
+    fn end(&self) {
+        lock(&self.0).task = None;
+    }
+}
+
+impl Flight {
+    fn cancel(&self, shared: &Shared) {
+        let Some(InFlight(task)) = self.task else { return };
+        // SAFETY: a task of this runtime is in a record, and is not deleted before `end`.
+        let record = unsafe { &*Record::of(task) };
+        if record.completion.is_in_flight() && record.cancel(CancelReason::Asked) {
+            shared.cancel_marked();
+        }
+    }
+}
 
 /// Starts a task on the worker that has read it, or on one that is found by its number. It is only sent from there: the
 /// task itself runs where its container's tasks run.
-pub(super) fn start(shared: &Shared, cluster: &Arc<Cluster>, start: Start, running: Arc<Running>) {
+pub(super) fn start(shared: &Shared, cluster: &Arc<Cluster>, start: Start) -> Arc<Running> {
     let workers = (shared.config.workers - shared.config.high_latency_workers).max(1) as u64;
     let own = with_current(|worker| worker.map(|worker| worker.index));
     let own = own.filter(|index| u64::from(*index) < workers);
     let worker = own.unwrap_or((start.task.0 % workers) as u32);
-    let cluster = cluster.clone();
+    let running = Arc::<Running>::default();
+    let (cluster, own) = (cluster.clone(), running.clone());
     let run = move || {
         with_current(|worker| {
             let worker = worker.expect("messages are read by workers");
-            let payload = run(worker, &start, &running);
+            let payload = run(worker, &cluster, &start, &own);
             cluster.tell(Input::Finished(start.task, payload));
             attend(worker, &cluster);
         });
     };
     shared.mailbox(worker).send(WorkerMessage::Run(CHI_ADMIN_DESCRIBE, Box::new(run)));
+    running
 }
 
-fn run(worker: &Worker, start: &Start, running: &Running) -> Payload {
-    let done = try_run(worker, start, running);
+fn run(worker: &Worker, cluster: &Cluster, start: &Start, running: &Running) -> Payload {
+    let done = try_run(worker, cluster, start, running);
     done.unwrap_or_else(|Failure { status, message }| flat::refusal(status, &message)).into()
 }
 
@@ -66,7 +115,12 @@ fn check(status: chi_status) -> Result<(), Failure> {
     Err(Failure::new(status, why.to_string_lossy()))
 }
 
-fn try_run(worker: &Worker, start: &Start, running: &Running) -> Result<Vec<u8>, Failure> {
+fn try_run(
+    worker: &Worker,
+    cluster: &Cluster,
+    start: &Start,
+    running: &Running,
+) -> Result<Vec<u8>, Failure> {
     let mut reader = Reader::new(&start.payload);
     let head = reader.head()?;
     let id = id_of(&worker.shared, start.container.pool);
@@ -85,8 +139,13 @@ fn try_run(worker: &Worker, start: &Start, running: &Running) -> Result<Vec<u8>,
             return Err(Failure::new(CHI_VERSION, message));
         }
     };
+    let root = cluster.roots.enter(head.root);
+    worker.running().expect("this is one").holdings.renew(root.number);
     let (task, sums) = prepare(id, &head, &method, &mut reader, start)?;
-    let (status, message) = wait(&task, running)?;
+    worker.context().serves.set(Some(cluster.call(head.call, start.place.caller)));
+    let ended = wait(worker, &task, running);
+    worker.context().serves.set(None);
+    let (status, message) = ended?;
     // SAFETY: the task is complete and of this method, and nobody else uses it.
     unsafe { flat::pack_results((status, &message), task.0, &method, &sums) }
 }
@@ -121,24 +180,15 @@ fn prepare(
 }
 
 /// Runs the task. Returns its status, and its message.
-fn wait(task: &Owned, running: &Running) -> Result<(chi_status, String), Failure> {
+fn wait(worker: &Worker, task: &Owned, running: &Running) -> Result<(chi_status, String), Failure> {
     let ipc = worker_ipc();
     // SAFETY: the table is the worker's, and the task is idle.
     unsafe { check(((*ipc).enqueue)(ipc, task.0))? };
-    let mut cancelled = false;
-    loop {
-        // SAFETY: the task has been submitted, and is deleted later.
-        match unsafe { ((*ipc).wait)(ipc, task.0, LOOK.as_nanos() as u64) } {
-            CHI_TIMEOUT => {}
-            CHI_OK => break,
-            status => check(status)?,
-        }
-        if !cancelled && running.is_cancelled.load(Ordering::Relaxed) {
-            cancelled = true;
-            // SAFETY: as above.
-            check(unsafe { ((*ipc).cancel)(ipc, task.0) })?;
-        }
-    }
+    running.begin(&worker.shared, task.0);
+    // SAFETY: the task has been submitted, and is deleted later.
+    let ended = unsafe { ((*ipc).wait)(ipc, task.0, CHI_WAIT_FOREVER) };
+    running.end();
+    check(ended)?;
     // SAFETY: the task is complete.
     let status = unsafe { (*task.0).status_ };
     let mut message = String::new();

@@ -1,11 +1,13 @@
-//! States of containers on their way to other nodes: what the shell of one node says to that of another, beside what
-//! the nodes themselves say.
+//! What the shell of one node says to that of another, beside what the nodes themselves say; and the states of
+//! containers on their way to other nodes.
 //!
 //! ```text
 //! message  0, a message of the nodes themselves
 //!          1, pool u32, container u32, epoch u64, size u64, offset u64, bytes   a part of a state
 //!          2, pool u32, container u32, epoch u64                                the state is here
 //!          3                                                                    nothing: a reason to connect
+//!          4, number u64, bytes                                                 a question about waits
+//!          5, number u64, bytes                                                 the answer
 //! ```
 
 use std::collections::HashMap;
@@ -33,12 +35,17 @@ const ARRIVED: u8 = 2;
 /// A message that says nothing.
 pub(super) const NOTHING: [u8; 1] = [3];
 
+const QUESTION: u8 = 4;
+const ANSWER: u8 = 5;
+
 /// What has come.
 pub(super) enum Heard<'m> {
     Nodes(&'m [u8]),
     Part(Part<'m>),
     Arrived(ContainerId, Epoch),
     Nothing,
+    Question(u64, &'m [u8]),
+    Answer(u64, &'m [u8]),
 }
 
 /// A part of a state.
@@ -75,6 +82,16 @@ pub(super) fn arrived(container: ContainerId, epoch: Epoch) -> Vec<u8> {
     head(ARRIVED, container, epoch)
 }
 
+/// The beginning of a question, whose bytes follow.
+pub(super) fn question(number: u64) -> Vec<u8> {
+    [&[QUESTION][..], &number.to_le_bytes()].concat()
+}
+
+/// The beginning of the answer to a question, whose bytes follow.
+pub(super) fn answer(question: u64) -> Vec<u8> {
+    [&[ANSWER][..], &question.to_le_bytes()].concat()
+}
+
 fn number<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (number, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
@@ -89,6 +106,11 @@ pub(super) fn read(message: &[u8]) -> Option<Heard<'_>> {
     }
     if message == NOTHING {
         return Some(Heard::Nothing);
+    }
+    if [QUESTION, ANSWER].contains(kind) {
+        let which = u64::from_le_bytes(number(&mut rest)?);
+        let heard = if *kind == QUESTION { Heard::Question } else { Heard::Answer };
+        return Some(heard(which, rest));
     }
     let pool = PoolId(u32::from_le_bytes(number(&mut rest)?));
     let container = ContainerId { pool, number: u32::from_le_bytes(number(&mut rest)?) };

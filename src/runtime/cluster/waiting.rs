@@ -40,9 +40,14 @@ impl<T> Waiting<T> {
         }
     }
 
-    /// Suspends the running task until the end. `cancel` is called once if the task is cancelled meanwhile, and
-    /// sees to it that the end comes.
+    /// Suspends the running task until the end, for which no other task is needed. `cancel` is called once if the
+    /// task is cancelled meanwhile, and sees to it that the end comes.
     pub(super) fn wait(&self, worker: &Worker, cancel: impl Fn()) -> T {
+        self.wait_for(worker, WaitsFor::Anyone, cancel)
+    }
+
+    /// As `wait`, but says what the task waits for, which may be another task.
+    pub(super) fn wait_for(&self, worker: &Worker, what: WaitsFor, cancel: impl Fn()) -> T {
         let mut told = false;
         loop {
             {
@@ -52,9 +57,11 @@ impl<T> Waiting<T> {
                 }
                 state.waiter = Some(worker.prepare_wait());
             }
-            // No task of this node is waited for, so this is no part of a deadlock.
-            worker.context().bounded.set(true);
-            worker.suspend(WaitsFor::Anyone);
+            if matches!(what, WaitsFor::Anyone) {
+                // So this is no part of a deadlock.
+                worker.context().bounded.set(true);
+            }
+            worker.suspend(what);
             if !told && worker.is_cancelled() {
                 told = true;
                 cancel();

@@ -15,7 +15,7 @@ use super::callback::CallbackFrame;
 use super::cxx_exceptions::ExceptionState;
 use super::stack::{with_trap, Ended, TaskStack, Trap};
 use crate::pool::Container;
-use crate::sync::{Far, Lock, WaitNumber};
+use crate::sync::{Far, Lock, NodeCall, WaitNumber};
 use crate::sys::{has_addresses_for, Charge, FloatingPoint, ThreadState};
 use crate::task::Record;
 
@@ -26,8 +26,8 @@ pub(crate) enum WaitsFor {
     Anyone,
     /// A lock, which the waiting code keeps alive. A cancellation ends the wait early.
     Lock(*const Lock),
-    /// The end of the waiting task in another process, where it has gone to. A cancellation ends the wait
-    /// early.
+    /// The end of the waiting task in another process or on another node, where it has gone to. A
+    /// cancellation ends the wait early.
     Far(Far),
     /// The end of a task that was created inside the runtime. A cancellation is passed on to that
     /// task. The record lives until the wait has ended.
@@ -54,6 +54,8 @@ pub(crate) struct Context {
     /// The container, or null, and the part of its life such as `kDestroy` that code on the coroutine runs outside
     /// of a task of that container.
     pub(crate) life: Cell<(*const Container, u32)>,
+    /// The call of another node whose task code on the coroutine has sent, and waits for.
+    pub(crate) serves: Cell<Option<NodeCall>>,
     /// What the task is waiting for while it is suspended.
     pub(crate) waits_for: Cell<WaitsFor>,
     /// The wait ends by itself after some time.
@@ -101,6 +103,7 @@ impl Context {
             callback: Cell::new(ptr::null()),
             building: Cell::new(ptr::null()),
             life: Cell::new((ptr::null(), 0)),
+            serves: Cell::new(None),
             waits_for: Cell::new(WaitsFor::Anyone),
             bounded: Cell::new(false),
             wait: Cell::default(),

@@ -6,7 +6,7 @@ use chimaera_abi::chi_pool_id;
 
 use super::coroutine::{Context, WaitsFor};
 use super::pool::Coroutines;
-use crate::sync::{Node, Wait, WaitId, Waits};
+use crate::sync::{Far, Node, Wait, WaitId, Waits};
 
 /// What a task is waiting for without a bound, if anything.
 fn node(context: &Context) -> Option<Node> {
@@ -30,8 +30,10 @@ pub(crate) fn collect(coroutines: &Coroutines, worker: u32, into: &mut Waits) {
         into.held.extend(record.holdings.locks().map(|number| (number, task)));
         let Some(what) = node(context) else { return };
         let id = WaitId { worker, coroutine, number: context.wait.get() };
-        let lasting = record.everywhere;
-        into.waits.push(Wait { id, task, what, lasting, from: record.came_from() });
+        let call = context.serves.get();
+        let lasting = record.everywhere || call.is_some();
+        let from = call.map(Far::Node).or_else(|| record.came_from());
+        into.waits.push(Wait { id, task, what, lasting, from });
     });
 }
 
@@ -73,7 +75,10 @@ pub(crate) fn describe(coroutines: &Coroutines, id: WaitId) -> Option<String> {
             return;
         }
         let Some(record) = context.task() else { return };
-        let mut told = format!("{} waits for ", record.log_context());
+        let mut told = match context.serves.get() {
+            Some(_) => "a call from another node waits for ".to_owned(),
+            None => format!("{} waits for ", record.log_context()),
+        };
         // Writing to a string does not fail.
         let _ = match context.waits_for.get() {
             // SAFETY: the waiting code keeps the lock alive until its wait has ended.
@@ -82,7 +87,10 @@ pub(crate) fn describe(coroutines: &Coroutines, id: WaitId) -> Option<String> {
             // thread. So does its pool: even if the task has just ended, the pool is not freed
             // before this worker has counted another round.
             WaitsFor::Task(child) => write!(told, "{}", unsafe { (*child).log_context() }),
-            WaitsFor::Far(far) => write!(told, "process {}, where it runs", far.process),
+            WaitsFor::Far(Far::Process(passage)) => {
+                write!(told, "process {}, where it runs", passage.process)
+            }
+            WaitsFor::Far(Far::Node(_)) => write!(told, "another node, where it runs"),
             WaitsFor::Anyone => return,
         };
         text = Some(told);

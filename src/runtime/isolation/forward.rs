@@ -16,7 +16,7 @@ use crate::host::{Lender, Link, LinkOf, Parcel, Peer, Results};
 use crate::module::Method;
 use crate::scheduler::{with_current, Worker};
 use crate::session::Session;
-use crate::sync::Far;
+use crate::sync::{Far, Passage};
 use crate::tables::worker_ipc;
 use crate::task::{Record, IT_SHOULD_END};
 
@@ -225,7 +225,7 @@ pub(super) unsafe fn run_there(
         }
     }
     arm(worker, link, true);
-    let far = Far { process: peer.pid, worker: worker.index, task };
+    let far = Far::Process(Passage { process: peer.pid, worker: worker.index, task });
     let mut cancelled = false;
     while !link.has_ended(task) {
         if !cancelled && worker.is_cancelled() {

@@ -1,6 +1,7 @@
 //! Pools of a cluster, which agrees on them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chimaera_abi::chi_pool_id;
 
@@ -55,6 +56,19 @@ pub(crate) trait AgreedPools: Send + Sync {
 
     /// Has something done that people want. The answer may take some time.
     fn order(&self, order: Order, answer: Answer);
+
+    /// The id of this node.
+    fn node(&self) -> u64;
+
+    /// Asks another node, or all that can be reached, something about the waits of its tasks, which
+    /// [`super::between_nodes::answer`] answers there. Returns the answers that come within `bound`, for which
+    /// the calling thread waits, each with its node and the node's name.
+    fn ask_about_waits(
+        &self,
+        node: Option<u64>,
+        question: &[u8],
+        bound: Duration,
+    ) -> Vec<(u64, String, Vec<u8>)>;
 
     /// Ends being a node. Does not wait for it.
     fn end(&self);

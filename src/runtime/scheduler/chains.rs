@@ -15,7 +15,7 @@ use super::questions::Workers;
 use super::shared::Shared;
 use crate::failure::Failure;
 use crate::host::Peer;
-use crate::sync::{victim, Far, Graph, Wait, Waits};
+use crate::sync::{victim, Far, Graph, Passage, Wait, Waits};
 
 /// How long a host has to answer.
 const ANSWER_BOUND: Duration = Duration::from_millis(500);
@@ -60,8 +60,8 @@ pub(super) struct At {
 }
 
 impl At {
-    pub(super) fn of(far: Far) -> At {
-        At { worker: far.worker, task: far.task }
+    pub(super) fn of(passage: Passage) -> At {
+        At { worker: passage.worker, task: passage.task }
     }
 }
 
@@ -108,8 +108,26 @@ fn answer(shared: &Shared, asked: Asked) -> Told {
     }
 }
 
-/// The chains in these waits, each with its waits.
+/// The chains in these waits from one process to another, each with its waits.
 fn chains(waits: &Waits) -> Vec<(Chain, Vec<Wait>)> {
+    let chain = |Path { came, went, waits, sum }| {
+        let ends = Ends { came: At::of(Far::passage(came)?), went: At::of(Far::passage(went)?) };
+        Some((Chain { ends, waits: sum }, waits))
+    };
+    paths(waits, MOST).into_iter().filter_map(chain).collect()
+}
+
+/// A path of waits from a task that came to one that went.
+pub(super) struct Path {
+    pub(super) came: Far,
+    pub(super) went: Far,
+    pub(super) waits: Vec<Wait>,
+    /// Tells the same waits from others between the same ends.
+    pub(super) sum: u64,
+}
+
+/// At most `most` of the paths through this process that these waits are.
+pub(super) fn paths(waits: &Waits, most: usize) -> Vec<Path> {
     let mut found = Vec::new();
     let all: Vec<&Wait> = waits.waits.iter().collect();
     let graph = Graph::new(&all, &waits.held);
@@ -119,10 +137,9 @@ fn chains(waits: &Waits) -> Vec<(Chain, Vec<Wait>)> {
             let Some(went) = path.last().and_then(|last| last.what.far()) else { continue };
             let mut hasher = DefaultHasher::new();
             path.iter().for_each(|wait| wait.id.hash(&mut hasher));
-            let ends = Ends { came: At::of(came), went: At::of(went) };
-            let chain = Chain { ends, waits: hasher.finish() };
-            found.push((chain, path.into_iter().copied().collect()));
-            if found.len() >= MOST {
+            let waits = path.into_iter().copied().collect();
+            found.push(Path { came, went, waits, sum: hasher.finish() });
+            if found.len() >= most {
                 return found;
             }
         }
@@ -137,7 +154,8 @@ pub(super) struct Beyond(HashMap<Far, Vec<Far>>);
 impl Beyond {
     /// The chains of these hosts that were there both times.
     pub(super) fn lasting(before: &[(i32, Vec<Chain>)], now: &[(i32, Vec<Chain>)]) -> Beyond {
-        let at = |process, at: At| Far { process, worker: at.worker, task: at.task };
+        let at =
+            |process, at: At| Far::Process(Passage { process, worker: at.worker, task: at.task });
         let before: HashSet<(i32, Chain)> =
             before.iter().flat_map(|(host, chains)| chains.iter().map(|c| (*host, *c))).collect();
         let mut beyond = Beyond::default();

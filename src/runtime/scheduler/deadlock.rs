@@ -4,33 +4,35 @@
 //! not every worker has answered, a circle may have been overlooked, and the watchdog looks again.
 //!
 //! Where tasks wait for others in module hosts, the daemon also asks the hosts for their chains of waits
-//! (`chains`): first 200 ms after the first of those waits was seen, and then at intervals that double.
+//! (`chains`): first 200 ms after the first of those waits was seen, and then at intervals that double. The
+//! same goes for tasks that wait for others on other nodes (`between_nodes`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::between_nodes;
 use super::chains::{self, Asked, At, Beyond, Chain, Ends, Told};
 use super::mailbox::WorkerMessage;
 use super::questions::Workers;
 use super::shared::Shared;
 use crate::host::Peer;
 use crate::log::{LineKind, Subject};
-use crate::sync::{find_circle, victim, Wait, Waits};
+use crate::sync::{find_circle, victim, Far, Wait, Waits};
 
 /// The pause between the two questions.
-const BETWEEN: Duration = Duration::from_millis(5);
+pub(super) const BETWEEN: Duration = Duration::from_millis(5);
 /// The intervals at which hosts are asked.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The search for circles, from one look to the next.
 pub(super) struct Search {
-    /// When to ask the hosts, if tasks wait there.
+    /// When to ask the hosts or nodes, if tasks wait there.
     next: Option<Instant>,
     pause: Duration,
-    /// The thread that is asking the hosts, which may take a while to answer.
+    /// The thread that is asking them, which may take a while to answer.
     asking: Option<JoinHandle<bool>>,
 }
 
@@ -63,12 +65,16 @@ impl Search {
             });
         }
         let is_daemon = shared.hosts.daemon().is_none();
-        self.look_beyond(shared, is_daemon && waits.iter().any(|wait| wait.what.far().is_some()));
+        let away = waits.iter().filter_map(|wait| wait.what.far()).filter(|_| is_daemon);
+        let (processes, nodes): (Vec<_>, Vec<_>) = away.partition(|far| far.passage().is_some());
+        self.look_beyond(shared, !processes.is_empty(), !nodes.is_empty());
         workers.lack_answers()
     }
 
-    /// Has a thread look for circles through module hosts, when it is time. `waits` if tasks wait there.
-    fn look_beyond(&mut self, shared: &Arc<Shared>, waits: bool) {
+    /// Has a thread look for circles through module hosts and other nodes, when it is time, if tasks wait
+    /// there.
+    fn look_beyond(&mut self, shared: &Arc<Shared>, in_hosts: bool, on_nodes: bool) {
+        let waits = in_hosts || on_nodes;
         if self.asking.as_ref().is_some_and(|asking| !asking.is_finished()) {
             self.next = Some(Instant::now() + FIRST_PAUSE);
             return;
@@ -81,7 +87,9 @@ impl Search {
             _ if !waits => None,
             Some(at) if at <= Instant::now() => {
                 let theirs = shared.clone();
-                let look = move || look_beyond(&theirs);
+                let look = move || {
+                    in_hosts && look_beyond(&theirs) || on_nodes && between_nodes::look(&theirs)
+                };
                 // Without a thread, it is tried again later.
                 self.asking =
                     std::thread::Builder::new().name("chi-circles".into()).spawn(look).ok();
@@ -94,7 +102,7 @@ impl Search {
     }
 }
 
-fn say(shared: &Shared, circle: &str) {
+pub(super) fn say(shared: &Shared, circle: &str) {
     if let Some(left_out) = shared.rate_limit.pass(LineKind::Circle, Subject::default()) {
         tracing::error!(circle, left_out, "tasks wait for each other in a circle");
     }
@@ -109,7 +117,7 @@ fn break_wait(shared: &Shared, waits: &[Wait], circle: String) -> bool {
 }
 
 /// The waits that last from one moment to a later one, and the locks that are held then.
-fn lasting(before: &Waits, now: Waits) -> Waits {
+pub(super) fn lasting(before: &Waits, now: Waits) -> Waits {
     let ids: HashSet<_> = before.waits.iter().map(|wait| wait.id).collect();
     let waits = now.waits.into_iter().filter(|wait| ids.contains(&wait.id)).collect();
     Waits { waits, held: now.held }
@@ -161,9 +169,9 @@ fn break_beyond(shared: &Shared, workers: &Workers<'_>, circle: &[Wait]) -> Opti
     let (mut texts, mut chains) = (Vec::new(), Vec::new());
     for (at, text) in workers.describe(circle)?.into_iter().enumerate() {
         texts.push(text);
-        let Some(went) = circle[at].what.far() else { continue };
+        let Some(went) = circle[at].what.far().and_then(Far::passage) else { continue };
         // The task that waits next has come from there.
-        let came = circle[(at + 1) % circle.len()].from?;
+        let came = circle[(at + 1) % circle.len()].from.and_then(Far::passage)?;
         let ends = Ends { came: At::of(went), went: At::of(came) };
         let peer = peers.iter().find(|peer| peer.pid == went.process)?;
         match chains::ask(peer, &Asked::Describe(ends))? {

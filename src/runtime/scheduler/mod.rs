@@ -8,6 +8,7 @@
 mod abandon;
 mod admission;
 mod agreed_pools;
+pub(crate) mod between_nodes;
 mod broadcast;
 mod call;
 pub(crate) mod cancel;

@@ -10,5 +10,7 @@ mod waiter;
 pub(crate) use self::completion::{Completed, CompletionWord, Parking};
 pub(crate) use self::lock::{Held, Holdings, Lock};
 pub(crate) use self::lock_core::{Entry, Mode, Standing};
-pub(crate) use self::wait_graph::{find_circle, victim, Far, Graph, Node, Wait, WaitId, Waits};
+pub(crate) use self::wait_graph::{
+    find_circle, for_lock, victim, Far, Graph, Node, NodeCall, Passage, Wait, WaitId, Waits,
+};
 pub(crate) use self::waiter::{WaitNumber, Waiter};

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::waiter::WaitNumber;
 
 /// What a task is waiting for.
@@ -11,12 +13,12 @@ pub(crate) enum Node {
     Task(usize),
     /// A lock, by its number.
     Lock(u64),
-    /// A task that went to another process.
+    /// A task that went to another process or node.
     Far(Far),
 }
 
 impl Node {
-    /// The task that went to another process.
+    /// The task that went to another process or node.
     pub(crate) fn far(self) -> Option<Far> {
         match self {
             Node::Far(far) => Some(far),
@@ -25,9 +27,47 @@ impl Node {
     }
 }
 
-/// A task that goes from a worker of one process to another process over a link.
+/// A task that goes from here to where others cannot be looked at, or comes from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Far {
+pub(crate) enum Far {
+    /// To another process of this node, or from there.
+    Process(Passage),
+    /// To another node, or from there: both know the call by the same name.
+    Node(NodeCall),
+}
+
+impl Far {
+    /// How it goes to another process of this node, or came from there.
+    pub(crate) fn passage(self) -> Option<Passage> {
+        match self {
+            Far::Process(passage) => Some(passage),
+            Far::Node(_) => None,
+        }
+    }
+
+    /// How it goes to another node, or came from there.
+    pub(crate) fn call(self) -> Option<NodeCall> {
+        match self {
+            Far::Node(call) => Some(call),
+            Far::Process(_) => None,
+        }
+    }
+}
+
+/// The call of a node for a task that runs on another one.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
+pub(crate) struct NodeCall {
+    /// The node that calls.
+    pub(crate) node: u64,
+    /// Which of its lives.
+    pub(crate) boot: u64,
+    /// The number of the call in that life.
+    pub(crate) number: u64,
+}
+
+/// How a task goes from a worker of one process to another process over a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Passage {
     /// The process at the other end.
     pub(crate) process: i32,
     /// The sender's worker.
@@ -51,9 +91,10 @@ pub(crate) struct Wait {
     /// The waiting task, by its record's address.
     pub(crate) task: usize,
     pub(crate) what: Node,
-    /// A broadcast's wait for its replicas, which must last until they have ended.
+    /// A broadcast's wait for its replicas, or for the task of another node, which must last until they have
+    /// ended.
     pub(crate) lasting: bool,
-    /// Where the waiting task came from, if that is another process over a link.
+    /// Where the waiting task came from, if that is another process or node.
     pub(crate) from: Option<Far>,
 }
 
@@ -69,8 +110,12 @@ pub(crate) struct Waits {
 /// process until it is back.
 pub(crate) fn victim(waits: &[Wait]) -> Option<&Wait> {
     let may_end = |wait: &&Wait| !wait.lasting && wait.what.far().is_none();
-    let for_lock = waits.iter().find(|wait| matches!(wait.what, Node::Lock(_)));
-    for_lock.or_else(|| waits.iter().find(may_end))
+    for_lock(waits).or_else(|| waits.iter().find(may_end))
+}
+
+/// One of these waits that is for a lock.
+pub(crate) fn for_lock(waits: &[Wait]) -> Option<&Wait> {
+    waits.iter().find(|wait| matches!(wait.what, Node::Lock(_)))
 }
 
 /// Which wait leads to which.
@@ -213,7 +258,7 @@ mod tests {
     }
 
     fn far(task: u64) -> Far {
-        Far { process: 1, worker: 0, task }
+        Far::Process(Passage { process: 1, worker: 0, task })
     }
 
     /// Task 1 waits for 2, which has gone to another process, from where 3 has come, which waits for a lock

@@ -17,7 +17,7 @@ use super::texts::Texts;
 use crate::log::{Subject, TaskContext};
 use crate::pool::{Container, ContainerLane, Life, PoolMethod, TaskHandle};
 use crate::session::{BorrowedSegment, Clients, Session, SuspendedAt, TaskRef};
-use crate::sync::{CompletionWord, Far, Holdings};
+use crate::sync::{CompletionWord, Far, Holdings, Passage};
 use crate::sys::{Budget, Charge, Use};
 
 /// Where a task came from.
@@ -339,11 +339,11 @@ impl Record {
         }
     }
 
-    /// Where a task came from that another process has sent over a link.
+    /// Where a task came from that another process of this node has sent over a link.
     pub(crate) fn came_from(&self) -> Option<Far> {
         let Origin::Client { session, offset } = &self.origin else { return None };
         let worker = session.completions()?.worker;
-        Some(Far { process: session.caller.pid, worker, task: *offset })
+        Some(Far::Process(Passage { process: session.caller.pid, worker, task: *offset }))
     }
 
     /// Why a task that is about to start must not; `None` if it may.
