@@ -60,7 +60,7 @@ CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
 SYSTEM_FILES := $(patsubst tests/system/tests/%.rs,%,$(wildcard tests/system/tests/*.rs))
 
 # These take minutes: without T, `make test-full` runs them.
-LONG_FILES := cluster_faults cluster_joins
+LONG_FILES := cluster_faults cluster_joins cluster_networks
 
 # The test files for T: the one of this name, else those with matching tests.
 FILES = $(if $(T),$(or $(filter $(T),$(SYSTEM_FILES)),$(FILES_WITH_TEST)),$(filter-out $(LONG_FILES),$(SYSTEM_FILES)))

@@ -5,31 +5,50 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{connect, process, Daemon, Options, Site};
+use crate::{connect, process, Daemon, Options, Site, Wires};
 
 /// Daemons that are nodes of one cluster, the first of which founded it.
 pub struct Cluster {
     nodes: Vec<Option<Daemon>>,
     options: Options,
     sites: Vec<Site>,
+    /// The networks that its nodes are in, unless that is this machine's.
+    wires: Option<Wires>,
 }
 
 impl Cluster {
     /// Starts a cluster of so many nodes, and waits until each is a member.
     #[track_caller]
     pub fn start(count: usize, modules: &[PathBuf]) -> Cluster {
-        Cluster::start_with(count, modules, Options::new())
+        Cluster::start_with(count, modules, Options::new(), None)
+    }
+
+    /// Starts a cluster with a node in each of these networks.
+    #[track_caller]
+    pub fn start_over(count: usize, modules: &[PathBuf], wires: Wires) -> Cluster {
+        Cluster::start_with(count, modules, Options::new(), Some(wires))
+    }
+
+    /// The networks that its nodes are in.
+    #[track_caller]
+    pub fn wires(&self) -> &Wires {
+        self.wires.as_ref().expect("it was started over some")
     }
 
     /// Starts a cluster of this name.
     #[track_caller]
     pub fn start_named(count: usize, modules: &[PathBuf], name: &str) -> Cluster {
         let options = Options::new().config(format!("cluster:\n  name: {name}\n")).workers(2);
-        Cluster::start_with(count, modules, options)
+        Cluster::start_with(count, modules, options, None)
     }
 
     #[track_caller]
-    fn start_with(count: usize, modules: &[PathBuf], options: Options) -> Cluster {
+    fn start_with(
+        count: usize,
+        modules: &[PathBuf],
+        options: Options,
+        wires: Option<Wires>,
+    ) -> Cluster {
         let first = Site::new();
         let options = options.repo_path(first.directory_of("modules", modules));
         let sites: Vec<Site> = (0..count)
@@ -38,7 +57,7 @@ impl Cluster {
                 number => first.sibling(&number.to_string()),
             })
             .collect();
-        let mut cluster = Cluster { nodes: Vec::new(), options, sites };
+        let mut cluster = Cluster { nodes: Vec::new(), options, sites, wires };
         for number in 0..count {
             let daemon = cluster.run(number);
             cluster.nodes.push(Some(daemon));
@@ -48,7 +67,7 @@ impl Cluster {
     }
 
     fn run(&self, number: usize) -> Daemon {
-        let options = self.member(self.options.clone());
+        let options = self.member_at(number, self.options.clone());
         let up = self.nodes.iter().flatten().next();
         let options = match up {
             None => options,
@@ -58,7 +77,14 @@ impl Cluster {
                 options.argument("--join").argument(address)
             }
         };
-        Daemon::start_at(self.sites[number].clone(), &options)
+        let site = self.sites[number].clone();
+        match &self.wires {
+            None => Daemon::start_at(site, &options),
+            Some(wires) => {
+                let command = wires.inside(number, &options.command(&site));
+                Daemon::run(site, command)
+            }
+        }
     }
 
     /// Waits until every node that runs sees every other one as a member.
@@ -159,8 +185,16 @@ impl Cluster {
 
     /// These options, and those with which a node of this cluster starts.
     pub fn member(&self, options: Options) -> Options {
+        self.member_at(self.sites.len(), options)
+    }
+
+    fn member_at(&self, number: usize, options: Options) -> Options {
         let key = self.sites[0].path().join("cluster.key");
-        let options = options.argument("--listen").argument("127.0.0.1:0");
+        let address = match &self.wires {
+            None => "127.0.0.1".to_owned(),
+            Some(_) => Wires::address(number),
+        };
+        let options = options.argument("--listen").argument(format!("{address}:0"));
         options.argument("--cluster-key").argument(key.to_str().expect("it is UTF-8"))
     }
 

@@ -37,6 +37,7 @@ mod tally;
 pub mod tasks;
 mod trial;
 mod vitals;
+mod wires;
 
 pub use call::{connect, connect_with, text_of, Call, ValuePool};
 pub use cluster::Cluster;
@@ -49,6 +50,7 @@ pub use site::Site;
 pub use tally::tally;
 pub use trial::{elapsed_time, Ended, Note, Record, Trial};
 pub use vitals::{rounds, Vitals};
+pub use wires::Wires;
 
 /// Bytes that compress, but not to almost nothing; the C and C++ clients generate the same.
 pub fn bytes(len: usize) -> Vec<u8> {

@@ -230,8 +230,20 @@ impl Record {
 
     /// How long the longest call took.
     pub fn longest(&self) -> Duration {
-        let all = self.calls.iter().map(|call| call.ended - call.started);
-        Duration::from_nanos(all.max().unwrap_or(0))
+        Record::longest_of(self.calls.iter())
+    }
+
+    /// How long the longest call took of those that clients other than `but` made to these containers of `witness`.
+    pub fn longest_to(&self, containers: &[u32], but: &[usize]) -> Duration {
+        let by_other = |call: &&Ended| {
+            !but.iter().any(|client| call.key.starts_with(&format!("witness/{client}/")))
+        };
+        let to = |call: &&Ended| call.pool == "witness" && containers.contains(&call.container);
+        Record::longest_of(self.calls.iter().filter(to).filter(by_other))
+    }
+
+    fn longest_of<'c>(calls: impl Iterator<Item = &'c Ended>) -> Duration {
+        Duration::from_nanos(calls.map(|call| call.ended - call.started).max().unwrap_or(0))
     }
 
     /// Checks that no two processes have served a container at once: those whose answers count did so one after the other.
