@@ -99,10 +99,25 @@ const HEADERS: &[Header] = &[
         needs: &["status"],
     },
     Header {
+        name: "places",
+        source: "src/abi/places.rs",
+        about: "The extension \"places\": where the containers of a pool are.",
+        needs: &["status"],
+    },
+    Header {
         name: "host",
         source: "src/abi/host.rs",
         about: "The host: what the runtime offers containers besides sending tasks.",
-        needs: &["clients", "container", "directory", "events", "ipc", "locks", "pollers"],
+        needs: &[
+            "clients",
+            "container",
+            "directory",
+            "events",
+            "ipc",
+            "locks",
+            "places",
+            "pollers",
+        ],
     },
     Header {
         name: "module",

@@ -26,6 +26,7 @@
 #include "chimaera/lock.h"
 #include "chimaera/log.h"
 #include "chimaera/module.h"
+#include "chimaera/place.h"
 #include "chimaera/sender.h"
 #include "chimaera/state.h"
 #include "chimaera/task_serializers.h"

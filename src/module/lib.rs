@@ -90,6 +90,7 @@ mod lock;
 mod method;
 mod panics;
 mod params;
+mod place;
 mod replica;
 mod state;
 
@@ -109,5 +110,6 @@ pub use life::{LifeReason, LifeTask};
 pub use lock::{CoMutex, CoMutexGuard, CoRwGuard, CoRwLock};
 pub use method::{MethodEntry, Outcome};
 pub use params::ParamsForm;
+pub use place::Place;
 pub use replica::Replica;
 pub use state::{State, StateForm, StateReader, StateWriter};

@@ -198,6 +198,14 @@ static void PrintTables() {
   FIELD(chi_directory, size);
   FIELD(chi_directory, reserved);
   FIELD(chi_directory, path);
+  STRUCT(chi_place);
+  FIELD(chi_place, node_);
+  FIELD(chi_place, tasks_);
+  FIELD(chi_place, round_trip_ns_);
+  STRUCT(chi_places);
+  FIELD(chi_places, size);
+  FIELD(chi_places, reserved);
+  FIELD(chi_places, find);
   STRUCT(chi_events);
   FIELD(chi_events, size);
   FIELD(chi_events, reserved);

@@ -13,6 +13,7 @@
 #include "chimaera/abi/events.h"
 #include "chimaera/abi/ipc.h"
 #include "chimaera/abi/locks.h"
+#include "chimaera/abi/places.h"
 #include "chimaera/abi/pollers.h"
 
 // `chi_host.log`: an operation failed.

@@ -386,6 +386,7 @@ impl Driver {
         }
         self.applied = agreed.applied();
         self.losses.follow(&self.shared, agreed);
+        self.cluster.places.follow(agreed);
         for (node, member) in
             agreed.members().iter().filter(|(node, _)| **node != self.cluster.life.node)
         {
@@ -441,8 +442,12 @@ impl Driver {
     fn look_at_members(&mut self) {
         let own = self.cluster.life.node;
         let endpoint = self.cluster.endpoint();
-        let heard: HashMap<u64, Option<Duration>> = endpoint
-            .peers()
+        let peers = endpoint.peers();
+        let near = peers.iter().filter(|state| state.connected.is_some());
+        let round_trips =
+            near.filter_map(|state| Some((NodeId(state.node), state.round_trip?))).collect();
+        self.cluster.places.set_round_trips(round_trips);
+        let heard: HashMap<u64, Option<Duration>> = peers
             .into_iter()
             .map(|state| (state.node, state.heard.filter(|_| state.connected.is_some())))
             .collect();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! task     format u8, method u32, layout i32, query u32 u32, flags u32, root (u64 u64 u64), call u64, body, fields
-//! results  format u8, status i32, message (u32, bytes), body, fields
+//! results  format u8, status i32, tasks u32, message (u32, bytes), body, fields
 //! body     what follows the header: u32, bytes
 //! field    0                                  empty
 //!          1                                  as it was sent (results only)
@@ -106,17 +106,18 @@ pub(super) unsafe fn pack(
     Ok(to)
 }
 
-/// Writes what came of a task that was unpacked with these sums.
+/// Writes what came of a task that was unpacked with these sums, and how many tasks are in its container now.
 ///
 /// # Safety
 /// As for `pack`.
 pub(super) unsafe fn pack_results(
     (status, message): (chi_status, &str),
+    tasks: u32,
     body: *const chi_task,
     method: &Method,
     sums: &Sums,
 ) -> Result<Vec<u8>, Failure> {
-    let mut to = refusal(status, message);
+    let mut to = outcome(status, message, tasks);
     // SAFETY: by the caller's promise.
     unsafe { pack_body(&mut to, body, method, Some(sums))? };
     Ok(to)
@@ -124,8 +125,13 @@ pub(super) unsafe fn pack_results(
 
 /// The results of a task that did not run here.
 pub(super) fn refusal(status: chi_status, message: &str) -> Vec<u8> {
+    outcome(status, message, 0)
+}
+
+fn outcome(status: chi_status, message: &str, tasks: u32) -> Vec<u8> {
     let mut to = vec![FORMAT];
     to.extend(status.to_le_bytes());
+    to.extend(tasks.to_le_bytes());
     let mut end = message.len().min(MOST_MESSAGE);
     while !message.is_char_boundary(end) {
         end -= 1;
@@ -301,13 +307,14 @@ impl<'b> Reader<'b> {
         Ok(Head { method, layout, query, flags, root, call: self.u64()? })
     }
 
-    /// How a task has ended.
-    pub(super) fn outcome(&mut self) -> Result<(chi_status, String), Failure> {
+    /// How a task has ended, and how many tasks were in its container then.
+    pub(super) fn outcome(&mut self) -> Result<(chi_status, String, u32), Failure> {
         self.format()?;
         let status = self.u32()? as chi_status;
+        let tasks = self.u32()?;
         let length = self.u32()? as usize;
         let message = self.bytes(length.min(MOST_MESSAGE + 1))?;
-        Ok((status, String::from_utf8_lossy(message).into_owned()))
+        Ok((status, String::from_utf8_lossy(message).into_owned(), tasks))
     }
 
     /// Whether a body follows.

@@ -18,12 +18,14 @@ use super::clock::{now, Lease};
 use super::combiner::Combiner;
 use super::flat;
 use super::jobs::PoolJobs;
+use super::places::Places;
 use super::questions::Questions;
 use super::roots::Roots;
 use super::states::{Sent, States};
 use super::waiting::Waiting;
 use crate::config::{OnCrash, Policy};
 use crate::failure::Failure;
+use crate::pool::Container;
 use crate::scheduler::{AgreedPool, AgreedPools, Answer, Order, Shared, Worker};
 use crate::sync::NodeCall;
 use crate::sys::lock;
@@ -126,6 +128,7 @@ pub(crate) struct Cluster {
     pub(super) pools: PoolJobs,
     pub(super) states: States,
     pub(super) roots: Roots,
+    pub(super) places: Places,
     pub(super) questions: Questions,
     /// How many tasks have gone from here.
     gone: AtomicU64,
@@ -146,6 +149,7 @@ impl Cluster {
             pools: PoolJobs::default(),
             states: States::default(),
             roots: Roots::new(life),
+            places: Places::default(),
             questions: Questions::default(),
             gone: AtomicU64::new(0),
             lease: Arc::default(),
@@ -335,6 +339,16 @@ impl AgreedPools for Cluster {
 
     fn order(&self, order: Order, answer: Answer) {
         self.tell(Input::Order(order, answer));
+    }
+
+    fn place(&self, container: &Container) -> chi_place {
+        let id = ContainerId { pool: PoolId(container.id.minor_), number: container.number };
+        let place = self.places.of(self.life.node, id);
+        // A pool that is this node's alone has no container elsewhere.
+        if place.node_ == 0 && !container.module.is_proxy {
+            return chi_place { node_: self.life.node.0, round_trip_ns_: 0, ..place };
+        }
+        place
     }
 
     fn node(&self) -> u64 {

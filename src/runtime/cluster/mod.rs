@@ -3,7 +3,7 @@
 //! Pools are followed as they are agreed on (`pools`): containers of other nodes are stood for by such that pass
 //! tasks on (`remote`, `flat`), states of those that move go from node to node (`states`), those that are here are served while the node
 //! holds its lease (`guard`); tasks of other nodes run as tasks of the runtime's own (`serve`), for the roots that they
-//! have there (`roots`). Nodes ask each other about the waits of their tasks (`questions`). It imports the
+//! have there (`roots`). Monitors learn where containers are (`places`). Nodes ask each other about the waits of their tasks (`questions`). It imports the
 //! admin pool and every room below it.
 
 mod attend;
@@ -16,6 +16,7 @@ mod handle;
 mod jobs;
 mod join;
 mod losses;
+mod places;
 mod pools;
 mod questions;
 mod remote;

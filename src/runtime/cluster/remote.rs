@@ -10,6 +10,7 @@ use chimaera_cluster::{ContainerId, Outcome, Request};
 use super::attend::attend;
 use super::flat::{self, Head, Reader};
 use super::handle::{Cluster, Input};
+use super::places::Told;
 use super::waiting::Waiting;
 use crate::coroutine::WaitsFor;
 use crate::failure::Failure;
@@ -29,6 +30,7 @@ struct Remote {
     head: chi_container,
     cluster: Weak<Cluster>,
     container: ContainerId,
+    told: Arc<Told>,
 }
 
 static OPS: chi_container_ops = chi_container_ops {
@@ -49,8 +51,8 @@ static OPS: chi_container_ops = chi_container_ops {
 /// The object of a container that another node has.
 pub(super) fn object(cluster: &Arc<Cluster>, container: ContainerId) -> *mut chi_container {
     let head = chi_container { ops: &OPS };
-    let remote = Remote { head, cluster: Arc::downgrade(cluster), container };
-    Box::into_raw(Box::new(remote)).cast()
+    let (cluster, told) = (Arc::downgrade(cluster), cluster.places.told(container));
+    Box::into_raw(Box::new(Remote { head, cluster, container, told })).cast()
 }
 
 /// The module of such containers, whose tasks are those of `module`.
@@ -191,7 +193,8 @@ unsafe fn pass_on(
         }
     };
     let mut reader = Reader::new(&bytes);
-    let (status, message) = reader.outcome()?;
+    let (status, message, tasks) = reader.outcome()?;
+    remote.told.note(tasks);
     if reader.has_body() {
         // SAFETY: by the caller's promise; nobody else uses the task while its method runs.
         unsafe { reader.body(task, method, &mut OwnResults(task))? };

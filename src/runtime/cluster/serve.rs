@@ -146,8 +146,10 @@ fn try_run(
     let ended = wait(worker, &task, running);
     worker.context().serves.set(None);
     let (status, message) = ended?;
+    let container = pool.containers().get(start.container.number as usize);
+    let tasks = container.map_or(0, |it| it.admission.in_flight().try_into().unwrap_or(u32::MAX));
     // SAFETY: the task is complete and of this method, and nobody else uses it.
-    unsafe { flat::pack_results((status, &message), task.0, &method, &sums) }
+    unsafe { flat::pack_results((status, &message), tasks, task.0, &method, &sums) }
 }
 
 /// Makes the task.

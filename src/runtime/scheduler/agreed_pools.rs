@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chimaera_abi::chi_pool_id;
+use chimaera_abi::{chi_place, chi_pool_id};
 
 use super::worker::Worker;
 use crate::config::Policy;
 use crate::failure::Failure;
+use crate::pool::Container;
 
 /// A pool that somebody wants.
 #[derive(Clone, Copy)]
@@ -56,6 +57,9 @@ pub(crate) trait AgreedPools: Send + Sync {
 
     /// Has something done that people want. The answer may take some time.
     fn order(&self, order: Order, answer: Answer);
+
+    /// Where a container of a pool of this node is, and how many tasks its node has said are in it.
+    fn place(&self, container: &Container) -> chi_place;
 
     /// The id of this node.
     fn node(&self) -> u64;

@@ -7,7 +7,7 @@ use chimaera_abi::*;
 use tracing::level_filters::LevelFilter;
 use tracing::Level;
 
-use super::{clients, directory, events, locks, pollers};
+use super::{clients, directory, events, locks, places, pollers};
 use crate::coroutine::current_task;
 use crate::failure::Failure;
 use crate::log::{
@@ -239,6 +239,9 @@ static DIRECTORY: chi_directory = chi_directory {
     path: directory::path,
 };
 
+static PLACES: chi_places =
+    chi_places { size: std::mem::size_of::<chi_places>() as u32, reserved: 0, find: places::find };
+
 unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const c_void {
     if id.is_null() {
         return std::ptr::null();
@@ -255,6 +258,8 @@ unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const 
         (&raw const CLIENTS).cast()
     } else if id == CHI_EXT_DIRECTORY {
         (&raw const DIRECTORY).cast()
+    } else if id == CHI_EXT_PLACES {
+        (&raw const PLACES).cast()
     } else {
         std::ptr::null()
     }

@@ -9,6 +9,7 @@ pub(crate) mod ipc;
 mod ipc_tasks;
 mod locks;
 mod memory;
+mod places;
 mod pollers;
 
 pub(crate) use self::ipc::worker_ipc;

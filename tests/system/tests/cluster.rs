@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chimaera::abi::{
-    CHI_FAULT, CHI_NODE_LOST, CHI_NOT_FOUND, CHI_REASON_LOST, CHI_REASON_RECOVERED,
+    CHI_CANCELLED, CHI_FAULT, CHI_NODE_LOST, CHI_NOT_FOUND, CHI_REASON_LOST, CHI_REASON_RECOVERED,
 };
 use chimaera::{DomainQuery, Ipc, NewTask, PoolId};
 use chimaera_kv_client::{self as kv, Client};
 use chimaera_test_depends_client::{self as depends, CheckTask};
 use chimaera_test_rust_faults_client as faults;
+use chimaera_test_spread_client::{self as spread, NapTask, Steer, SteerTask};
 use chimaera_tests::{artefacts, bytes, in_client, process, text_of, Cluster, Options};
 
 fn kv() -> [std::path::PathBuf; 1] {
@@ -363,5 +364,69 @@ fn the_crash_policy_of_a_pool_holds_on_all_nodes() {
         let (status, message) = crash(&cluster, "ends");
         assert!(status == CHI_NODE_LOST && message.ends_with("it may have run"), "{message}");
         assert_eq!(cluster.node(2).end(), -libc::SIGSEGV);
+    });
+}
+
+/// A monitor sees where the containers are, how far, and how many tasks they have.
+#[test]
+fn monitors_see_nodes() {
+    in_client!(Options::new(), |_| {
+        let modules = [artefacts::test_module("spread"), artefacts::spread_rust()];
+        let mut cluster = Cluster::start(3, &modules);
+        cluster.connect(0);
+        let ipc = chimaera::ipc().unwrap();
+        for (module, name) in [(spread::MODULE, "cpp"), (spread::RUST_MODULE, "rust")] {
+            let options = chimaera::PoolOptions::default().containers(3);
+            let pool = ipc.create_pool_with(module, name, b"", options).unwrap();
+            let owners = cluster.owners(0, name);
+            let own = owners.iter().position(|it| it == cluster.site(0).name()).unwrap() as u32;
+            let steered = |how| {
+                let task: NewTask<SteerTask> =
+                    ipc.new_task(pool, DomainQuery::dynamic(), spread::Method::STEER).unwrap();
+                task.how.set(how);
+                let task = task.call().unwrap();
+                assert_eq!(task.asked.get(), own + 1, "{name}: that of this node is asked");
+                task.container.get()
+            };
+            process::until("how far the others are is known", || {
+                (steered(Steer::FARTHEST) != own).then_some(())
+            });
+            let others: Vec<u32> = (0..3).filter(|it| *it != own).collect();
+            let nap = |container: u32| {
+                let query = DomainQuery::global_id(container);
+                let task: NewTask<NapTask> =
+                    ipc.new_task(pool, query, spread::Method::NAP).unwrap();
+                task.times.set(1 << 50);
+                task.submit().unwrap()
+            };
+            for busy in others.clone() {
+                let idle = *others.iter().find(|it| **it != busy).unwrap();
+                let naps = [nap(busy), nap(busy)];
+                process::until("the others told something else up to a second ago", || {
+                    (steered(Steer::FEWEST) == idle).then_some(())
+                });
+                for nap in naps {
+                    nap.cancel().unwrap();
+                    assert_eq!(text_of(nap.wait()).0, CHI_CANCELLED);
+                }
+            }
+        }
+        // Nobody chooses a node that cannot be reached.
+        let owners = cluster.owners(0, "rust");
+        let lost = owners.iter().position(|it| it == cluster.site(2).name()).unwrap() as u32;
+        let pool = ipc.find_pool("rust").unwrap();
+        cluster.kill(2);
+        cluster.until_standing(0, 2, "lost");
+        process::until("it is not chosen", || {
+            let chosen: Vec<u32> = (0..10)
+                .map(|_| {
+                    let task: NewTask<SteerTask> =
+                        ipc.new_task(pool, DomainQuery::dynamic(), spread::Method::STEER).unwrap();
+                    task.how.set(Steer::FEWEST);
+                    task.call().map_or(lost, |task| task.container.get())
+                })
+                .collect();
+            (!chosen.contains(&lost)).then_some(())
+        });
     });
 }

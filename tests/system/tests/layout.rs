@@ -140,6 +140,8 @@ fn rust() -> Layouts {
         chi_locks { size, reserved, create, free, lock, try_lock, unlock },
         chi_clients { size, reserved, sender, is_there },
         chi_directory { size, reserved, path },
+        chi_place { node_, tasks_, round_trip_ns_ },
+        chi_places { size, reserved, find },
         chi_events { size, reserved, create, free, wait, set },
         chi_pollers { size, reserved, add, remove, arm },
         chi_field_layout {
