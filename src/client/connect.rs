@@ -63,7 +63,8 @@ fn handshake(
     let hello = [WIRE_VERSION, CHI_ABI_MAJOR.into(), CHI_ABI_MINOR.into(), segment_size];
     let hello = Message::new(Kind::Hello, &hello);
     let ahead = clock::ahead_ns();
-    let (welcome, mut fds) = ask(&instance, &socket, &hello, Kind::Welcome, bound)?;
+    let welcomed = ask(&instance, &socket, Some(&hello), Kind::Welcome, bound)?;
+    let (welcome, mut fds) = welcomed.in_time(&instance)?;
     let odd = |why: &str| Failure::new(CHI_VERSION, format!("the runtime's welcome {why}"));
     let [_, size, _, share, runtime_ahead, layouts, ..] = welcome.words;
     let layout = Layout::divided(size, share);
@@ -114,17 +115,38 @@ fn has_hung_up(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
-/// Sends a message and receives the answer, which must be of kind `wanted`.
+/// What came of a question.
+pub(crate) enum Asked {
+    /// The answer.
+    Answered(Message, Vec<OwnedFd>),
+    /// There was no answer by the time until which it was waited for. With `unsent`, there will be none.
+    Late { unsent: bool },
+}
+
+impl Asked {
+    /// The answer. Fails if there is none.
+    pub(crate) fn in_time(self, instance: &Instance) -> Result<(Message, Vec<OwnedFd>)> {
+        match self {
+            Asked::Answered(message, fds) => Ok((message, fds)),
+            Asked::Late { .. } => Err(gone(instance, &format!("it is not responding ({SILENT})"))),
+        }
+    }
+}
+
+/// Sends a message and receives the answer, which must be of kind `wanted`. Without a `question`, it receives the
+/// answer to the one before.
 pub(crate) fn ask(
     instance: &Instance,
     socket: &OwnedFd,
-    question: &Message,
+    question: Option<&Message>,
     wanted: Kind,
     bound: Instant,
-) -> Result<(Message, Vec<OwnedFd>)> {
-    let answer = match send(socket, question, bound) {
+) -> Result<Asked> {
+    let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    let answer = match question.map_or(Ok(()), |question| send(socket, question, bound)) {
         Ok(()) => receive(socket, bound),
         Err(error) if has_hung_up(&error) => receive(socket, bound),
+        Err(error) if is_late(&error) => return Ok(Asked::Late { unsent: true }),
         Err(error) => Err(error),
     };
     // A runtime that refuses a client says so and hangs up without reading. The socket then reports
@@ -133,12 +155,16 @@ pub(crate) fn ask(
         Err(error) if has_hung_up(&error) => receive(socket, bound),
         other => other,
     };
-    let answer = answer.map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => gone(instance, &format!("it is not responding ({SILENT})")),
-        _ => gone(instance, &format!("it is not responding ({error})")),
-    })?;
+    let answer = match answer {
+        Err(error) if is_late(&error) => return Ok(Asked::Late { unsent: false }),
+        other => {
+            other.map_err(|error| gone(instance, &format!("it is not responding ({error})")))?
+        }
+    };
     match answer {
-        Received::Message(message, fds) if message.kind == wanted => Ok((message, fds)),
+        Received::Message(message, fds) if message.kind == wanted => {
+            Ok(Asked::Answered(message, fds))
+        }
         Received::Message(message, _) if message.kind == Kind::Refused => {
             Err(Failure::new(message.status(), message.text))
         }

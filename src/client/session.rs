@@ -14,7 +14,7 @@ use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::wire::{Kind, Message};
 use chimaera_ipc::{clock, futex};
 
-use crate::connect::{answer_bound, ask, gone, Link};
+use crate::connect::{answer_bound, ask, gone, Asked, Link};
 use crate::watcher::Watcher;
 
 /// The number of tasks deleted in flight that triggers the first sweep.
@@ -33,7 +33,9 @@ pub(crate) struct Session {
     /// What to keep of `chi_task.status_` when a task is submitted that has a layout there: all or
     /// nothing.
     layout_mask: chi_status,
-    asking: Mutex<()>,
+    /// Held by the thread that asks the runtime for a ring. Whether the answer to a thread that has given up is
+    /// still to come.
+    asking: Mutex<bool>,
     arena: Mutex<Arena>,
     /// Rings of threads that have ended, for reuse by new threads.
     idle_rings: Mutex<Vec<Producer>>,
@@ -85,7 +87,7 @@ impl Session {
             gone,
             clock_offset,
             layout_mask: if compares_layouts { -1 } else { 0 },
-            asking: Mutex::new(()),
+            asking: Mutex::new(false),
             arena: Mutex::new(arena),
             idle_rings: Mutex::default(),
             pending_frees: Mutex::default(),
@@ -189,15 +191,25 @@ impl Session {
         if let Some(ring) = lock(&self.idle_rings).pop() {
             return Ok(ring);
         }
-        let _asking = lock(&self.asking);
+        // Also for those who wait until others have asked.
+        let bound = answer_bound();
+        let mut is_owed = lock(&self.asking);
         self.check()?;
         let question = Message::new(Kind::Ring, &[]);
-        let asked = ask(&self.instance, &self.socket, &question, Kind::Ring, answer_bound());
-        let (answer, _) = asked.inspect_err(|failure| {
+        let question = (!*is_owed).then_some(&question);
+        let asked = ask(&self.instance, &self.socket, question, Kind::Ring, bound);
+        let asked = asked.inspect_err(|failure| {
             if failure.status == CHI_UNAVAILABLE {
                 self.disconnect();
             }
-        })?;
+        });
+        // A runtime that is only slow still has the tasks of other threads: the session goes on.
+        *is_owed = match &asked {
+            Ok(Asked::Late { unsent: false }) => true,
+            Ok(Asked::Late { unsent: true }) => *is_owed,
+            Ok(Asked::Answered(..)) | Err(_) => false,
+        };
+        let (answer, _) = asked?.in_time(&self.instance)?;
         Ok(Producer::new(self.mapping.ring(answer.words[0])))
     }
 

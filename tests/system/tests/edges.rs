@@ -4,10 +4,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use chimaera_tests::{artefacts, process, Daemon, Options, Output, Running, Site};
+use chimaera::abi::CHI_UNAVAILABLE;
+use chimaera_tests::tasks::model;
+use chimaera_tests::{
+    artefacts, connect, in_client, process, text_of, Daemon, Options, Output, Running, Site,
+    ValuePool,
+};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::Signal;
+use rustix::process::{kill_process, Pid, Signal};
 
 fn program() -> PathBuf {
     artefacts::program("cpp_edges")
@@ -148,6 +154,34 @@ fn a_runtime_that_does_not_answer_is_given_up() {
     drop(backlog);
     daemon.signal(Signal::CONT);
     succeeds(site, &["init"]);
+}
+
+/// New threads that give up on a runtime that is stopped for a while do not end the session: the tasks of others go on,
+/// and so do later threads.
+#[test]
+fn threads_that_give_up_end_no_task_of_others() {
+    in_client!(Options::new().model(), |site| {
+        let pool = ValuePool::new(connect(), model::MODULE, "sleeps");
+        let call = || pool.task(model::TICKS, 0, 0).call().map(drop);
+        let sleeps = pool.task(model::SLEEP, 7_000_000_000, 0).submit().unwrap();
+        let daemon = site.status()["pid"].as_i64().and_then(|it| Pid::from_raw(it as i32)).unwrap();
+        kill_process(daemon, Signal::STOP).unwrap();
+        let before = Instant::now();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(call)).collect();
+            for thread in threads {
+                let (status, message) = text_of(thread.join().unwrap());
+                assert_eq!(status, CHI_UNAVAILABLE, "{message}");
+                assert!(message.contains("no answer within 5 s"), "{message}");
+            }
+        });
+        assert!(before.elapsed() < Duration::from_secs(10), "they have waited one after another");
+        kill_process(daemon, Signal::CONT).unwrap();
+        for _ in 0..3 {
+            std::thread::scope(|scope| scope.spawn(call).join().unwrap().unwrap());
+        }
+        sleeps.wait().unwrap();
+    });
 }
 
 #[test]
