@@ -1,6 +1,8 @@
 //! Makes the program export the functions of `exit.rs` and `state_calls.rs`.
 
-const SYMBOLS: [&str; 11] = [
+const SYMBOLS: [&str; 13] = [
+    "exit",
+    "quick_exit",
     "_exit",
     "_Exit",
     "pthread_sigmask",

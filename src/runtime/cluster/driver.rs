@@ -16,7 +16,7 @@ use chimaera_link::Class;
 use serde_json::json;
 
 use super::clock::now;
-use super::flat::is_question;
+use super::flat::{is_question, refusal};
 use super::handle::{AtWork, Calls, Cluster, Entry, Input};
 use super::jobs::{Definition, Step};
 use super::losses::Losses;
@@ -117,6 +117,13 @@ impl Driver {
             Input::Finished(task, result) => {
                 self.tasks.remove(&task);
                 self.node.finished(at, task, result);
+            }
+            Input::Abandoned(call, why) => {
+                let is_it = |_: &TaskNumber, running: &mut Arc<Running>| running.serves(call);
+                for (task, running) in self.tasks.extract_if(is_it) {
+                    running.give_up(&self.cluster);
+                    self.node.finished(at, task, refusal(CHI_FAULT, &why).into());
+                }
             }
             Input::Opened(container, epoch) => self.node.opened(at, container, epoch),
             Input::CannotOpen(container, epoch, why) => {

@@ -303,7 +303,12 @@ impl<'b> Reader<'b> {
         let query = chi_domain_query { kind_: self.u32()?, value_: self.u32()? };
         let flags = self.u32()?;
         let home = Life { node: NodeId(self.u64()?), boot: BootId(self.u64()?) };
-        let root = Root { home, number: self.u64()? };
+        // No root has one of these numbers, which mean something else to locks.
+        let number = self.u64()?;
+        if [0, u64::MAX].contains(&number) {
+            return Err(malformed());
+        }
+        let root = Root { home, number };
         Ok(Head { method, layout, query, flags, root, call: self.u64()? })
     }
 
@@ -444,4 +449,30 @@ fn put(to: &mut [u8], at: usize, vector: &chi_shm_vector) {
     let place = &mut to[at..at + size_of::<chi_shm_vector>()];
     // SAFETY: the place has the size of a descriptor, which is plain data.
     unsafe { place.as_mut_ptr().cast::<chi_shm_vector>().write_unaligned(*vector) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(number: u64) -> Vec<u8> {
+        let mut bytes = vec![FORMAT];
+        [7, 0, 0, 0, 0].iter().for_each(|it: &u32| bytes.extend(it.to_le_bytes()));
+        [2, 3, number, 9].iter().for_each(|it: &u64| bytes.extend(it.to_le_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn no_task_is_of_a_root_that_cannot_be() {
+        let good = head(5);
+        assert_eq!(good.len() + 4, HEAD, "the size of the body follows");
+        let read = Reader::new(&good).head().expect("it is one");
+        assert_eq!((read.method, read.root.number, read.call), (7, 5, 9));
+        for end in 0..good.len() {
+            assert!(Reader::new(&good[..end]).head().is_err(), "{end} bytes");
+        }
+        for number in [0, u64::MAX] {
+            assert!(Reader::new(&head(number)).head().is_err(), "{number}");
+        }
+    }
 }

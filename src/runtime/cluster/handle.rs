@@ -58,6 +58,8 @@ pub(super) enum Input {
     Propose(Command, Arc<Waiting<Result<Reply, String>>>),
     /// A task of another node has ended here.
     Finished(TaskNumber, Payload),
+    /// What served this call was abandoned, for this reason.
+    Abandoned(NodeCall, String),
     Opened(ContainerId, Epoch),
     CannotOpen(ContainerId, Epoch, String),
     Closed(ContainerId, Epoch),
@@ -349,6 +351,10 @@ impl AgreedPools for Cluster {
             return chi_place { node_: self.life.node.0, round_trip_ns_: 0, ..place };
         }
         place
+    }
+
+    fn give_up_serving(&self, call: NodeCall, why: &str) {
+        self.tell(Input::Abandoned(call, why.to_owned()));
     }
 
     fn node(&self) -> u64 {

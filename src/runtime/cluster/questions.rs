@@ -1,6 +1,6 @@
 //! Questions of one node to others about the waits of their tasks, and the answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -16,13 +16,47 @@ use crate::sys::lock;
 
 type Answers = Sender<(NodeId, Vec<u8>)>;
 
-/// The questions that wait for answers, and whose are being answered.
+/// The questions that wait for answers, and those that are being answered.
 #[derive(Default)]
 pub(super) struct Questions {
     asked: AtomicU64,
     waiting: Mutex<HashMap<u64, Answers>>,
-    /// The nodes whose question is being answered: one of each at a time.
-    answering: Mutex<HashSet<NodeId>>,
+    /// How many questions of each node are being answered.
+    answering: Mutex<HashMap<NodeId, usize>>,
+}
+
+/// How many questions of a node are answered at a time: it asks another one when it has an answer, or has given up.
+const MOST_OF_ONE: usize = 4;
+/// An answer with more bytes than this goes as values do, so that it holds up nothing.
+const LARGE: usize = 16 << 10;
+
+/// While this exists, a question is being answered.
+struct Answering {
+    cluster: Arc<Cluster>,
+    from: NodeId,
+}
+
+impl Answering {
+    fn new(cluster: &Arc<Cluster>, from: NodeId) -> Option<Answering> {
+        let mut answering = lock(&cluster.questions.answering);
+        let count = answering.entry(from).or_default();
+        (*count < MOST_OF_ONE).then(|| {
+            *count += 1;
+            Answering { cluster: cluster.clone(), from }
+        })
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut answering = lock(&self.cluster.questions.answering);
+        if let Some(count) = answering.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                answering.remove(&self.from);
+            }
+        }
+    }
 }
 
 impl Questions {
@@ -65,8 +99,9 @@ impl Cluster {
         let mut missing = 0;
         for node in names.keys() {
             // A node that cannot be asked does not answer.
-            missing +=
-                usize::from(self.endpoint().send(*node, Class::Bulk, &[&head, question]).is_ok());
+            missing += usize::from(
+                self.endpoint().send(*node, class(question), &[&head, question]).is_ok(),
+            );
         }
         let mut answers = HashMap::new();
         while answers.len() < missing {
@@ -84,8 +119,7 @@ impl Cluster {
         answers.into_iter().map(named).collect()
     }
 
-    /// Answers the question of a node, on a thread of its own: the workers have to be asked. A node asks again
-    /// only once it has an answer, or has given up.
+    /// Answers the question of a node, on a thread of its own: the workers have to be asked.
     pub(super) fn answer(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -93,23 +127,26 @@ impl Cluster {
         number: u64,
         question: &[u8],
     ) {
-        if !lock(&self.questions.answering).insert(from) {
-            return;
-        }
-        let (cluster, shared, question) = (self.clone(), shared.clone(), question.to_vec());
-        let work = move || {
-            match between_nodes::answer(&shared, &question) {
-                Some(answer) => {
-                    let head = states::answer(number);
-                    // If it is lost, the other node asks again.
-                    let _ = cluster.endpoint().send(from.0, Class::Bulk, &[&head, &answer]);
-                }
-                None => tracing::warn!(node = from.0, "a question of another node makes no sense"),
+        // It asks again.
+        let Some(answering) = Answering::new(self, from) else { return };
+        let (shared, question) = (shared.clone(), question.to_vec());
+        let work = move || match between_nodes::answer(&shared, &question) {
+            Some(answer) => {
+                let head = states::answer(number);
+                let endpoint = answering.cluster.endpoint();
+                // If it is lost, the other node asks again.
+                let _ = endpoint.send(from.0, class(&answer), &[&head, &answer]);
             }
-            lock(&cluster.questions.answering).remove(&from);
+            None => tracing::warn!(node = from.0, "a question of another node makes no sense"),
         };
-        if std::thread::Builder::new().name("chi-circles".into()).spawn(work).is_err() {
-            lock(&self.questions.answering).remove(&from);
-        }
+        // As above, if there is no thread for it.
+        let _ = std::thread::Builder::new().name("chi-circles".into()).spawn(work);
+    }
+}
+
+fn class(bytes: &[u8]) -> Class {
+    match bytes.len() > LARGE {
+        true => Class::Bulk,
+        false => Class::Small,
     }
 }

@@ -61,9 +61,21 @@ impl Roots {
         Visit { roots: self, number: here.0, root: Some(root) }
     }
 
+    /// Notes that a task of a root has gone, whose visit nobody ends.
+    pub(super) fn leave(&self, root: Root) {
+        let mut table = self.table();
+        let Some((number, tasks)) = table.here.get_mut(&root) else { return };
+        let number = *number;
+        *tasks -= 1;
+        if *tasks == 0 {
+            table.here.remove(&root);
+            table.roots.remove(&number);
+        }
+    }
+
     /// The root that has this number here.
     pub(super) fn known_as(&self, number: u64) -> Root {
-        // One that is not there any more has left tasks behind, for which nobody waits.
+        // A root that has no task here any more may have left some behind, for which nobody waits.
         let own = Root { home: self.own, number };
         match number >= FOREIGN {
             true => self.table().roots.get(&number).copied().unwrap_or(own),
@@ -75,7 +87,7 @@ impl Roots {
 /// As long as this exists, a root has a task here.
 pub(super) struct Visit<'r> {
     roots: &'r Roots,
-    /// The root's number here; 0 if it is none.
+    /// The root's number here.
     pub(super) number: u64,
     /// Nothing if it is at home.
     root: Option<Root>,
@@ -83,13 +95,8 @@ pub(super) struct Visit<'r> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        let Some(root) = self.root else { return };
-        let mut table = self.roots.table();
-        let Some(here) = table.here.get_mut(&root) else { return };
-        here.1 -= 1;
-        if here.1 == 0 {
-            table.here.remove(&root);
-            table.roots.remove(&self.number);
+        if let Some(root) = self.root {
+            self.roots.leave(root);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tasks of other nodes that run here: each is sent to its pool as a task of the runtime's own, and its results
 //! go back.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use chimaera_abi::*;
 use chimaera_cluster::{Payload, Start};
@@ -10,17 +10,23 @@ use super::attend::attend;
 use super::clock::now;
 use super::flat::{self, Head, Reader, Sums};
 use super::handle::{id_of, Cluster, Input};
+use super::roots::Root;
 use crate::failure::Failure;
 use crate::isolation::OwnResults;
 use crate::module::Method;
 use crate::scheduler::{with_current, Shared, Worker, WorkerMessage};
+use crate::sync::NodeCall;
 use crate::sys::lock;
 use crate::tables::worker_ipc;
 use crate::task::{CancelReason, Record};
 
 /// A task of another node that runs here.
 #[derive(Default)]
-pub(super) struct Running(Mutex<Flight>);
+pub(super) struct Running {
+    flight: Mutex<Flight>,
+    /// The call, and the root that it is of, once it is being served.
+    call: OnceLock<(NodeCall, Root)>,
+}
 
 #[derive(Default)]
 struct Flight {
@@ -37,14 +43,27 @@ unsafe impl Send for InFlight {}
 impl Running {
     /// Cancels the task, for which nobody waits any more. `[any thread]`
     pub(super) fn cancel(&self, shared: &Shared) {
-        let mut flight = lock(&self.0);
+        let mut flight = lock(&self.flight);
         flight.is_cancelled = true;
         flight.cancel(shared);
     }
 
+    /// Whether it is this call.
+    pub(super) fn serves(&self, call: NodeCall) -> bool {
+        self.call.get().is_some_and(|(own, _)| *own == call)
+    }
+
+    /// Ends what the code that served it would have ended, had it not been abandoned.
+    pub(super) fn give_up(&self, cluster: &Cluster) {
+        self.end();
+        if let Some((_, root)) = self.call.get() {
+            cluster.roots.leave(*root);
+        }
+    }
+
     /// Notes that the task is in flight.
     fn begin(&self, shared: &Shared, task: *mut chi_task) {
-        let mut flight = lock(&self.0);
+        let mut flight = lock(&self.flight);
         flight.task = Some(InFlight(task));
         if flight.is_cancelled {
             flight.cancel(shared);
@@ -53,7 +72,7 @@ impl Running {
 
     /// Notes that the task is about to be deleted.
     fn end(&self) {
-        lock(&self.0).task = None;
+        lock(&self.flight).task = None;
     }
 }
 
@@ -142,7 +161,10 @@ fn try_run(
     let root = cluster.roots.enter(head.root);
     worker.running().expect("this is one").holdings.renew(root.number);
     let (task, sums) = prepare(id, &head, &method, &mut reader, start)?;
-    worker.context().serves.set(Some(cluster.call(head.call, start.place.caller)));
+    let call = cluster.call(head.call, start.place.caller);
+    // It is served once.
+    let _ = running.call.set((call, head.root));
+    worker.context().serves.set(Some(call));
     let ended = wait(worker, &task, running);
     worker.context().serves.set(None);
     let (status, message) = ended?;

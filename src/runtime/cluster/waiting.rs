@@ -61,11 +61,12 @@ impl<T> Waiting<T> {
                 // So this is no part of a deadlock.
                 worker.context().bounded.set(true);
             }
-            worker.suspend(what);
+            // It may have been cancelled between two waits.
             if !told && worker.is_cancelled() {
                 told = true;
                 cancel();
             }
+            worker.suspend(what);
         }
     }
 

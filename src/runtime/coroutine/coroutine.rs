@@ -54,7 +54,7 @@ pub(crate) struct Context {
     /// The container, or null, and the part of its life such as `kDestroy` that code on the coroutine runs outside
     /// of a task of that container.
     pub(crate) life: Cell<(*const Container, u32)>,
-    /// The call of another node whose task code on the coroutine has sent, and waits for.
+    /// The call of another node for which the code on the coroutine has sent a task, and waits.
     pub(crate) serves: Cell<Option<NodeCall>>,
     /// What the task is waiting for while it is suspended.
     pub(crate) waits_for: Cell<WaitsFor>,

@@ -62,6 +62,11 @@ pub(super) fn end_abandoned(worker: &Worker, coroutine: &Coroutine, crash: Optio
     };
     // SAFETY: the pointer is null, or the task is counted in the container until it is complete.
     let message = quarantine(worker, unsafe { record.container.as_ref() }, why);
+    if let (Some(call), Some(cluster)) =
+        (coroutine.context.serves.take(), worker.shared.agreed_pools.get())
+    {
+        cluster.give_up_serving(call, &message);
+    }
     if complete(worker, record, CHI_FAULT, &message) && !suspended {
         // SAFETY: the lane still has tasks in it, which keep it alive.
         pass_on(worker, unsafe { &*lane });

@@ -9,6 +9,7 @@ use super::worker::Worker;
 use crate::config::Policy;
 use crate::failure::Failure;
 use crate::pool::Container;
+use crate::sync::NodeCall;
 
 /// A pool that somebody wants.
 #[derive(Clone, Copy)]
@@ -60,6 +61,9 @@ pub(crate) trait AgreedPools: Send + Sync {
 
     /// Where a container of a pool of this node is, and how many tasks its node has said are in it.
     fn place(&self, container: &Container) -> chi_place;
+
+    /// Answers a call of another node for which nobody will: what served it was abandoned.
+    fn give_up_serving(&self, call: NodeCall, why: &str);
 
     /// The id of this node.
     fn node(&self) -> u64;

@@ -54,13 +54,10 @@ pub(crate) fn answer(shared: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     let asked = serde_json::from_slice(question).ok()?;
     let workers = Workers::of(shared);
     let waits: Waits = workers.ask(WorkerMessage::ReportWaits);
-    let paths = chains::paths(&waits, MOST);
-    let find = |ends: Ends| paths.iter().find(|path| ends_of(path) == Some(ends));
+    let paths = chains::paths(&waits, MOST, Far::call);
+    let find = |ends: Ends| paths.iter().find(|path| ends_of(path) == ends);
     let told = match asked {
-        Asked::Paths => {
-            let ends = |path: &Path| Some((ends_of(path)?, path.sum));
-            Told::Paths(paths.iter().filter_map(ends).collect())
-        }
+        Asked::Paths => Told::Paths(paths.iter().map(|path| (ends_of(path), path.sum)).collect()),
         Asked::Describe(ends) => {
             let texts = find(ends).and_then(|path| workers.describe(&path.waits));
             Told::Described(texts.map(|texts| texts.join("; ")))
@@ -73,8 +70,9 @@ pub(crate) fn answer(shared: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&told).ok()
 }
 
-fn ends_of(path: &Path) -> Option<Ends> {
-    Some(Ends { came: path.came.call()?, went: path.went.call()? })
+fn ends_of(path: &Path<NodeCall>) -> Ends {
+    let (came, went) = path.ends;
+    Ends { came, went }
 }
 
 /// Ends one of these waits of this node. False if none of them may be ended.
@@ -125,8 +123,8 @@ impl Others {
     }
 
     /// The way over other nodes from a call to each that it leads to, by that one.
-    fn ways(&self, went: NodeCall) -> HashMap<NodeCall, Vec<(u64, Ends)>> {
-        let mut ways: HashMap<NodeCall, Vec<(u64, Ends)>> = HashMap::new();
+    fn ways(&self, went: NodeCall) -> Ways {
+        let mut ways = Ways::new();
         let mut ends = vec![(went, Vec::new())];
         while let Some((at, way)) = ends.pop() {
             for step in self.paths.get(&at).into_iter().flatten() {
@@ -141,7 +139,11 @@ impl Others {
     }
 }
 
-/// Looks for a circle through other nodes, and breaks it if that is for this node to do. True if there was one.
+/// How many circles are looked for at most, of those that are for others to break.
+const MOST_CIRCLES: usize = 8;
+
+/// Looks for a circle through other nodes that is for this node to break, and breaks it. True if there was one, and
+/// it is no more, or if there was one for another node.
 pub(super) fn look(shared: &Arc<Shared>) -> bool {
     let Some(cluster) = shared.agreed_pools.get() else { return false };
     let workers = Workers::of(shared);
@@ -152,15 +154,33 @@ pub(super) fn look(shared: &Arc<Shared>) -> bool {
     let all = lasting(&before, workers.ask(WorkerMessage::ReportWaits));
     let others = Others::lasting(&theirs_before, ask_for_paths(&**cluster));
     let gone = all.waits.iter().filter_map(|wait| wait.what.far()?.call());
-    let ways: HashMap<NodeCall, _> = gone.map(|went| (went, others.ways(went))).collect();
-    let back = |ways: &HashMap<NodeCall, _>| ways.keys().copied().map(Far::Node).collect();
+    let ways: HashMap<NodeCall, Ways> = gone.map(|went| (went, others.ways(went))).collect();
+    let back = |ways: &Ways| ways.keys().copied().map(Far::Node).collect();
     let beyond: HashMap<Far, Vec<Far>> =
         ways.iter().map(|(went, ways)| (Far::Node(*went), back(ways))).collect();
-    let waits: Vec<&Wait> = all.waits.iter().collect();
-    let found =
-        find_circle(&waits, &all.held, |far| beyond.get(&far).map_or(&[], |back| &back[..]));
-    let Some(circle) = found else { return false };
-    let circle: Vec<Wait> = circle.into_iter().copied().collect();
+    let mut waits: Vec<&Wait> = all.waits.iter().collect();
+    let mut any = false;
+    for _ in 0..MOST_CIRCLES {
+        let from = |far: Far| beyond.get(&far).map_or(&[][..], |back| &back[..]);
+        let Some(circle) = find_circle(&waits, &all.held, from) else { break };
+        let circle: Vec<Wait> = circle.into_iter().copied().collect();
+        let steps = steps_of(&circle, &ways);
+        // Without other nodes, it is found elsewhere.
+        let lowest = steps.iter().map(|(_, node, _)| *node).min();
+        if lowest.is_some_and(|lowest| cluster.node() < lowest) {
+            return break_circle(shared, &workers, &circle, &steps, &others.names).is_some();
+        }
+        any |= lowest.is_some();
+        waits.retain(|wait| circle.iter().all(|other| other.id != wait.id));
+    }
+    any
+}
+
+/// The ways over other nodes from a call, by the call that comes back.
+type Ways = HashMap<NodeCall, Vec<(u64, Ends)>>;
+
+/// The paths through other nodes that a circle has, each behind a wait of this node.
+fn steps_of(circle: &[Wait], ways: &HashMap<NodeCall, Ways>) -> Vec<(usize, u64, Ends)> {
     let mut steps = Vec::new();
     for (at, wait) in circle.iter().enumerate() {
         let Some(went) = wait.what.far().and_then(Far::call) else { continue };
@@ -169,8 +189,7 @@ pub(super) fn look(shared: &Arc<Shared>) -> bool {
         let way = came.and_then(|came| ways.get(&went)?.get(&came));
         steps.extend(way.into_iter().flatten().map(|(node, ends)| (at, *node, *ends)));
     }
-    let is_ours = steps.iter().all(|(_, node, _)| cluster.node() < *node);
-    !is_ours || break_circle(shared, &workers, &circle, &steps, &others.names).is_some()
+    steps
 }
 
 /// Describes a circle through other nodes, and ends one of its waits. `steps` are the paths through them, each
@@ -198,13 +217,84 @@ fn break_circle(
         }
     }
     let circle_text = texts.join("; ");
-    let is_broken = [true, false].into_iter().any(|only_for_lock| {
-        let asked =
-            |ends: Ends| Asked::Break { path: ends, circle: circle_text.clone(), only_for_lock };
-        break_one(shared, circle, &circle_text, only_for_lock)
-            || steps.iter().any(|(_, node, ends)| {
-                matches!(ask(*node, &asked(*ends)), Some(Told::Broken(true)))
-            })
-    });
+    let is_broken = break_wherever(shared, circle, &circle_text, steps, ask)?;
     is_broken.then(|| say(shared, &circle_text))
+}
+
+/// Ends one wait of a circle. `None` if a node does not answer: it may have ended one, so no other node may.
+fn break_wherever(
+    shared: &Shared,
+    circle: &[Wait],
+    text: &str,
+    steps: &[(usize, u64, Ends)],
+    ask: impl Fn(u64, &Asked) -> Option<Told>,
+) -> Option<bool> {
+    for only_for_lock in [true, false] {
+        if break_one(shared, circle, text, only_for_lock) {
+            return Some(true);
+        }
+        for (_, node, ends) in steps {
+            let asked = Asked::Break { path: *ends, circle: text.to_owned(), only_for_lock };
+            match ask(*node, &asked)? {
+                Told::Broken(true) => return Some(true),
+                Told::Broken(false) => {}
+                _ => return None,
+            }
+        }
+    }
+    Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(node: u64, number: u64) -> NodeCall {
+        NodeCall { node, boot: 1, number }
+    }
+
+    fn ends(came: NodeCall, went: NodeCall) -> Ends {
+        Ends { came, went }
+    }
+
+    /// A call of node 1 goes to node 2, and on to node 3 in two ways, one of which comes back to node 1.
+    #[test]
+    fn ways_lead_over_several_nodes() {
+        let first = [ends(call(1, 0), call(2, 0)), ends(call(1, 0), call(2, 1))];
+        let second = ends(call(2, 1), call(3, 7));
+        let told = |sum| -> Paths {
+            vec![
+                (2, "two".into(), first.iter().map(|ends| (*ends, sum)).collect()),
+                (3, "three".into(), vec![(second, 5), (ends(call(3, 7), call(2, 1)), 6)]),
+            ]
+        };
+        let others = Others::lasting(&told(4), told(4));
+        let ways = others.ways(call(1, 0));
+        assert_eq!(ways[&call(3, 7)], [(2, first[1]), (3, second)]);
+        assert_eq!(ways.len(), 3, "those that lead in a circle end");
+        assert!(others.ways(call(1, 1)).is_empty());
+        // Those of node 2 are others than before.
+        assert!(Others::lasting(&told(4), told(8)).ways(call(1, 0)).is_empty());
+    }
+
+    #[test]
+    fn steps_lie_between_a_call_and_the_one_that_comes_back() {
+        let (gone, back) = (call(1, 0), call(2, 1));
+        let wait = |task: usize, what, from| {
+            let id = crate::sync::WaitId {
+                worker: 0,
+                coroutine: task as u32,
+                number: Default::default(),
+            };
+            Wait { id, task, what, lasting: false, from }
+        };
+        let circle = [
+            wait(1, crate::sync::Node::Far(Far::Node(gone)), None),
+            wait(2, crate::sync::Node::Lock(8), Some(Far::Node(back))),
+        ];
+        let way = vec![(2, ends(gone, back))];
+        let ways = HashMap::from([(gone, Ways::from([(back, way.clone())]))]);
+        assert_eq!(steps_of(&circle, &ways), [(0, 2, ends(gone, back))]);
+        assert!(steps_of(&circle[1..], &ways).is_empty());
+    }
 }

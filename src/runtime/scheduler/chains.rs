@@ -110,35 +110,43 @@ fn answer(shared: &Shared, asked: Asked) -> Told {
 
 /// The chains in these waits from one process to another, each with its waits.
 fn chains(waits: &Waits) -> Vec<(Chain, Vec<Wait>)> {
-    let chain = |Path { came, went, waits, sum }| {
-        let ends = Ends { came: At::of(Far::passage(came)?), went: At::of(Far::passage(went)?) };
-        Some((Chain { ends, waits: sum }, waits))
+    let chain = |Path { ends: (came, went), waits, sum }| {
+        let ends = Ends { came: At::of(came), went: At::of(went) };
+        (Chain { ends, waits: sum }, waits)
     };
-    paths(waits, MOST).into_iter().filter_map(chain).collect()
+    paths(waits, MOST, Far::passage).into_iter().map(chain).collect()
 }
 
 /// A path of waits from a task that came to one that went.
-pub(super) struct Path {
-    pub(super) came: Far,
-    pub(super) went: Far,
+pub(super) struct Path<T> {
+    /// The one that came, and the one that went.
+    pub(super) ends: (T, T),
     pub(super) waits: Vec<Wait>,
     /// Tells the same waits from others between the same ends.
     pub(super) sum: u64,
 }
 
-/// At most `most` of the paths through this process that these waits are.
-pub(super) fn paths(waits: &Waits, most: usize) -> Vec<Path> {
+/// At most `most` of the paths through this process that these waits are, of those whose ends are `of` a kind.
+pub(super) fn paths<T>(
+    waits: &Waits,
+    most: usize,
+    of: impl Fn(Far) -> Option<T> + Copy,
+) -> Vec<Path<T>> {
     let mut found = Vec::new();
     let all: Vec<&Wait> = waits.waits.iter().collect();
     let graph = Graph::new(&all, &waits.held);
-    for first in all.iter().filter(|wait| wait.from.is_some()) {
-        let Some(came) = first.from else { continue };
+    for first in &all {
+        if first.from.and_then(of).is_none() {
+            continue;
+        }
         for path in graph.ways_out(first) {
-            let Some(went) = path.last().and_then(|last| last.what.far()) else { continue };
+            let went = path.last().and_then(|last| last.what.far());
+            let ends = first.from.and_then(of).zip(went.and_then(of));
+            let Some(ends) = ends else { continue };
             let mut hasher = DefaultHasher::new();
             path.iter().for_each(|wait| wait.id.hash(&mut hasher));
             let waits = path.into_iter().copied().collect();
-            found.push(Path { came, went, waits, sum: hasher.finish() });
+            found.push(Path { ends, waits, sum: hasher.finish() });
             if found.len() >= most {
                 return found;
             }

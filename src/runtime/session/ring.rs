@@ -52,14 +52,16 @@ pub(crate) struct MemoryWait {
     tries: u32,
     /// When it began to wait.
     since: Instant,
+    /// When it was tried last.
+    tried: Instant,
 }
 
 impl MemoryWait {
     /// The wait of a task that needs at least `least` bytes, after its wait so far.
     pub(crate) fn new(least: u64, before: Option<MemoryWait>) -> MemoryWait {
-        let (tries, since) =
-            before.map_or_else(|| (0, Instant::now()), |wait| (wait.tries, wait.since));
-        MemoryWait { least, tries: tries + 1, since }
+        let now = Instant::now();
+        let (tries, since) = before.map_or((0, now), |wait| (wait.tries, wait.since));
+        MemoryWait { least, tries: tries + 1, since, tried: now }
     }
 
     /// True if the task has waited long enough.
@@ -71,7 +73,7 @@ impl MemoryWait {
     /// again and again, each time only a little further; but less may be enough, so that it is
     /// tried with that, too, after 1 ms, 2 ms, 4 ms and so on.
     fn wanted(&self, most: u64) -> u64 {
-        let is_time = self.since.elapsed() >= FIRST_PAUSE * (1 << self.tries.min(20));
+        let is_time = self.tried.elapsed() >= FIRST_PAUSE * (1 << self.tries.min(20));
         match is_time {
             true => self.least,
             false => (self.least * 2).min(most / 2).max(self.least),

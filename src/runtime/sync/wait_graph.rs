@@ -91,8 +91,8 @@ pub(crate) struct Wait {
     /// The waiting task, by its record's address.
     pub(crate) task: usize,
     pub(crate) what: Node,
-    /// A broadcast's wait for its replicas, or for the task of another node, which must last until they have
-    /// ended.
+    /// A broadcast's wait for its replicas, or the wait that serves a call of another node: they must last until
+    /// what they are for has ended.
     pub(crate) lasting: bool,
     /// Where the waiting task came from, if that is another process or node.
     pub(crate) from: Option<Far>,

@@ -47,14 +47,14 @@ struct Setting {
 static SETTING: OnceLock<Setting> = OnceLock::new();
 /// The process that writes last words; a child that it forks does not.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
-/// How many runtimes are running; while any is, the process must not exit.
+/// How many runtimes are running; while any is, an exit of the process is somebody's mistake.
 static SERVING: AtomicUsize = AtomicUsize::new(0);
 /// The thread that is writing the last words; 0 for none.
 static SPEAKER: AtomicI32 = AtomicI32::new(0);
 /// The next step of that thread.
 static STEP: AtomicUsize = AtomicUsize::new(0);
 
-/// While this exists, a call of `exit` leads to last words.
+/// While this exists, an exit of the process leads to last words.
 pub(crate) struct Serving(());
 
 impl Drop for Serving {
@@ -157,7 +157,8 @@ extern "C" fn at_quick_exit_() {
 }
 
 /// Ends the process with last words, because somebody has called a function that ends it; a program itself
-/// does not call one once it has had a runtime, not even at its end. Returns if it has had none.
+/// does not call one once it has had a runtime, not even at its end. Returns if it has had none, and in a
+/// child that it has forked.
 pub(crate) fn exit_is_called(call: &'static str, code: c_int) {
     end_unless_its_own(call, Some(code));
 }

@@ -11,6 +11,7 @@ use chimaera_kv_client::{self as kv, Client};
 use chimaera_test_depends_client::{self as depends, CheckTask};
 use chimaera_test_rust_faults_client as faults;
 use chimaera_test_spread_client::{self as spread, NapTask, Steer, SteerTask};
+use chimaera_tests::tasks::crash::{self, CrashTask};
 use chimaera_tests::{artefacts, bytes, in_client, process, text_of, Cluster, Options};
 
 fn kv() -> [std::path::PathBuf; 1] {
@@ -428,5 +429,27 @@ fn monitors_see_nodes() {
                 .collect();
             (!chosen.contains(&lost)).then_some(())
         });
+    });
+}
+
+/// A monitor crashes for a task of another node: that ends, as one of this node would.
+#[test]
+fn a_monitor_that_crashes_ends_tasks_of_other_nodes() {
+    in_client!(Options::new(), |_| {
+        let cluster = Cluster::start(2, &[artefacts::test_module("crash")]);
+        cluster.connect(0);
+        let ipc = chimaera::ipc().unwrap();
+        let options = chimaera::PoolOptions::default().containers(2);
+        let pool = ipc.create_pool_with(crash::MODULE, "fragile", b"", options).unwrap();
+        let owners = cluster.owners(0, "fragile");
+        let there = owners.iter().position(|it| it == cluster.site(1).name()).unwrap() as u32;
+        for _ in 0..2 {
+            let query = DomainQuery::global_id(there);
+            let task: NewTask<CrashTask> = ipc.new_task(pool, query, crash::MONITORED).unwrap();
+            task.mistake.set(crash::FAULTS[0].0);
+            let (status, message) = text_of(task.call());
+            assert_eq!(status, CHI_FAULT, "{message}");
+            assert!(message.contains("crashed: SIGSEGV"), "{message}");
+        }
     });
 }
