@@ -63,7 +63,7 @@ class ContainerRuntime {
     if (status != CHI_OK) {
       throw Error(status, "cannot create queue " + std::to_string(queue_id) + " with " +
                               std::to_string(num_lanes) + " lanes in pool " + pool_name_ + ": " +
-                              StatusName(status));
+                              Reason(status));
     }
     queues_.emplace_back(queue_id, std::move(lanes));
   }
@@ -120,6 +120,13 @@ class ContainerRuntime {
   void Upgrade(hipc::FullPtr<UpgradeTask>, RunContext &) {}
 
  private:
+  /* What the runtime says of the call that has just failed. */
+  static std::string Reason(chi_status status) {
+    const chi_ipc *ipc = detail::FindIpc();
+    const std::string why = ipc == nullptr ? "" : ipc->last_error(ipc);
+    return why.empty() ? StatusName(status) : why;
+  }
+
   const std::vector<Lane *> &LanesOf(QueueId queue_id) const {
     for (const auto &queue : queues_) {
       if (queue.first == queue_id) return queue.second;

@@ -1,5 +1,6 @@
 //! The contexts that the functions of a container get.
 
+use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -108,8 +109,9 @@ impl Init<'_> {
         match status {
             CHI_OK => Ok(queue),
             _ => {
-                let why = format!("cannot create queue {queue_id} with {n_lanes} lanes");
-                Err(Status::new(status, why))
+                let why = format!("cannot create queue {queue_id} with {n_lanes} lanes: ");
+                // SAFETY: this is a worker, and nothing was called since.
+                Err(Status::new(status, why + &unsafe { reason(host) }))
             }
         }
     }
@@ -271,6 +273,21 @@ impl MonitorContext<'_> {
             if covers!(*self.raw, chi_run_context, est_ns_) {
                 (*self.raw).est_ns_ = ns;
             }
+        }
+    }
+}
+
+/// Why the last call has failed.
+///
+/// # Safety
+/// `host` is the runtime's, and module code runs on this thread, which has called nothing since.
+unsafe fn reason(host: *const chi_host) -> String {
+    // SAFETY: by the caller's promise; `last_error` returns a C string that lives until the next call.
+    unsafe {
+        let ipc = ((*host).ipc)(host);
+        match ipc.is_null() {
+            true => String::new(),
+            false => CStr::from_ptr(((*ipc).last_error)(ipc)).to_string_lossy().into_owned(),
         }
     }
 }
