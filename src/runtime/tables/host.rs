@@ -177,6 +177,7 @@ unsafe extern "C" fn create_queue(
             CHI_OK
         }
         Err(failure) => {
+            super::ipc::keep_last_error(&failure.message);
             keep_error(failure.message);
             failure.status
         }

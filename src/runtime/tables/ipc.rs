@@ -41,6 +41,11 @@ fn here<R>(f: impl FnOnce(&Worker) -> std::result::Result<R, Failure>) -> Result
     Ok(result?)
 }
 
+/// Keeps why a call has failed, as `chi_ipc.last_error` returns it.
+pub(super) fn keep_last_error(message: &str) {
+    WorkerBackend::keep_error(message);
+}
+
 // SAFETY of each unsafe call below: `Backend` requires of its caller what the called function
 // requires.
 impl Backend for WorkerBackend {
