@@ -235,12 +235,7 @@ impl Cluster {
 
     /// The name of the next call.
     pub(super) fn next_call(&self) -> NodeCall {
-        self.call(self.gone.fetch_add(1, Ordering::Relaxed), self.life)
-    }
-
-    /// The name of a call of a node.
-    pub(super) fn call(&self, number: u64, of: Life) -> NodeCall {
-        NodeCall { node: of.node.0, boot: of.boot.0, number }
+        name_of_call(self.life, self.gone.fetch_add(1, Ordering::Relaxed))
     }
 
     fn propose(&self, worker: &Worker, command: Command) -> Result<Reply, Failure> {
@@ -249,6 +244,11 @@ impl Cluster {
         // It may be agreed on whatever becomes of the task, and is bounded.
         waiting.wait(worker, || ()).map_err(|why| Failure::new(CHI_UNAVAILABLE, why))
     }
+}
+
+/// The name of a call of a node.
+pub(super) fn name_of_call(caller: Life, number: u64) -> NodeCall {
+    NodeCall { node: caller.node.0, boot: caller.boot.0, number }
 }
 
 /// The id that a pool of the cluster has on all its nodes.

@@ -9,7 +9,7 @@ use chimaera_cluster::{Payload, Start};
 use super::attend::attend;
 use super::clock::now;
 use super::flat::{self, Head, Reader, Sums};
-use super::handle::{id_of, Cluster, Input};
+use super::handle::{id_of, name_of_call, Cluster, Input};
 use super::roots::Root;
 use crate::failure::Failure;
 use crate::isolation::OwnResults;
@@ -161,7 +161,7 @@ fn try_run(
     let root = cluster.roots.enter(head.root);
     worker.running().expect("this is one").holdings.renew(root.number);
     let (task, sums) = prepare(id, &head, &method, &mut reader, start)?;
-    let call = cluster.call(head.call, start.place.caller);
+    let call = name_of_call(start.place.caller, head.call);
     // It is served once.
     let _ = running.call.set((call, head.root));
     worker.context().serves.set(Some(call));
