@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use chimaera::abi::{CHI_FAULT, CHI_INVALID, CHI_NO_POOL, CHI_REASON_LOST, CHI_REASON_RECOVERED};
-use chimaera::{DomainQuery, Ipc, NewTask, PoolId};
+use chimaera::{DomainQuery, Ipc, NewTask, Pending, PoolId};
 use chimaera_test_depends_client::{self as depends, CheckTask, PlainTask};
 use chimaera_tests::{
-    artefacts, connect, in_client, in_client_that_may_end_it, process, text_of, Call, Options,
+    artefacts, connect, in_client, in_client_that_may_end_it, process, text_of, Call, Options, Site,
 };
 use serde_json::json;
 
@@ -73,6 +73,14 @@ fn crash(ipc: Ipc, pool: PoolId) {
     let query = DomainQuery::local_id(0);
     let task: NewTask<PlainTask> = ipc.new_task(pool, query, depends::CRASH).unwrap();
     assert_eq!(text_of(task.call()).0, CHI_FAULT);
+}
+
+/// A task that runs for two seconds, and has begun: it has to end before its container is replaced.
+fn submit_slow(ipc: Ipc, site: &Site, pool: PoolId, name: &str) -> Pending<PlainTask> {
+    let slow: NewTask<PlainTask> = ipc.task(pool, depends::SLEEP);
+    let slow = slow.submit().unwrap();
+    process::until("it has begun", || (site.pool(name)["tasks"] == 1).then_some(()));
+    slow
 }
 
 fn create(ipc: Ipc, module: &str, name: &str, params: &str) -> PoolId {
@@ -212,8 +220,7 @@ in_both_languages! {
         let ipc = connect();
         let disk = create(ipc, depends::CPP, "disk", "");
         let top = create(ipc, module, "top", "on=disk");
-        let slow: NewTask<PlainTask> = ipc.task(top, depends::SLEEP);
-        let slow = slow.submit().unwrap();
+        let slow = submit_slow(ipc, site, top, "top");
         std::thread::scope(|scope| {
             let change = scope.spawn(|| site.cli(&["pool", "migrate", "top"]).ok());
             process::until("its tasks are held", || {
@@ -236,8 +243,7 @@ in_both_languages! {
         let ipc = connect();
         let disk = create(ipc, depends::CPP, "disk", "");
         let top = create(ipc, module, "top", "on=disk");
-        let slow: NewTask<PlainTask> = ipc.task(top, depends::SLEEP);
-        let slow = slow.submit().unwrap();
+        let slow = submit_slow(ipc, site, top, "top");
         const TIMES: u32 = 5;
         std::thread::scope(|scope| {
             let change = scope.spawn(|| site.cli(&["pool", "migrate", "top"]).ok());
