@@ -1,6 +1,6 @@
-//! Makes the program export the functions of `exit.rs` and `state_calls.rs`.
+//! Makes the program export the functions of `exit.rs`, `signal_masks.rs` and `state_calls.rs`.
 
-const SYMBOLS: [&str; 13] = [
+const SYMBOLS: [&str; 28] = [
     "exit",
     "quick_exit",
     "_exit",
@@ -14,6 +14,21 @@ const SYMBOLS: [&str; 13] = [
     "fchdir",
     "sigaltstack",
     "pthread_create",
+    "thrd_create",
+    "sighold",
+    "sigrelse",
+    "sigblock",
+    "sigsetmask",
+    "ppoll",
+    "__ppoll_chk",
+    "pselect",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "sigsuspend",
+    "pthread_attr_setsigmask_np",
+    "setcontext",
+    "swapcontext",
+    "sigset",
 ];
 
 fn main() {

@@ -14,6 +14,7 @@ mod log;
 mod number;
 mod progress;
 mod settings;
+mod signal_masks;
 mod signals;
 mod state_calls;
 mod table;

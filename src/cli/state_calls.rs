@@ -6,28 +6,8 @@ use std::ffi::{c_char, c_int, c_void};
 use chimaera_runtime::state_calls::{self, SetHandler};
 
 #[no_mangle]
-unsafe extern "C" fn pthread_sigmask(
-    how: c_int,
-    set: *const libc::sigset_t,
-    old: *mut libc::sigset_t,
-) -> c_int {
-    // SAFETY: the caller promises what this call requires.
-    unsafe { state_calls::pthread_sigmask(how, set, old) }
-}
-
-#[no_mangle]
-unsafe extern "C" fn sigprocmask(
-    how: c_int,
-    set: *const libc::sigset_t,
-    old: *mut libc::sigset_t,
-) -> c_int {
-    // SAFETY: as above.
-    unsafe { state_calls::sigprocmask(how, set, old) }
-}
-
-#[no_mangle]
 unsafe extern "C" fn uselocale(locale: libc::locale_t) -> libc::locale_t {
-    // SAFETY: as above.
+    // SAFETY: the caller promises what this call requires.
     unsafe { state_calls::uselocale(locale) }
 }
 
@@ -116,4 +96,14 @@ unsafe extern "C" fn pthread_create(
 ) -> c_int {
     // SAFETY: as above.
     unsafe { state_calls::pthread_create(thread, attributes, start, argument) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn thrd_create(
+    thread: *mut libc::pthread_t,
+    start: unsafe extern "C-unwind" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe { state_calls::thrd_create(thread, start, argument) }
 }

@@ -38,6 +38,7 @@ mod role;
 mod run_queue;
 mod running;
 mod shared;
+pub mod signal_masks;
 pub(crate) mod standby;
 pub mod state_calls;
 mod steal;

@@ -7,13 +7,14 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr;
 use std::sync::OnceLock;
 
+use super::signal_masks::{self, drop_faults, pthread_sigmask};
 use super::worker::with_current;
 use crate::coroutine::{stack, LOCALE, SIGNALS};
 use crate::log::{log_task, LineKind, RateLimit, Subject};
 use crate::sys::objects::{self, Owner};
 use crate::sys::signal;
 use crate::sys::thread;
-use crate::sys::thread_state::{Original, SignalMask, UseLocale, PTHREAD_SIGMASK, USELOCALE};
+use crate::sys::thread_state::{Original, UseLocale, USELOCALE};
 
 /// `LC_GLOBAL_LOCALE`: the thread uses the locale of the process.
 const LC_GLOBAL_LOCALE: isize = -1;
@@ -37,6 +38,7 @@ pub(crate) fn seal() {
         for function in [&CHDIR, &FCHDIR, &SIGACTION, &SIGNAL, &SYSV_SIGNAL, &SIGSET, &SIGIGNORE] {
             function.get();
         }
+        signal_masks::prepare();
         let umask = original_umask();
         // SAFETY: the function has no requirements. Other users cannot read what another thread
         // creates meanwhile.
@@ -56,7 +58,7 @@ fn original_umask() -> unsafe extern "C" fn(libc::mode_t) -> libc::mode_t {
 }
 
 /// Whether the state of this process is sealed; that of a child that it has forked is not.
-fn is_sealed() -> bool {
+pub(super) fn is_sealed() -> bool {
     SEALED.get().is_some_and(|(process, _)| *process == std::process::id())
 }
 
@@ -95,7 +97,7 @@ fn report(function: &str) {
 }
 
 /// Records whether the running code has changed `what` of its thread.
-fn note(what: u8, altered: bool) {
+pub(super) fn note(what: u8, altered: bool) {
     with_current(|worker| {
         if let Some(worker) = worker {
             let rest = worker.context().altered.get() & !what;
@@ -104,7 +106,7 @@ fn note(what: u8, altered: bool) {
     });
 }
 
-fn set_errno(errno: c_int) {
+pub(super) fn set_errno(errno: c_int) {
     // SAFETY: the pointer is to this thread's `errno`.
     unsafe { *libc::__errno_location() = errno };
 }
@@ -113,41 +115,6 @@ fn set_errno(errno: c_int) {
 fn not_permitted() -> c_int {
     set_errno(libc::EPERM);
     -1
-}
-
-/// `pthread_sigmask`: lasts while the task runs, and leaves out the signals of faults.
-///
-/// # Safety
-/// As for that function.
-pub unsafe fn pthread_sigmask(
-    how: c_int,
-    set: *const libc::sigset_t,
-    old: *mut libc::sigset_t,
-) -> c_int {
-    let mut set = set;
-    // SAFETY: by the caller's promise, the pointer is null or to a set.
-    let mut without_faults = unsafe { set.as_ref() }.copied();
-    if let Some(wanted) = &mut without_faults {
-        note(SIGNALS, true);
-        if how != libc::SIG_UNBLOCK && is_sealed() {
-            drop_faults(wanted);
-            set = wanted;
-        }
-    }
-    // SAFETY: the function has this type; the rest is the caller's promise.
-    unsafe {
-        let original = std::mem::transmute::<*mut c_void, SignalMask>(PTHREAD_SIGMASK.get());
-        original(how, set, old)
-    }
-}
-
-/// Takes the signals of faults out of a set that is to be blocked: the kernel ends a process at once that faults
-/// meanwhile.
-fn drop_faults(set: &mut libc::sigset_t) {
-    for fault in signal::of_faults() {
-        // SAFETY: the set is valid, and so is the signal.
-        unsafe { libc::sigdelset(set, fault) };
-    }
 }
 
 /// Prepares the calling thread, the main one, before it starts others: it blocks no signal, although whoever has
@@ -164,25 +131,6 @@ pub fn prepare_main_thread() -> std::io::Result<()> {
         pthread_sigmask(libc::SIG_SETMASK, &none, ptr::null_mut());
     }
     stack::prepare_thread()
-}
-
-/// `sigprocmask`: lasts while the task runs.
-///
-/// # Safety
-/// As for that function.
-pub unsafe fn sigprocmask(
-    how: c_int,
-    set: *const libc::sigset_t,
-    old: *mut libc::sigset_t,
-) -> c_int {
-    // SAFETY: by the caller's promise.
-    match unsafe { pthread_sigmask(how, set, old) } {
-        0 => 0,
-        error => {
-            set_errno(error);
-            -1
-        }
-    }
 }
 
 /// `uselocale`: lasts while the task runs.
@@ -326,6 +274,9 @@ pub enum SetHandler {
     Sigset,
 }
 
+/// The handler with which `sigset` blocks a signal instead of setting one.
+const SIG_HOLD: libc::sighandler_t = 2;
+
 /// `signal` and its like: refused for the program's own signals.
 ///
 /// # Safety
@@ -343,6 +294,18 @@ pub unsafe fn set_handler(
     if is_own_signal(signal, handler) && refuse(name).is_some() {
         not_permitted();
         return libc::SIG_ERR;
+    }
+    if matches!(function, SetHandler::Sigset) {
+        // It unblocks the signal, or blocks it.
+        note(SIGNALS, true);
+        if handler == SIG_HOLD && signal::is_of_fault(signal) && is_sealed() {
+            // SAFETY: all zero is a valid action, which the function fills in.
+            return unsafe {
+                let mut now: libc::sigaction = std::mem::zeroed();
+                sigaction(signal, ptr::null(), &mut now);
+                now.sa_sigaction
+            };
+        }
     }
     // SAFETY: the function has this type; the rest is the caller's promise.
     unsafe {
@@ -365,8 +328,8 @@ pub fn sigignore(signal: c_int) -> c_int {
 }
 
 /// Threads that modules create begin here.
-struct Begin {
-    start: unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void,
+struct Begin<R> {
+    start: unsafe extern "C-unwind" fn(*mut c_void) -> R,
     argument: *mut c_void,
 }
 
@@ -395,9 +358,43 @@ pub unsafe fn pthread_create(
         // SAFETY: by the caller's promise.
         return unsafe { original(thread, attributes, start, argument) };
     }
-    let begin = Box::into_raw(Box::new(Begin { start, argument }));
-    // SAFETY: by the caller's promise; the thread takes `begin`.
-    let created = unsafe { original(thread, attributes, begin_thread, begin.cast()) };
+    begin(Begin { start, argument }, |begin| {
+        // SAFETY: by the caller's promise; the thread takes `begin`.
+        unsafe { original(thread, attributes, begin_thread::<*mut c_void>, begin) }
+    })
+}
+
+/// `thrd_create`: as `pthread_create`.
+///
+/// # Safety
+/// As for that function.
+pub unsafe fn thrd_create(
+    thread: *mut libc::pthread_t,
+    start: unsafe extern "C-unwind" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> c_int {
+    type Create = unsafe extern "C" fn(
+        *mut libc::pthread_t,
+        unsafe extern "C-unwind" fn(*mut c_void) -> c_int,
+        *mut c_void,
+    ) -> c_int;
+    static THRD_CREATE: Original = Original::new(c"thrd_create");
+    // SAFETY: the function has this type.
+    let original = unsafe { std::mem::transmute::<*mut c_void, Create>(THRD_CREATE.get()) };
+    if SEALED.get().is_none() {
+        // SAFETY: by the caller's promise.
+        return unsafe { original(thread, start, argument) };
+    }
+    begin(Begin { start, argument }, |begin| {
+        // SAFETY: by the caller's promise; the thread takes `begin`.
+        unsafe { original(thread, begin_thread::<c_int>, begin) }
+    })
+}
+
+/// Has a thread begin with this; `create` returns 0 if there is one, which takes what it is given.
+fn begin<R>(begin: Begin<R>, create: impl FnOnce(*mut c_void) -> c_int) -> c_int {
+    let begin = Box::into_raw(Box::new(begin));
+    let created = create(begin.cast());
     if created != 0 {
         // SAFETY: there is no thread that takes it.
         drop(unsafe { Box::from_raw(begin) });
@@ -405,9 +402,9 @@ pub unsafe fn pthread_create(
     created
 }
 
-unsafe extern "C-unwind" fn begin_thread(begin: *mut c_void) -> *mut c_void {
-    // SAFETY: `pthread_create` has made it for this thread.
-    let Begin { start, argument } = *unsafe { Box::from_raw(begin.cast::<Begin>()) };
+unsafe extern "C-unwind" fn begin_thread<R>(begin: *mut c_void) -> R {
+    // SAFETY: whoever has created the thread has made it for it.
+    let Begin { start, argument } = *unsafe { Box::from_raw(begin.cast::<Begin<R>>()) };
     stack::prepare_thread_of_module();
     // SAFETY: by the promise of whoever has created the thread. Nothing is dropped if it is unwound.
     unsafe { start(argument) }

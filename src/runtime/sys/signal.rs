@@ -65,7 +65,7 @@ pub(crate) fn of_faults() -> impl Iterator<Item = libc::c_int> {
 }
 
 /// Whether a signal is one of those.
-pub(super) fn is_of_fault(signal: libc::c_int) -> bool {
+pub(crate) fn is_of_fault(signal: libc::c_int) -> bool {
     of_faults().any(|fault| fault == signal)
 }
 

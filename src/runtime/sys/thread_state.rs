@@ -16,16 +16,22 @@ impl Original {
         Original { name, found: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Its address.
-    pub(crate) fn get(&self) -> *mut c_void {
+    /// Its address; null if this C library lacks it.
+    pub(crate) fn find(&self) -> *mut c_void {
         let known = self.found.load(Ordering::Relaxed);
         if !known.is_null() {
             return known;
         }
         // SAFETY: the name is a C string.
         let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
-        assert!(!found.is_null(), "the C library has this function");
         self.found.store(found, Ordering::Relaxed);
+        found
+    }
+
+    /// Its address.
+    pub(crate) fn get(&self) -> *mut c_void {
+        let found = self.find();
+        assert!(!found.is_null(), "the C library has this function");
         found
     }
 }

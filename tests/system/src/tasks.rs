@@ -124,6 +124,25 @@ pub mod crash {
     pub const OVERFLOW_AT_EXIT: u64 = 53;
     /// Makes a static object in whose destructor the stack overflows.
     pub const OVERFLOW_STATIC: u64 = 54;
+    /// Blocks the signal of the fault by an old function, and writes to address 8: `sighold`, `sigset`, `sigblock`,
+    /// `sigsetmask`.
+    pub const HELD_FAULTS: std::ops::RangeInclusive<u64> = 61..=64;
+    /// A handler writes to address 8 that runs while `ppoll` waits with all other signals blocked.
+    pub const PPOLL: u64 = 65;
+    /// As `PPOLL`, for `pselect`.
+    pub const PSELECT: u64 = 66;
+    /// As `PPOLL`, for `epoll_pwait`.
+    pub const EPOLL_PWAIT: u64 = 67;
+    /// As `PPOLL`, for `epoll_pwait2`.
+    pub const EPOLL_PWAIT2: u64 = 68;
+    /// As `PPOLL`, for `sigsuspend`.
+    pub const SIGSUSPEND: u64 = 69;
+    /// A thread whose attributes block all signals writes to address 8.
+    pub const BLOCKED_BY_ATTRIBUTES: u64 = 70;
+    /// A context (`swapcontext`) that blocks all signals writes to address 8.
+    pub const BLOCKED_CONTEXT: u64 = 71;
+    /// The stack of a thread overflows that `thrd_create` has made.
+    pub const OVERFLOW_THRD: u64 = 72;
     /// Sets the default action of SIGPIPE.
     pub const PIPE_SIGNAL: u64 = 55;
     /// A thread of the module's own that has cancelled itself writes to address 8.
@@ -283,6 +302,10 @@ pub mod state {
     pub const SIGNAL_STACK: u64 = 11;
     /// Whether an exception is being thrown or handled.
     pub const UNCAUGHT: u64 = 12;
+    /// The signals that are blocked, by `sighold`.
+    pub const HELD_SIGNAL: u64 = 13;
+    /// The signals that are blocked, by `sigset`.
+    pub const SIGNAL_SET: u64 = 14;
 
     /// The task of all methods.
     #[chimaera::task]

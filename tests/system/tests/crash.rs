@@ -226,10 +226,15 @@ fn a_method_that_has_blocked_all_signals_crashes_alike() {
     in_client!(Options::new().crash(), |site| {
         let ipc = connect();
         let pool = fragile(ipc);
-        let (status, message) = text_of(task(ipc, pool, crash::CRASH, crash::BLOCKED_FAULT).call());
-        assert!(status == CHI_FAULT && message.contains("SIGSEGV at 0x8"), "{message}");
-        reset(site);
-        check_health(ipc, pool);
+        for mistake in std::iter::once(crash::BLOCKED_FAULT).chain(crash::HELD_FAULTS) {
+            let (status, message) = text_of(task(ipc, pool, crash::CRASH, mistake).call());
+            assert!(
+                status == CHI_FAULT && message.contains("SIGSEGV at 0x8"),
+                "{mistake}: {message}"
+            );
+            reset(site);
+            check_health(ipc, pool);
+        }
     });
 }
 

@@ -250,12 +250,47 @@ fn of_a_fault_in_a_handler_that_blocks_all_signals() {
     check_words(&daemon, code, "SIGSEGV at 0x8", &[]);
 }
 
+/// A test of each way to block the signal of a fault that ends the runtime.
+macro_rules! of_faults_with_blocked_signals {
+    ($($name:ident: $mistake:expr,)*) => {$(
+        #[test]
+        fn $name() {
+            let (daemon, code) = ended_by!(crash::CRASH, $mistake);
+            let words = crash_file(&daemon);
+            assert_eq!(code, -libc::SIGSEGV, "{words}");
+            assert!(words.contains("last words: SIGSEGV at 0x8 in "), "{words}");
+        }
+    )*};
+}
+
+of_faults_with_blocked_signals! {
+    of_a_fault_in_ppoll: crash::PPOLL,
+    of_a_fault_in_pselect: crash::PSELECT,
+    of_a_fault_in_epoll_pwait: crash::EPOLL_PWAIT,
+    of_a_fault_in_epoll_pwait2: crash::EPOLL_PWAIT2,
+    of_a_fault_in_sigsuspend: crash::SIGSUSPEND,
+    of_a_thread_whose_attributes_block_signals: crash::BLOCKED_BY_ATTRIBUTES,
+    of_a_context_that_blocks_signals: crash::BLOCKED_CONTEXT,
+}
+
+/// Checks the end by an overflow of a thread's stack.
+macro_rules! ended_by_overflow {
+    ($mistake:expr) => {
+        let (daemon, code) = ended_by!(crash::CRASH, $mistake);
+        let words = crash_file(&daemon);
+        assert_eq!(code, -libc::SIGSEGV, "{words}");
+        assert!(words.contains(" in a thread of a module") && words.contains("Endless"), "{words}");
+    };
+}
+
 #[test]
 fn of_a_stack_overflow_in_a_thread_of_a_module() {
-    let (daemon, code) = ended_by!(crash::CRASH, crash::OVERFLOW_THREAD);
-    let words = crash_file(&daemon);
-    assert_eq!(code, -libc::SIGSEGV, "{words}");
-    assert!(words.contains(" in a thread of a module") && words.contains("Endless"), "{words}");
+    ended_by_overflow!(crash::OVERFLOW_THREAD);
+}
+
+#[test]
+fn of_a_stack_overflow_in_a_thread_of_thrd_create() {
+    ended_by_overflow!(crash::OVERFLOW_THRD);
 }
 
 /// It has the name of the worker that started it, and is not said to be that.

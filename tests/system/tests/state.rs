@@ -108,7 +108,9 @@ fn floating_point_control_is_a_task_s_own() {
 fn blocked_signals_and_the_thread_s_locale_are_a_task_s_own() {
     in_client!(options(), |_| {
         for pool in pools() {
-            for what in [state::SIGNALS, state::THREAD_LOCALE] {
+            for what in
+                [state::SIGNALS, state::HELD_SIGNAL, state::SIGNAL_SET, state::THREAD_LOCALE]
+            {
                 check_is_its_own(pool, what);
                 check_waits_without(pool, what, state::UNCAUGHT);
                 assert_eq!(pool.call(state::ASK, what), 1, "{what} after a monitor that was asked");
