@@ -289,7 +289,7 @@ pub(super) fn in_life<T>(
     let before = context.life.replace((container, part));
     let queue = worker.run_queue();
     let outer = queue.leave_module();
-    queue.enter_module(Running::method(container.id.major_, part));
+    queue.enter_module(Running::life(container.id.major_, part));
     let result = call();
     queue.leave_module();
     queue.enter_module(outer);

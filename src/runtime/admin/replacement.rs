@@ -15,14 +15,14 @@ use super::destruction::by;
 use super::lifecycle::{construct, discard, in_life, load, take_error, Restored};
 use super::params;
 use super::pool_manager::{self, Wanted};
-use crate::access::{Caller, PoolAccess};
+use crate::access::PoolAccess;
 use crate::config::{Beginning, Policy};
 use crate::failure::Failure;
 use crate::isolation;
 use crate::log::{shortened, LineKind, Subject};
 use crate::module::Module;
 use crate::pool::{BeingChanged, Container, Hold, Lookup, Pool};
-use crate::scheduler::{hold, loss, Shared, Worker, SAVING};
+use crate::scheduler::{hold, loss, Shared, Worker, RESUMING, SAVING};
 use crate::state::{self, Image, Meter, SavedPool, Saving, Storage};
 use crate::sys::lock;
 
@@ -90,11 +90,6 @@ pub(crate) struct Replaced {
 pub(crate) struct Begun {
     changed: Vec<BeingChanged>,
     pub(crate) hold: Arc<Hold>,
-}
-
-/// Fails if this caller may not have containers replaced.
-pub(crate) fn check_caller(caller: &Caller) -> Result<(), Failure> {
-    caller.must_be_owner("replace containers")
 }
 
 /// The pool with this name. `None` while a task is changing it.
@@ -279,7 +274,7 @@ pub(super) fn resume(worker: &Worker, container: &Container) {
     }
     let Some(resume) = container.ops().resume else { return };
     take_error(worker);
-    let status = in_life(worker, container, SAVING, || {
+    let status = in_life(worker, container, RESUMING, || {
         // SAFETY: the object is constructed, has saved its state, and no task is in the container.
         unsafe { resume(container.object()) }
     });
@@ -290,18 +285,27 @@ pub(super) fn resume(worker: &Worker, container: &Container) {
 }
 
 /// Ends a replacement whose undoing has not ended in time, or crashed: the containers that have not
-/// resumed are in quarantine. False if it is over.
-pub(crate) fn end_undo(shared: &Shared, hold: &Hold, progress: &Mutex<Progress>) -> bool {
+/// resumed are in quarantine. `crashed` is a sentence about how. False if it is over.
+pub(crate) fn end_undo(
+    shared: &Shared,
+    hold: &Hold,
+    progress: &Mutex<Progress>,
+    crashed: Option<&str>,
+) -> bool {
     let mut progress = lock(progress);
     if progress.stage != Stage::GivenUp {
         return false;
     }
     progress.stage = Stage::Undone;
+    let why = match crashed {
+        Some(crashed) => format!("it has not resumed: {crashed}"),
+        None => "it has not resumed".to_owned(),
+    };
     let stuck = progress.saving.take();
     for container in progress.saved.drain(..).chain(stuck) {
         match container.module.is_proxy {
             true => isolation::kill(shared, container.id),
-            false => drop(loss::quarantine(shared, &container, "it has not resumed")),
+            false => drop(loss::quarantine(shared, &container, &why)),
         }
     }
     hold::release_on_all(shared, hold.pools.clone());

@@ -133,14 +133,24 @@ enum Step {
     Write(Slot<()>),
     /// A worker creates the pool.
     Create(Slot<(Replaced, Policy)>),
-    /// A worker undoes what was given up. The answer is that of the replacement.
-    Undo(Begun, Arc<Mutex<bool>>, Arc<Mutex<Progress>>, Failure),
+    /// A worker undoes what was given up.
+    Undo(Undoing),
 }
 
 /// What a worker has done.
 enum Done {
     Replaced(Replaced),
     Saved(SavedPool),
+}
+
+struct Undoing {
+    begun: Begun,
+    progress: Arc<Mutex<Progress>>,
+    done: Arc<Mutex<bool>>,
+    /// The answer of the replacement.
+    failure: Failure,
+    /// How the code that did it crashed, as a sentence.
+    crashed: Option<String>,
 }
 
 struct Build {
@@ -159,8 +169,14 @@ impl Replacements {
         caller: &Caller,
         message: &Message,
     ) -> Result<(), Failure> {
-        replacement::check_caller(caller)?;
         let [request, bound, third, ..] = message.words;
+        let request = Request::of(request);
+        caller.must_be_owner(match request {
+            Some(Request::UpgradeModule) => "upgrade modules",
+            Some(Request::SavePool) => "save pools",
+            Some(Request::LoadPool) => "load pools",
+            _ => "migrate pools",
+        })?;
         let migrated = Replacing {
             container: None,
             reason: CHI_REASON_MIGRATED,
@@ -170,7 +186,7 @@ impl Replacements {
             let why = "the request does not have a name and a file";
             message.text.split_once('\0').ok_or_else(|| Failure::new(CHI_INVALID, why))
         };
-        let (target, what) = match Request::of(request) {
+        let (target, what) = match request {
             Some(Request::UpgradeModule) => {
                 let (name, file) = names()?;
                 let text = c"upgraded by `chimaera module upgrade`";
@@ -251,10 +267,13 @@ impl Replacements {
                     *lock(result) = Some(Err(Failure::new(CHI_FAULT, message)));
                 }
             }
-            if let Step::Build(build) = &mut one.step {
-                if build.begun.hold.pools.iter().any(|held| held.name() == pool) {
-                    build.crashed = Some(why.to_owned());
-                }
+            let (begun, crashed) = match &mut one.step {
+                Step::Build(build) => (&build.begun, &mut build.crashed),
+                Step::Undo(undoing) => (&undoing.begun, &mut undoing.crashed),
+                _ => continue,
+            };
+            if begun.hold.pools.iter().any(|held| held.name() == pool) {
+                *crashed = Some(why.to_owned());
             }
         }
     }
@@ -361,15 +380,20 @@ impl Replacement {
                 let done = lock(&result).take().map(|done| done.map(|done| self.created(done)));
                 self.end_or_go_on(Step::Create(result), done)
             }
-            Step::Undo(begun, _, progress, _)
-                if self.is_very_late() && replacement::end_undo(shared, &begun.hold, &progress) =>
-            {
-                replacement::keep(shared, begun);
-                Some(Err(not_resumed(&self.target.shown())))
+            Step::Undo(undoing) if *lock(&undoing.done) => {
+                replacement::keep(shared, undoing.begun);
+                Some(Err(undoing.failure))
             }
-            Step::Undo(begun, done, _, failure) if *lock(&done) => {
-                replacement::keep(shared, begun);
-                Some(Err(failure))
+            Step::Undo(Undoing { begun, progress, crashed, .. })
+                if (self.is_very_late() || crashed.is_some())
+                    && replacement::end_undo(
+                        shared,
+                        &begun.hold,
+                        &progress,
+                        crashed.as_deref(),
+                    ) =>
+            {
+                Some(Err(self.not_resumed(shared, begun, crashed.as_deref())))
             }
             step => {
                 self.step = step;
@@ -547,10 +571,14 @@ impl Replacement {
             }
             // The worker is undoing it by itself, but does not come to an end.
             None if (self.is_very_late() || build.crashed.is_some())
-                && replacement::end_undo(shared, &build.begun.hold, &build.progress) =>
+                && replacement::end_undo(
+                    shared,
+                    &build.begun.hold,
+                    &build.progress,
+                    build.crashed.as_deref(),
+                ) =>
             {
-                replacement::keep(shared, build.begun);
-                Some(Err(not_resumed(&self.target.shown())))
+                Some(Err(self.not_resumed(shared, build.begun, build.crashed.as_deref())))
             }
             None if build.crashed.is_none() && !self.is_late()
                 || !replacement::abandon(&build.progress) =>
@@ -594,6 +622,18 @@ impl Replacement {
         Step::Create(result)
     }
 
+    /// Ends a replacement whose undoing was ended, too.
+    fn not_resumed(&self, shared: &Shared, begun: Begun, crashed: Option<&str>) -> Failure {
+        replacement::keep(shared, begun);
+        let why = crashed.map(|crashed| format!(": {crashed}")).unwrap_or_default();
+        let message = format!(
+            "{} was not changed, and what its containers gave up they have not taken back: those are in \
+             quarantine{why}",
+            self.target.shown(),
+        );
+        Failure::new(CHI_FAULT, message)
+    }
+
     fn undo_on_worker(&self, shared: &Shared, build: Build) -> Step {
         let (shown, took) = (self.target.shown(), self.at.elapsed());
         let (status, why) = match &build.crashed {
@@ -610,7 +650,8 @@ impl Replacement {
             *lock(&theirs) = true;
             worker.shared.command(ControlCommand::PoolClosed(pool));
         });
-        Step::Undo(build.begun, done, progress, Failure::new(status, message))
+        let failure = Failure::new(status, message);
+        Step::Undo(Undoing { begun: build.begun, progress, done, failure, crashed: None })
     }
 }
 
@@ -639,14 +680,6 @@ impl Upgrade {
             }
         }
     }
-}
-
-fn not_resumed(shown: &str) -> Failure {
-    let message = format!(
-        "{shown} was not changed, and what its containers gave up they have not taken back: those are in \
-         quarantine"
-    );
-    Failure::new(CHI_FAULT, message)
 }
 
 /// Begins to write a saved pool, in a thread of its own, because the file system may be slow.

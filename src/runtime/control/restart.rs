@@ -253,7 +253,7 @@ impl Restart {
             Step::Undo(held, done, failure, until) => {
                 let is_late = Instant::now() >= until || self.crashed.is_some();
                 if *lock(&done)
-                    || is_late && replacement::end_undo(shared, &held.hold, &held.progress)
+                    || is_late && replacement::end_undo(shared, &held.hold, &held.progress, None)
                 {
                     return Some(Ended::Failed(failure));
                 }

@@ -56,7 +56,7 @@ pub(crate) use self::mailbox::{ControlCommand, Question, WorkerMessage};
 pub(crate) use self::naming::Naming;
 pub(crate) use self::role::Role;
 pub(crate) use self::run_queue::RunQueue;
-pub(crate) use self::running::{Running, CONSTRUCTOR, DESTRUCTOR, LOADING, SAVING};
+pub(crate) use self::running::{Running, CONSTRUCTOR, DESTRUCTOR, LOADING, RESUMING, SAVING};
 pub(crate) use self::shared::Shared;
 pub(crate) use self::watchdog::end_host;
 pub(crate) use self::worker::{is_current, no_wait, with_current, Worker};

@@ -10,6 +10,8 @@ pub(crate) const CONSTRUCTOR: u32 = CHI_METHOD_CUSTOM - 1;
 pub(crate) const DESTRUCTOR: u32 = CHI_METHOD_CUSTOM - 2;
 pub(crate) const SAVING: u32 = CHI_METHOD_CUSTOM - 3;
 pub(crate) const LOADING: u32 = CHI_METHOD_CUSTOM - 4;
+/// The framework has no number left for it; no method can have this one.
+pub(crate) const RESUMING: u32 = CHI_METHOD_LIMIT + 1;
 
 const _: () = assert!(LOADING > CHI_METHOD_UPGRADE);
 
@@ -31,6 +33,15 @@ impl Running {
         Running(Running::MODULE | slot << 12 | method)
     }
 
+    /// A part of the life of a container of the pool in a slot: a method, or one of the constants above.
+    pub(crate) fn life(slot: u32, part: u32) -> Running {
+        match part.checked_sub(CHI_METHOD_LIMIT) {
+            // No poller has a number.
+            Some(beyond) => Running(Running::poller(slot).0 | beyond),
+            None => Running::method(slot, part),
+        }
+    }
+
     /// The monitor of a method, which places a task of a client.
     pub(super) fn placing(self) -> Running {
         Running(self.0 | Running::PLACING)
@@ -49,7 +60,7 @@ impl Running {
     pub(crate) fn in_words(self, pools: &Registry) -> Option<(String, String)> {
         let (slot, number) = self.parts()?;
         let name = pools.name_in_slot(slot)?;
-        if self.0 & Running::POLLER != 0 {
+        if self.0 & Running::POLLER != 0 && number == 0 {
             return Some(("a poller".to_owned(), name));
         }
         let pool = pools.in_slot(slot);
@@ -76,10 +87,12 @@ impl Running {
         })
     }
 
-    /// The pool's slot and the method's number, which is 0 for pollers.
+    /// The pool's slot and the method's number, which is 0 for pollers, or a part of a life.
     pub(crate) fn parts(self) -> Option<(u32, u32)> {
         let flags = Running::MODULE | Running::POLLER | Running::PLACING;
-        (self.0 != 0).then_some(((self.0 & !flags) >> 12, self.0 & 0xfff))
+        let (slot, number) = ((self.0 & !flags) >> 12, self.0 & 0xfff);
+        let beyond = self.0 & Running::POLLER != 0 && number != 0;
+        (self.0 != 0).then_some((slot, if beyond { CHI_METHOD_LIMIT + number } else { number }))
     }
 }
 
@@ -96,6 +109,7 @@ pub(crate) fn life_name(number: u32) -> Option<&'static str> {
         DESTRUCTOR => "the destructor of a container",
         SAVING => "the saving of a state",
         LOADING => "the loading of a state",
+        RESUMING => "the resumption of a container",
         _ => return None,
     })
 }
@@ -112,6 +126,9 @@ mod tests {
         assert_eq!(Running::poller(65536).parts(), Some((65536, 0)));
         let placing = Running::method(65536, 4095).placing();
         assert!(placing.parts() == Some((65536, 4095)) && placing.is_placing());
+        for part in [CONSTRUCTOR, RESUMING] {
+            assert_eq!(Running::life(65536, part).parts(), Some((65536, part)));
+        }
         assert_eq!(Running::RUNTIME.parts(), None);
     }
 }

@@ -169,6 +169,8 @@ fn only_the_owner_stops_and_changes_the_runtime() {
         (&["log", "level", "debug"], "change the log level"),
         (&["log", "reopen"], "reopen the log"),
         (&["pool", "reset", "test_kv"], "reset a pool"),
+        (&["pool", "migrate", "test_kv"], "migrate pools"),
+        (&["pool", "save", "test_kv", "/tmp/of-another-user"], "save pools"),
         (
             &["pool", "create", "x", "--module", "chimaera:kv", "--on-crash", "abort"],
             "say what becomes of it when a method crashes",
