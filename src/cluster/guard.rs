@@ -36,11 +36,13 @@ pub(crate) enum Guard {
     PreVote,
     /// Who is to found the cluster asks others first whether there is one.
     AskBeforeFounding,
+    /// What is stored on one node is not made by another.
+    StoredOnOneNode,
 }
 
 #[cfg(test)]
 impl Guard {
-    pub(crate) const ALL: [Guard; 16] = [
+    pub(crate) const ALL: [Guard; 17] = [
         Guard::DriftMargin,
         Guard::WaitForLease,
         Guard::WaitForPredecessor,
@@ -57,6 +59,7 @@ impl Guard {
         Guard::SyncBeforeVote,
         Guard::PreVote,
         Guard::AskBeforeFounding,
+        Guard::StoredOnOneNode,
     ];
 }
 

@@ -39,7 +39,7 @@ struct Holding {
     why: String,
     /// Where it moves.
     to: Option<NodeId>,
-    /// Its former owner was lost, and nobody has agreed yet on that it is there again.
+    /// Its former owner was lost or given up, and nobody has agreed yet on that it is there again.
     lost: bool,
     /// The proposal that says so.
     made: Option<u64>,
@@ -110,7 +110,7 @@ impl Holdings {
                     let (phase, why) = (Phase::Opening, String::new());
                     Holding { epoch, phase, why, to: None, lost: false, made: None }
                 });
-                (held.to, held.lost) = (owned.moving_to, owned.lost);
+                (held.to, held.lost) = (owned.moving_to, owned.lost || owned.given_up);
             }
         }
     }

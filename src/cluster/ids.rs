@@ -34,6 +34,14 @@ pub struct ContainerId {
     pub number: u32,
 }
 
+impl ContainerId {
+    /// All containers that a pool may have.
+    #[must_use]
+    pub fn all_of(pool: PoolId) -> std::ops::RangeInclusive<ContainerId> {
+        ContainerId { pool, number: 0 }..=ContainerId { pool, number: u32::MAX }
+    }
+}
+
 /// Which agreement made a node a container's owner: the place of that agreement in the log, so a later owner's
 /// is larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -57,10 +57,19 @@ pub(super) struct Check {
     leaders: BTreeMap<u64, NodeId>,
     states: BTreeMap<u64, u64>,
     names: BTreeMap<String, PoolId>,
+    /// Where containers that store something on their node were served first.
+    stored: BTreeMap<ContainerId, NodeId>,
+    /// Those of them that somebody has wanted elsewhere.
+    pub(super) unbound: BTreeSet<ContainerId>,
     pub(super) counts: Counts,
 }
 
 pub(super) type Checked = Result<(), String>;
+
+/// Whether a container stores something on its node: those of every second pool do.
+pub(super) fn stores(container: ContainerId) -> bool {
+    container.pool.0.is_multiple_of(2)
+}
 
 fn hash(bytes: &[u8]) -> u64 {
     bytes.chunks(8).fold(bytes.len() as u64, |hash, chunk| {
@@ -98,6 +107,11 @@ impl Check {
                 }
             }
         }
+        for (container, owned) in node.agreed().containers() {
+            if owned.moving_to.is_some() {
+                self.unbound.insert(*container);
+            }
+        }
         self.counts.entries = self.counts.entries.max(applied);
         let own_now = hosts[at].clock.at(now);
         for container in node.agreed().containers().keys() {
@@ -123,6 +137,12 @@ impl Check {
             return Err(format!("{container} is served at {epoch} by {life} after {newest}"));
         }
         *newest = epoch;
+        if stores(container) {
+            let first = *self.stored.entry(container).or_insert(life.node);
+            if first != life.node && !self.unbound.contains(&container) {
+                return Err(format!("{container} is served by {life}, but stored on {first}"));
+            }
+        }
         let first = *self.served_by.entry((container, epoch)).or_insert(life);
         if first != life {
             return Err(format!("{container} is served at {epoch} by {first} and {life}"));

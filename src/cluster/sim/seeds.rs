@@ -1,5 +1,6 @@
 //! Whole runs: a storm, then calm, in which the cluster has to heal.
 
+use std::collections::BTreeSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use super::clock::{MS, SECOND};
 use super::host::Crash;
 use super::world::World;
 use crate::calls::Outcome;
-use crate::ids::{ContainerId, Index, NodeId};
+use crate::ids::{ContainerId, Index, NodeId, PoolId};
 use crate::state::{Command, Standing};
 
 /// When the storm ends.
@@ -54,6 +55,13 @@ impl World {
         if let Some(host) = self.leader() {
             for node in self.draining(host) {
                 self.propose(host, Command::Remove { node });
+            }
+            // Their nodes have lost their disks, or do not let them in.
+            let agreed = self.hosts[host].node.as_ref().expect("it leads").agreed();
+            let orphans = agreed.containers().iter().filter(|(_, owned)| owned.owner.is_none());
+            let pools: BTreeSet<PoolId> = orphans.map(|(container, _)| container.pool).collect();
+            for pool in pools {
+                self.propose(host, Command::GiveUp { pool, number: None });
             }
         }
     }

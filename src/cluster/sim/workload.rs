@@ -9,6 +9,9 @@ use crate::calls::Request;
 use crate::ids::{ContainerId, NodeId, PoolId};
 use crate::state::Command;
 
+/// More containers than a pool has here.
+const MOST_CONTAINERS: u32 = 16;
+
 impl World {
     /// One thing that somebody does.
     pub(super) fn work(&mut self) -> Checked {
@@ -61,6 +64,11 @@ impl World {
                     self.propose(host, Command::Remove { node });
                 }
             }
+            12 if self.random.below(4) == 0 => {
+                let container = self.pick(&containers);
+                let number = (self.random.below(2) == 0).then_some(container.number);
+                self.propose(host, Command::GiveUp { pool: container.pool, number });
+            }
             9..=11 => {
                 let now = self.hosts[host].clock.at(self.now);
                 let incarnation = self.hosts[host].incarnation;
@@ -100,6 +108,11 @@ impl World {
     }
 
     pub(super) fn propose(&mut self, host: usize, command: Command) {
+        if let Command::GiveUp { pool, number } = &command {
+            let of_pool = |number| ContainerId { pool: *pool, number };
+            let all = number.map_or(0..MOST_CONTAINERS, |number| number..number + 1);
+            self.check.unbound.extend(all.map(of_pool));
+        }
         self.tell(host, || format!("wants {command:?}"));
         let now = self.hosts[host].clock.at(self.now);
         let at = &mut self.hosts[host];

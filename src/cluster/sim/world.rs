@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::check::{Check, Checked};
+use super::check::{stores, Check, Checked};
 use super::clock::{Clock, Time, MS, SECOND};
 use super::host::{Crash, Host};
 use super::network::Network;
@@ -18,6 +18,7 @@ use crate::effect::Effect;
 use crate::ids::{BootId, ContainerId, Epoch, Life, NodeId};
 use crate::message::Message;
 use crate::node::{Node, Setup};
+use crate::state::Command;
 
 /// What happens.
 #[derive(Debug)]
@@ -251,7 +252,18 @@ impl World {
                     node.finished(now, task, start.payload);
                 }
             }
-            Event::Opened(container, epoch) => node.opened(now, container, epoch),
+            Event::Opened(container, epoch) => {
+                let owned = node.agreed().containers().get(&container);
+                let own = owned.filter(|it| it.owner == Some(at.life) && it.epoch == epoch);
+                let is_stored = own.is_some_and(|owned| owned.stored_on == Some(at.life.node));
+                if !stores(container) || is_stored {
+                    node.opened(now, container, epoch);
+                } else if own.is_some() {
+                    // Not before that is agreed on.
+                    self.propose(host, Command::Store { container, epoch });
+                    self.on(host, 30 * MS, Event::Opened(container, epoch));
+                }
+            }
             Event::CannotOpen(container, epoch) => {
                 self.check.counts.refused += 1;
                 node.cannot_open(now, container, epoch, "no module".to_owned());

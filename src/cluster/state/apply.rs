@@ -85,6 +85,8 @@ impl Agreed {
             Command::DestroyPool { pool } => self.destroy(*pool),
             Command::Move { container, to } => self.begin_move(*container, *to),
             Command::Made { container, epoch } => self.made(*container, *epoch),
+            Command::Store { container, epoch } => self.store(*container, *epoch),
+            Command::GiveUp { pool, number } => self.give_up(index, *pool, *number),
             Command::HandOver { container, epoch } => self.hand_over(index, *container, *epoch),
             Command::Stay { container, epoch } => match self.containers.get_mut(container) {
                 Some(owned) if owned.epoch == *epoch => {
@@ -104,7 +106,7 @@ impl Agreed {
         let namesake = self.members.values().find(|member| member.name == name);
         if let Some(other) = namesake.map(|member| member.life).filter(|o| o.node != life.node) {
             // Two nodes with one name, unless the first is lost and all that it owned is elsewhere.
-            if self.is_present(other) || self.owns(other.node) {
+            if self.is_present(other) || self.is_needed(other.node) {
                 return Reply::NameTaken {};
             }
             self.remove(other.node);
@@ -173,7 +175,7 @@ impl Agreed {
         for owned in self.containers.values_mut() {
             if owned.owner == Some(life) {
                 let epoch = Epoch(index);
-                *owned = Ownership { owner: None, epoch, moving_to: None, lost: true };
+                *owned = Ownership { owner: None, epoch, moving_to: None, lost: true, ..*owned };
             }
         }
         self.place_orphans(index);
@@ -184,7 +186,7 @@ impl Agreed {
         if !self.members.contains_key(&node) {
             return Reply::NoSuchNode {};
         }
-        if self.owns(node) {
+        if self.is_needed(node) {
             return Reply::Outdated {};
         }
         self.members.remove(&node);
@@ -216,8 +218,7 @@ impl Agreed {
         }
         self.next_pool = id.0;
         for number in 0..pool.containers {
-            let epoch = Epoch(index);
-            let nobody = Ownership { owner: None, epoch, moving_to: None, lost: false };
+            let nobody = Ownership::fresh(Epoch(index));
             self.containers.insert(ContainerId { pool: id, number }, nobody);
         }
         self.names.insert(pool.name.clone(), id);
@@ -276,10 +277,11 @@ impl Agreed {
             return Reply::Outdated {};
         }
         // Its owner has stopped serving it. If nobody can take it, it goes back, at another epoch.
-        let can_take = self.can_own(to) && !self.pools[&container.pool].refused.contains_key(&to);
+        let can_take = self.has_place_on(to, container.pool);
         let owner = if can_take { self.members[&to].life } else { from };
-        let (owner, epoch) = (Some(owner), Epoch(index));
-        let owned = Ownership { owner, epoch, moving_to: None, lost: false };
+        // What it stores goes with it.
+        let stored_on = owned.stored_on.map(|_| owner.node);
+        let owned = Ownership { owner: Some(owner), stored_on, ..Ownership::fresh(Epoch(index)) };
         self.containers.insert(container, owned);
         Reply::Done {}
     }
@@ -291,7 +293,38 @@ impl Agreed {
         if owned.owner.is_none() || owned.epoch != epoch {
             return Reply::Outdated {};
         }
-        owned.lost = false;
+        (owned.lost, owned.given_up) = (false, false);
+        Reply::Done {}
+    }
+
+    fn store(&mut self, container: ContainerId, epoch: Epoch) -> Reply {
+        let Some(owned) = self.containers.get_mut(&container) else {
+            return Reply::NoSuchContainer {};
+        };
+        let Some(owner) = owned.owner.filter(|_| owned.epoch == epoch) else {
+            return Reply::Outdated {};
+        };
+        owned.stored_on = Some(owner.node);
+        Reply::Done {}
+    }
+
+    fn give_up(&mut self, index: Index, id: PoolId, number: Option<u32>) -> Reply {
+        let Some(pool) = self.pools.get_mut(&id) else { return Reply::NoSuchContainer {} };
+        if number.is_some_and(|number| number >= pool.containers) {
+            return Reply::NoSuchContainer {};
+        }
+        let mut any = false;
+        for (container, owned) in self.containers.range_mut(ContainerId::all_of(id)) {
+            if owned.owner.is_none() && number.is_none_or(|number| number == container.number) {
+                (owned.stored_on, owned.given_up, any) = (None, true, true);
+            }
+        }
+        if !any {
+            return Reply::Outdated {};
+        }
+        // Those that could not recover it are asked once more: it may begin without.
+        pool.refused.clear();
+        self.place_orphans(index);
         Reply::Done {}
     }
 
@@ -302,8 +335,7 @@ impl Agreed {
         let Some(owner) = owned.owner.filter(|_| owned.epoch == epoch) else {
             return Reply::Outdated {};
         };
-        let (epoch, lost) = (Epoch(index), owned.lost);
-        *owned = Ownership { owner: None, epoch, moving_to: None, lost };
+        (owned.owner, owned.epoch, owned.moving_to) = (None, Epoch(index), None);
         let reasons = self.pools.values().flat_map(|pool| pool.refused.values());
         let fits = reasons.map(String::len).sum::<usize>() + why.len() <= MAX_REASONS;
         if let Some(pool) = self.pools.get_mut(&container.pool) {
@@ -328,12 +360,22 @@ impl Agreed {
         for container in orphans {
             let of_pool =
                 places.entry(container.pool).or_insert_with(|| self.places(container.pool));
-            if let Some(node) = of_pool.next() {
+            let chosen = match self.containers[&container].stored_on {
+                Some(node) if holds(Guard::StoredOnOneNode) => {
+                    self.has_place_on(node, container.pool).then_some(node)
+                }
+                _ => of_pool.next(),
+            };
+            if let Some(node) = chosen {
                 let owner = Some(self.members[&node].life);
                 let owned = self.containers.get_mut(&container).expect("it is an orphan");
                 (owned.owner, owned.epoch, owned.moving_to) = (owner, Epoch(index), None);
             }
         }
+    }
+
+    fn has_place_on(&self, node: NodeId, pool: PoolId) -> bool {
+        self.can_own(node) && !self.pools[&pool].refused.contains_key(&node)
     }
 
     pub(super) fn can_own(&self, node: NodeId) -> bool {
@@ -342,6 +384,11 @@ impl Agreed {
 
     pub(super) fn owns(&self, node: NodeId) -> bool {
         self.containers.values().any(|owned| owned.owner.is_some_and(|owner| owner.node == node))
+    }
+
+    /// Whether a node owns containers, or has what containers store.
+    pub(super) fn is_needed(&self, node: NodeId) -> bool {
+        self.owns(node) || self.containers.values().any(|owned| owned.stored_on == Some(node))
     }
 
     fn present(&mut self, life: Life) -> Option<&mut Member> {

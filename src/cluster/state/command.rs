@@ -99,6 +99,20 @@ pub enum Command {
         /// For people.
         why: String,
     },
+    /// What a container stores is on its owner's node.
+    Store {
+        /// Which.
+        container: ContainerId,
+        /// As whose.
+        epoch: Epoch,
+    },
+    /// A person wants containers of a pool that nobody owns to be made by any node, whatever is lost with that.
+    GiveUp {
+        /// Which pool.
+        pool: PoolId,
+        /// Which of its containers; none: all.
+        number: Option<u32>,
+    },
     /// The owner has made a container whose former owner was lost.
     Made {
         /// Which.
@@ -213,6 +227,8 @@ wire_enum!(Command {
     12 => Stay { container, epoch },
     13 => Refuse { container, epoch, why },
     14 => Made { container, epoch },
+    15 => Store { container, epoch },
+    16 => GiveUp { pool, number },
 });
 wire_struct!(Proposal { origin, number, floor, command });
 wire_enum!(Reply {

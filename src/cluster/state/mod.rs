@@ -80,6 +80,24 @@ pub struct Ownership {
     pub moving_to: Option<NodeId>,
     /// Its last owner was lost with what it had in memory: whoever makes it recovers it. Until that is done.
     pub lost: bool,
+    /// The node that has what the container stores: no other makes it, unless a person says so.
+    pub stored_on: Option<NodeId>,
+    /// A person has said that it is to be made, whatever is lost with that. Until that is done.
+    pub given_up: bool,
+}
+
+impl Ownership {
+    /// A container that nobody has had.
+    fn fresh(epoch: Epoch) -> Ownership {
+        Ownership {
+            owner: None,
+            epoch,
+            moving_to: None,
+            lost: false,
+            stored_on: None,
+            given_up: false,
+        }
+    }
 }
 
 /// The agreed state.
@@ -127,7 +145,7 @@ impl Agreed {
     pub fn is_taken(&self, name: &str, node: NodeId) -> bool {
         let namesake = self.members.values().find(|member| member.name == name);
         let namesake = namesake.map(|member| member.life).filter(|other| other.node != node);
-        namesake.is_some_and(|other| self.is_present(other) || self.owns(other.node))
+        namesake.is_some_and(|other| self.is_present(other) || self.is_needed(other.node))
     }
 
     /// Whether a node was removed.
@@ -204,7 +222,7 @@ wire_enum!(Standing {
 });
 wire_struct!(Member { life, name, address, standing, changed_at });
 wire_struct!(Pool { name, module, params, wanted, containers, nodes, flags, refused });
-wire_struct!(Ownership { owner, epoch, moving_to, lost });
+wire_struct!(Ownership { owner, epoch, moving_to, lost, stored_on, given_up });
 wire_struct!(Agreed { applied, next_pool, members, removed, pools, names, containers, once });
 
 #[cfg(test)]

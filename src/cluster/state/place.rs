@@ -38,8 +38,7 @@ impl Agreed {
             chosen.truncate(usize::try_from(pool.nodes).unwrap_or(usize::MAX));
         }
         let mut places: Vec<(NodeId, u32)> = chosen.into_iter().map(|node| (node, 0)).collect();
-        let all = ContainerId { pool: id, number: 0 }..=ContainerId { pool: id, number: u32::MAX };
-        for (_, owned) in self.containers.range(all) {
+        for (_, owned) in self.containers.range(ContainerId::all_of(id)) {
             let at = owned.moving_to.or(owned.owner.map(|owner| owner.node));
             if let Some((_, count)) = places.iter_mut().find(|(node, _)| Some(*node) == at) {
                 *count += 1;

@@ -157,6 +157,51 @@ fn what_was_lost_is_so_until_its_owner_has_made_it() {
     assert_eq!(apply(&mut agreed, made(epoch)), Reply::NoSuchContainer {});
 }
 
+/// What is stored on a node waits for that, until a person gives it up, and goes along when it moves.
+#[test]
+fn what_is_stored_on_a_node_is_made_by_no_other() {
+    let mut agreed = members(3);
+    let id = pool(&mut agreed, 3, 3);
+    let life = |node| Life { node: NodeId(node), boot: BootId(1) };
+    let mut all = agreed.containers().iter();
+    let (container, owned) = all.find(|it| it.1.owner == Some(life(3))).expect("each has one");
+    let (container, epoch) = (*container, owned.epoch);
+    let store = |epoch| Command::Store { container, epoch };
+    assert_eq!(apply(&mut agreed, store(Epoch(epoch.0 - 1))), Reply::Outdated {});
+    assert_eq!(apply(&mut agreed, store(epoch)), Reply::Done {});
+    // Moved, its new owner has it.
+    let to = NodeId(2);
+    assert_eq!(apply(&mut agreed, Command::Move { container, to }), Reply::Done {});
+    assert_eq!(apply(&mut agreed, Command::HandOver { container, epoch }), Reply::Done {});
+    assert_eq!(agreed.containers()[&container].stored_on, Some(to));
+
+    lose(&mut agreed, 2);
+    let owned = agreed.containers()[&container];
+    assert_eq!((owned.owner, owned.lost, owned.stored_on), (None, true, Some(to)));
+    assert_eq!(apply(&mut agreed, Command::Remove { node: to }), Reply::Outdated {});
+    assert!(agreed.is_taken("n2", NodeId(9)), "it has what nobody else has");
+    // Back, it gets what it has stored.
+    let returns = Command::Return { life: life(2) };
+    assert_eq!(apply(&mut agreed, returns), Reply::Done {});
+    assert_eq!(agreed.containers()[&container].owner, Some(life(2)));
+
+    let give_up = |number| Command::GiveUp { pool: id, number };
+    assert_eq!(apply(&mut agreed, give_up(None)), Reply::Outdated {}, "all have owners");
+    lose(&mut agreed, 2);
+    let other = (container.number + 1) % 3;
+    assert_eq!(apply(&mut agreed, give_up(Some(other))), Reply::Outdated {}, "it has an owner");
+    assert_eq!(apply(&mut agreed, give_up(Some(3))), Reply::NoSuchContainer {});
+    assert_eq!(apply(&mut agreed, give_up(Some(container.number))), Reply::Done {});
+    let owned = agreed.containers()[&container];
+    assert!(owned.lost && owned.given_up && owned.stored_on.is_none(), "{owned:?}");
+    assert!(owned.owner.is_some_and(|owner| owner.node != to));
+    let made = Command::Made { container, epoch: owned.epoch };
+    assert_eq!(apply(&mut agreed, made), Reply::Done {});
+    let owned = agreed.containers()[&container];
+    assert!(!owned.lost && !owned.given_up);
+    assert_eq!(apply(&mut agreed, Command::Remove { node: to }), Reply::Done {});
+}
+
 #[test]
 fn one_name_is_one_pool() {
     let mut agreed = members(3);
@@ -189,10 +234,7 @@ fn what_a_node_cannot_make_goes_to_others() {
     };
     let mut refused: Vec<NodeId> = (0..3).map(|_| refuse(&mut agreed)).collect();
     let nobody = agreed.containers()[&container];
-    assert_eq!(
-        nobody,
-        Ownership { owner: None, epoch: Epoch(agreed.applied() - 1), moving_to: None, lost: false }
-    );
+    assert_eq!(nobody, Ownership::fresh(Epoch(agreed.applied() - 1)));
     let last = refused[2];
     refused.sort_unstable();
     assert_eq!(refused, [1, 2, 3].map(NodeId));

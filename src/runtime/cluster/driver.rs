@@ -510,19 +510,20 @@ impl Driver {
             })
         });
         let pools = agreed.pools().iter().map(|(id, pool)| {
-            let containers = agreed.containers().range(of(*id)).map(|(container, owned)| {
-                json!({
-                    "container": container.number,
-                    "owner": owned.owner.and_then(|life| {
-                        agreed.members().get(&life.node).map(|member| member.name.clone())
-                    }),
-                    "epoch": owned.epoch.0,
-                    "moving_to": owned.moving_to.map(|node| {
-                        agreed.members().get(&node).map(|member| member.name.clone())
-                    }),
-                    "lost": owned.lost && owned.owner.is_none(),
-                })
-            });
+            let containers =
+                agreed.containers().range(ContainerId::all_of(*id)).map(|(container, owned)| {
+                    json!({
+                        "container": container.number,
+                        "owner": owned.owner.and_then(|life| {
+                            agreed.members().get(&life.node).map(|member| member.name.clone())
+                        }),
+                        "epoch": owned.epoch.0,
+                        "moving_to": owned.moving_to.map(|node| {
+                            agreed.members().get(&node).map(|member| member.name.clone())
+                        }),
+                        "lost": owned.lost && owned.owner.is_none(),
+                    })
+                });
             json!({
                 "name": pool.name,
                 "module": pool.module,
@@ -662,11 +663,6 @@ fn answered(what: &str, reply: Option<Reply>) -> Result<serde_json::Value, Failu
         Some(_) => (CHI_FAILED, "the cluster has refused it"),
     };
     Err(Failure::new(status, format!("{what}: {why}")))
-}
-
-fn of(pool: PoolId) -> std::ops::RangeInclusive<chimaera_cluster::ContainerId> {
-    let first = chimaera_cluster::ContainerId { pool, number: 0 };
-    first..=chimaera_cluster::ContainerId { number: u32::MAX, ..first }
 }
 
 fn standing(standing: &chimaera_cluster::Standing) -> &'static str {
