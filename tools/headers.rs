@@ -105,6 +105,12 @@ const HEADERS: &[Header] = &[
         needs: &["status"],
     },
     Header {
+        name: "storage",
+        source: "src/abi/storage.rs",
+        about: "The extension \"storage\": what a container stores is on its node.",
+        needs: &["status"],
+    },
+    Header {
         name: "host",
         source: "src/abi/host.rs",
         about: "The host: what the runtime offers containers besides sending tasks.",
@@ -117,6 +123,7 @@ const HEADERS: &[Header] = &[
             "locks",
             "places",
             "pollers",
+            "storage",
         ],
     },
     Header {

@@ -29,6 +29,7 @@
 #include "chimaera/place.h"
 #include "chimaera/sender.h"
 #include "chimaera/state.h"
+#include "chimaera/storage.h"
 #include "chimaera/task_serializers.h"
 #else
 #include "chimaera/session.h"

@@ -31,6 +31,7 @@ mod places;
 mod pollers;
 mod shm;
 mod status;
+mod storage;
 mod task;
 mod version;
 
@@ -49,6 +50,7 @@ pub use places::*;
 pub use pollers::*;
 pub use shm::*;
 pub use status::*;
+pub use storage::*;
 pub use task::*;
 pub use version::*;
 

@@ -38,11 +38,13 @@ pub(crate) enum Guard {
     AskBeforeFounding,
     /// What is stored on one node is not made by another.
     StoredOnOneNode,
+    /// The state of a container whose new owner cannot make it goes back to the former one.
+    StateGoesBack,
 }
 
 #[cfg(test)]
 impl Guard {
-    pub(crate) const ALL: [Guard; 17] = [
+    pub(crate) const ALL: [Guard; 18] = [
         Guard::DriftMargin,
         Guard::WaitForLease,
         Guard::WaitForPredecessor,
@@ -60,6 +62,7 @@ impl Guard {
         Guard::PreVote,
         Guard::AskBeforeFounding,
         Guard::StoredOnOneNode,
+        Guard::StateGoesBack,
     ];
 }
 

@@ -39,8 +39,8 @@ struct Holding {
     why: String,
     /// Where it moves.
     to: Option<NodeId>,
-    /// Its former owner was lost or given up, and nobody has agreed yet on that it is there again.
-    lost: bool,
+    /// Others wait for it, and nobody has agreed yet on that it is here: it has moved, or was lost or given up.
+    awaited: bool,
     /// The proposal that says so.
     made: Option<u64>,
 }
@@ -52,7 +52,9 @@ pub(crate) struct Holdings(BTreeMap<ContainerId, Holding>);
 impl Holdings {
     /// Whether all are served, and nothing is to be done about any.
     pub(crate) fn rest(&self) -> bool {
-        self.0.values().all(|held| held.phase == Phase::Serving && held.to.is_none() && !held.lost)
+        self.0
+            .values()
+            .all(|held| held.phase == Phase::Serving && held.to.is_none() && !held.awaited)
     }
 
     /// Whether tasks of a container may start, if its owner at this epoch holds a lease.
@@ -108,9 +110,10 @@ impl Holdings {
                     let (container, epoch) = (*container, owned.epoch);
                     effects.push(Effect::Open { container, epoch });
                     let (phase, why) = (Phase::Opening, String::new());
-                    Holding { epoch, phase, why, to: None, lost: false, made: None }
+                    Holding { epoch, phase, why, to: None, awaited: false, made: None }
                 });
-                (held.to, held.lost) = (owned.moving_to, owned.lost || owned.given_up);
+                held.to = owned.moving_to;
+                held.awaited = owned.lost || owned.given_up || owned.arriving.is_some();
             }
         }
     }
@@ -126,7 +129,7 @@ impl Holdings {
     ) {
         for (container, held) in &mut self.0 {
             let (container, epoch) = (*container, held.epoch);
-            let is_made = held.lost && held.phase == Phase::Serving;
+            let is_made = held.awaited && held.phase == Phase::Serving;
             if is_made && held.made.is_none_or(|number| !proposals.is_open(number)) {
                 let command = Command::Made { container, epoch };
                 held.made = proposals.begin(bounds, now, command).ok();

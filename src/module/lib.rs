@@ -93,6 +93,7 @@ mod params;
 mod place;
 mod replica;
 mod state;
+mod storage;
 
 #[doc(hidden)]
 pub mod __private;
@@ -113,3 +114,4 @@ pub use params::ParamsForm;
 pub use place::Place;
 pub use replica::Replica;
 pub use state::{State, StateForm, StateReader, StateWriter};
+pub use storage::set_storage_local;

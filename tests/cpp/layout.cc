@@ -206,6 +206,10 @@ static void PrintTables() {
   FIELD(chi_places, size);
   FIELD(chi_places, reserved);
   FIELD(chi_places, find);
+  STRUCT(chi_storage);
+  FIELD(chi_storage, size);
+  FIELD(chi_storage, reserved);
+  FIELD(chi_storage, set_local);
   STRUCT(chi_events);
   FIELD(chi_events, size);
   FIELD(chi_events, reserved);

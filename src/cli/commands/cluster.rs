@@ -183,8 +183,12 @@ fn status(context: &Context) -> Outcome {
     print(&table::lines(head, array(&document["members"]).map(row)).concat());
     for pool in array(&document["pools"]) {
         let owners = array(&pool["containers"]).map(|container| {
-            let owner = container["owner"].as_str().unwrap_or("nobody");
-            format!("{} on {owner}", container["container"])
+            let number = &container["container"];
+            match (container["owner"].as_str(), container["stored_on"].as_str()) {
+                (Some(owner), _) => format!("{number} on {owner}"),
+                (None, Some(node)) => format!("{number} on nobody (stored on {node})"),
+                (None, None) => format!("{number} on nobody"),
+            }
         });
         let owners: Vec<_> = owners.collect();
         print(&format!(
@@ -275,7 +279,7 @@ pub(super) fn move_container(
         let Some(found) = found else {
             return Err(Failed::Message(format!("pool '{pool}' has been destroyed meanwhile")));
         };
-        let moving = !found["moving_to"].is_null();
+        let moving = !found["moving_to"].is_null() || found["arriving"] == true;
         if found["owner"] == *node && !moving {
             if !context.print_json(&json!({ "name": pool, "container": container, "node": node })) {
                 print(&format!("container {container} of '{pool}' is on '{node}'\n"));
@@ -287,6 +291,67 @@ pub(super) fn move_container(
             return Err(Failed::Message(format!(
                 "container {container} of pool '{pool}' was not moved, and is on '{owner}': its log says why"
             )));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Has containers of a pool that no node has made anew, and waits until they are.
+pub(super) fn recover(
+    context: &Context,
+    pool: &str,
+    number: Option<u32>,
+    force: bool,
+    timeout: u32,
+) -> Outcome {
+    let until = Instant::now() + Duration::from_secs(timeout.into());
+    let find = || {
+        let document = context.describe(CHI_DESCRIBE_CLUSTER)?;
+        let found = array(&document["pools"]).find(|found| found["name"] == *pool).cloned();
+        found.ok_or_else(|| Failed::Message(format!("there is no pool '{pool}' in the cluster")))
+    };
+    let before = find()?;
+    let wanted: Vec<&Value> = array(&before["containers"])
+        .filter(|it| it["owner"].is_null())
+        .filter(|it| number.is_none_or(|number| it["container"] == number))
+        .collect();
+    if !force && !wanted.is_empty() {
+        let each = wanted.iter().map(|it| match it["stored_on"].as_str() {
+            Some(node) => format!("what container {} stores is on node '{node}'", it["container"]),
+            None => format!("what container {} had in memory is lost", it["container"]),
+        });
+        let each: Vec<String> = each.collect();
+        return Err(Failed::Message(format!(
+            "pool '{pool}' was not recovered: {}; start that node again if there is one, or let others begin without \
+             with `chimaera pool recover {pool} --force`",
+            each.join(", ")
+        )));
+    }
+    let number = number.map(|number| number.to_string());
+    let words: Vec<&str> = ["recover", pool].into_iter().chain(number.as_deref()).collect();
+    order(context, &words)?;
+    let numbers: Vec<u64> = wanted.iter().filter_map(|it| it["container"].as_u64()).collect();
+    loop {
+        let now = find()?;
+        let on = |number: &u64| now["containers"][*number as usize]["owner"].as_str();
+        if numbers.iter().all(|number| on(number).is_some()) {
+            let list: Vec<Value> = numbers
+                .iter()
+                .map(|number| json!({ "container": number, "node": on(number) }))
+                .collect();
+            if !context.print_json(&json!({ "name": pool, "containers": list })) {
+                for number in &numbers {
+                    let node = on(number).unwrap_or_default();
+                    print(&format!("container {number} of '{pool}' is on '{node}'\n"));
+                }
+            }
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            let why: Vec<&str> = array(&now["refused"]).filter_map(Value::as_str).collect();
+            let why =
+                if why.is_empty() { "no node can have it".to_owned() } else { why.join("; ") };
+            return Err(Failed::Message(format!("pool '{pool}' was not recovered: {why}")));
         }
         std::thread::sleep(LOOK);
     }

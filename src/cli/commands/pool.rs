@@ -88,6 +88,24 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
     },
+    /// Let other nodes make containers of a pool of the cluster that no node has
+    ///
+    /// Such are those whose node was lost and that store something on it, and those whose module cannot
+    /// recover what was lost with their node. Each begins with what it finds on its new node. If the old node
+    /// comes back, it does not get them back.
+    Recover {
+        /// Name of the pool
+        pool: String,
+        /// Number of the container [default: all that no node has]
+        #[arg(long, value_name = "N", value_parser = number::<u32>(0..=CHI_MAX_CONTAINERS - 1))]
+        container: Option<u32>,
+        /// Give up what only the lost node has
+        #[arg(long)]
+        force: bool,
+        /// How long it may take, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
+        timeout: u32,
+    },
     /// Save a pool to a file: what it was created with, and the states of its containers
     ///
     /// Tasks wait while the containers save their states to memory, and go on while the file is
@@ -241,6 +259,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
                 ));
             }
             Ok(())
+        }
+        Command::Recover { pool, container, force, timeout } => {
+            super::cluster::recover(context, &pool, container, force, timeout)
         }
         Command::Save { pool, file, timeout } => {
             let file = absolute(&file)?;

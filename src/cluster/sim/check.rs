@@ -7,6 +7,7 @@ use super::host::Host;
 use crate::calls::{Outcome, Place};
 use crate::effect::Start;
 use crate::ids::{ContainerId, Epoch, Life, NodeId, PoolId};
+use crate::state::Ownership;
 
 /// A call of the workload.
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ pub(super) struct Check {
     leaders: BTreeMap<u64, NodeId>,
     states: BTreeMap<u64, u64>,
     names: BTreeMap<String, PoolId>,
+    /// Who has the state of each container, and since when.
+    state_of: BTreeMap<ContainerId, (Epoch, Life)>,
     /// Where containers that store something on their node were served first.
     stored: BTreeMap<ContainerId, NodeId>,
     /// Those of them that somebody has wanted elsewhere.
@@ -146,6 +149,25 @@ impl Check {
         let first = *self.served_by.entry((container, epoch)).or_insert(life);
         if first != life {
             return Err(format!("{container} is served at {epoch} by {first} and {life}"));
+        }
+        Ok(())
+    }
+
+    /// A container is made by its owner.
+    pub(super) fn makes(
+        &mut self,
+        container: ContainerId,
+        owned: &Ownership,
+        life: Life,
+    ) -> Checked {
+        let (epoch, had) = *self.state_of.entry(container).or_insert((owned.epoch, life));
+        if owned.epoch < epoch {
+            // It does not know yet that it is another's: it is let serve no more.
+            return Ok(());
+        }
+        self.state_of.insert(container, (owned.epoch, life));
+        if had != life && !owned.lost && owned.arriving.is_none() {
+            return Err(format!("{life} makes {container} without its state, which {had} has"));
         }
         Ok(())
     }

@@ -253,15 +253,17 @@ impl World {
                 }
             }
             Event::Opened(container, epoch) => {
-                let owned = node.agreed().containers().get(&container);
+                let owned = node.agreed().containers().get(&container).copied();
                 let own = owned.filter(|it| it.owner == Some(at.life) && it.epoch == epoch);
-                let is_stored = own.is_some_and(|owned| owned.stored_on == Some(at.life.node));
-                if !stores(container) || is_stored {
-                    node.opened(now, container, epoch);
-                } else if own.is_some() {
-                    // Not before that is agreed on.
-                    self.propose(host, Command::Store { container, epoch });
-                    self.on(host, 30 * MS, Event::Opened(container, epoch));
+                if let Some(owned) = own {
+                    if stores(container) && owned.stored_on != Some(at.life.node) {
+                        // Not before that is agreed on.
+                        self.propose(host, Command::Store { container, epoch });
+                        self.on(host, 30 * MS, Event::Opened(container, epoch));
+                    } else {
+                        self.check.makes(container, &owned, at.life)?;
+                        node.opened(now, container, epoch);
+                    }
                 }
             }
             Event::CannotOpen(container, epoch) => {

@@ -129,7 +129,7 @@ impl Agreed {
         for owned in self.containers.values_mut() {
             if owned.owner.is_some_and(|owner| owner.node == life.node) {
                 owned.owner = Some(life);
-                owned.moving_to = None;
+                (owned.moving_to, owned.arriving) = (None, None);
                 owned.lost = true;
                 if holds(Guard::NewLifeNewEpoch) {
                     owned.epoch = Epoch(index);
@@ -175,7 +175,8 @@ impl Agreed {
         for owned in self.containers.values_mut() {
             if owned.owner == Some(life) {
                 let epoch = Epoch(index);
-                *owned = Ownership { owner: None, epoch, moving_to: None, lost: true, ..*owned };
+                (owned.owner, owned.epoch, owned.moving_to) = (None, epoch, None);
+                (owned.lost, owned.arriving) = (true, None);
             }
         }
         self.place_orphans(index);
@@ -278,10 +279,11 @@ impl Agreed {
         }
         // Its owner has stopped serving it. If nobody can take it, it goes back, at another epoch.
         let can_take = self.has_place_on(to, container.pool);
-        let owner = if can_take { self.members[&to].life } else { from };
-        // What it stores goes with it.
-        let stored_on = owned.stored_on.map(|_| owner.node);
-        let owned = Ownership { owner: Some(owner), stored_on, ..Ownership::fresh(Epoch(index)) };
+        let owner = Some(if can_take { self.members[&to].life } else { from });
+        let arriving = Some(from);
+        // Until the new owner has stored it, too, it is where it was.
+        let stored_on = owned.stored_on;
+        let owned = Ownership { owner, stored_on, arriving, ..Ownership::fresh(Epoch(index)) };
         self.containers.insert(container, owned);
         Reply::Done {}
     }
@@ -293,7 +295,7 @@ impl Agreed {
         if owned.owner.is_none() || owned.epoch != epoch {
             return Reply::Outdated {};
         }
-        (owned.lost, owned.given_up) = (false, false);
+        (owned.lost, owned.given_up, owned.arriving) = (false, false, None);
         Reply::Done {}
     }
 
@@ -329,13 +331,24 @@ impl Agreed {
     }
 
     fn refuse(&mut self, index: Index, container: ContainerId, epoch: Epoch, why: &str) -> Reply {
-        let Some(owned) = self.containers.get_mut(&container) else {
+        let Some(owned) = self.containers.get(&container) else {
             return Reply::NoSuchContainer {};
         };
         let Some(owner) = owned.owner.filter(|_| owned.epoch == epoch) else {
             return Reply::Outdated {};
         };
-        (owned.owner, owned.epoch, owned.moving_to) = (None, Epoch(index), None);
+        // Whoever handed it over still has its state, and nobody has served it since.
+        let from = owned.arriving.filter(|_| holds(Guard::StateGoesBack));
+        let back = from.filter(|from| *from != owner && self.is_present(*from));
+        let next = Ownership {
+            owner: back,
+            lost: owned.lost || from.is_some() != back.is_some(),
+            arriving: back,
+            stored_on: owned.stored_on,
+            given_up: owned.given_up,
+            ..Ownership::fresh(Epoch(index))
+        };
+        self.containers.insert(container, next);
         let reasons = self.pools.values().flat_map(|pool| pool.refused.values());
         let fits = reasons.map(String::len).sum::<usize>() + why.len() <= MAX_REASONS;
         if let Some(pool) = self.pools.get_mut(&container.pool) {

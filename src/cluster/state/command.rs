@@ -113,7 +113,7 @@ pub enum Command {
         /// Which of its containers; none: all.
         number: Option<u32>,
     },
-    /// The owner has made a container whose former owner was lost.
+    /// The owner has made a container that was handed over, or whose former owner was lost.
     Made {
         /// Which.
         container: ContainerId,

@@ -80,6 +80,8 @@ pub struct Ownership {
     pub moving_to: Option<NodeId>,
     /// Its last owner was lost with what it had in memory: whoever makes it recovers it. Until that is done.
     pub lost: bool,
+    /// Who has handed it over, and still has its state: until its new owner has made it.
+    pub arriving: Option<Life>,
     /// The node that has what the container stores: no other makes it, unless a person says so.
     pub stored_on: Option<NodeId>,
     /// A person has said that it is to be made, whatever is lost with that. Until that is done.
@@ -94,6 +96,7 @@ impl Ownership {
             epoch,
             moving_to: None,
             lost: false,
+            arriving: None,
             stored_on: None,
             given_up: false,
         }
@@ -222,7 +225,7 @@ wire_enum!(Standing {
 });
 wire_struct!(Member { life, name, address, standing, changed_at });
 wire_struct!(Pool { name, module, params, wanted, containers, nodes, flags, refused });
-wire_struct!(Ownership { owner, epoch, moving_to, lost, stored_on, given_up });
+wire_struct!(Ownership { owner, epoch, moving_to, lost, arriving, stored_on, given_up });
 wire_struct!(Agreed { applied, next_pool, members, removed, pools, names, containers, once });
 
 #[cfg(test)]

@@ -169,10 +169,26 @@ fn what_is_stored_on_a_node_is_made_by_no_other() {
     let store = |epoch| Command::Store { container, epoch };
     assert_eq!(apply(&mut agreed, store(Epoch(epoch.0 - 1))), Reply::Outdated {});
     assert_eq!(apply(&mut agreed, store(epoch)), Reply::Done {});
-    // Moved, its new owner has it.
+    // A new owner that cannot store it gives it back; one that does keeps it.
     let to = NodeId(2);
-    assert_eq!(apply(&mut agreed, Command::Move { container, to }), Reply::Done {});
-    assert_eq!(apply(&mut agreed, Command::HandOver { container, epoch }), Reply::Done {});
+    let hand_over = |agreed: &mut Agreed, next: Life| {
+        let epoch = agreed.containers()[&container].epoch;
+        assert_eq!(apply(agreed, Command::Move { container, to }), Reply::Done {});
+        assert_eq!(apply(agreed, Command::HandOver { container, epoch }), Reply::Done {});
+        let owned = agreed.containers()[&container];
+        assert_eq!((owned.owner, owned.stored_on), (Some(next), Some(NodeId(3))));
+        assert_eq!(owned.arriving, Some(life(3)));
+        owned.epoch
+    };
+    let epoch = hand_over(&mut agreed, life(2));
+    let refuse = Command::Refuse { container, epoch, why: "its disk is full".to_owned() };
+    assert_eq!(apply(&mut agreed, refuse), Reply::Done {});
+    assert_eq!(agreed.containers()[&container].owner, Some(life(3)));
+    let (again, address) = (Life { node: to, boot: BootId(2) }, "a".to_owned());
+    apply(&mut agreed, Command::Enter { life: again, name: "n2".to_owned(), address });
+    let life = |node| Life { node: NodeId(node), boot: BootId(if node == 2 { 2 } else { 1 }) };
+    let epoch = hand_over(&mut agreed, again);
+    assert_eq!(apply(&mut agreed, store(epoch)), Reply::Done {});
     assert_eq!(agreed.containers()[&container].stored_on, Some(to));
 
     lose(&mut agreed, 2);

@@ -1,6 +1,7 @@
 //! Pools of a cluster: what was agreed on is carried out here, without asking anybody.
 
 use std::ffi::CStr;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,17 +75,20 @@ fn find(worker: &Worker, id: chi_pool_id) -> Result<Arc<Pool>, Failure> {
 pub(crate) struct Beginnings {
     /// Its last node was lost, with what it had in memory.
     pub(crate) lost: bool,
+    /// A person has said that it is to begin without that, if it must.
+    pub(crate) given_up: bool,
     /// A saved pool with its state, which another node has sent.
     pub(crate) state: Option<Vec<u8>>,
 }
 
-/// Makes a container, which takes the place of the one that stood for it. `guard` is given it before it takes tasks.
+/// Makes a container, which takes the place of the one that stood for it. `guard` is given it before it takes tasks; if
+/// that fails, it never does.
 pub(crate) fn open(
     worker: &Worker,
     id: chi_pool_id,
     number: u32,
     begins: Beginnings,
-    guard: impl FnOnce(&Container),
+    guard: impl FnOnce(&Container) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let old = find(worker, id)?;
     let module = old.module().itself().clone();
@@ -94,12 +98,12 @@ pub(crate) fn open(
         return Err(Failure::new(CHI_INVALID, message));
     };
     let recovers = module.methods.get(CHI_METHOD_RECOVER).is_some_and(|method| method.supported);
-    if begins.lost && !recovers {
+    if begins.lost && !recovers && !begins.given_up {
         let message = format!(
-            "the node that had container {number} of pool '{}' was lost, and the module {} cannot recover it (it has \
-             no kRecover)",
-            old.name(),
-            module.name
+            "the node that had container {number} of pool '{pool}' was lost, and the module {} cannot recover it (it \
+             has no kRecover); `chimaera pool recover {pool} --force` lets it begin without what it had",
+            module.name,
+            pool = old.name(),
         );
         return Err(Failure::new(CHI_NODE_LOST, message));
     }
@@ -115,7 +119,7 @@ pub(crate) fn open(
         made
     };
     let made = made.and_then(|()| {
-        let begun = match (&image, begins.lost) {
+        let begun = match (&image, begins.lost && recovers) {
             (Some(image), _) => load(worker, &container, image, CHI_REASON_MIGRATED, MOVED),
             (None, true) => {
                 begin_life(worker, &container, CHI_METHOD_RECOVER, CHI_REASON_KILLED, LOST, "")
@@ -126,7 +130,7 @@ pub(crate) fn open(
     });
     building.set(std::ptr::null());
     made?;
-    guard(&container);
+    guard(&container).inspect_err(|_| discard(worker, &container))?;
     container.publish();
     put(worker, id, container.clone()).inspect_err(|_| discard(worker, &container))
 }
@@ -198,7 +202,10 @@ pub(crate) fn save(worker: &Worker, detached: &Detached) -> Result<Vec<u8>, Fail
         );
         return Err(Failure::new(CHI_UNSUPPORTED, message));
     }
-    let image = replacement::save_one(worker, container)?;
+    // What is stored here is of no use there.
+    let copies = container.stores_here.load(Ordering::Relaxed);
+    let purpose = if copies { CHI_SAVED_AS_COPY } else { CHI_SAVED_FOR_SUCCESSOR };
+    let image = replacement::save_one(worker, container, purpose)?;
     let saved = SavedPool {
         name: pool.name().to_owned(),
         module: container.module.name.clone(),

@@ -599,10 +599,14 @@ fn save(
     })
 }
 
-/// Has a container in which no task is save its state for its successor. If that fails, it goes on.
-pub(super) fn save_one(worker: &Worker, container: &Arc<Container>) -> Result<Image, Failure> {
+/// Has a container in which no task is save its state, for this purpose: a `CHI_SAVED_*`. If that fails, it goes on.
+pub(super) fn save_one(
+    worker: &Worker,
+    container: &Arc<Container>,
+    purpose: u32,
+) -> Result<Image, Failure> {
     let progress = Progress::new(&Arc::default());
-    let saved = save(worker, container, CHI_SAVED_FOR_SUCCESSOR, &progress);
+    let saved = save(worker, container, purpose, &progress);
     saved.inspect_err(|_| resume(worker, container))
 }
 

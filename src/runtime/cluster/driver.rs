@@ -18,7 +18,7 @@ use serde_json::json;
 use super::clock::now;
 use super::flat::{is_question, refusal};
 use super::handle::{AtWork, Calls, Cluster, Entry, Input};
-use super::jobs::{Definition, Step};
+use super::jobs::{Definition, From, Step};
 use super::losses::Losses;
 use super::pools::push;
 use super::serve::{self, Running};
@@ -211,6 +211,36 @@ impl Driver {
         })
     }
 
+    /// What a node is called.
+    fn name_of(&self, node: NodeId) -> String {
+        let member = self.node.agreed().members().get(&node);
+        member.map_or_else(|| node.to_string(), |member| member.name.clone())
+    }
+
+    /// The command that gives containers up, if that may be done.
+    fn give_up(
+        &self,
+        id: PoolId,
+        pool: &str,
+        number: Option<u32>,
+    ) -> Result<(Command, String), Failure> {
+        let agreed = self.node.agreed();
+        let count = agreed.pools()[&id].containers;
+        if let Some(number) = number.filter(|number| *number >= count) {
+            let message =
+                format!("pool '{pool}' has no container {number}: it has {count}, from 0");
+            return Err(Failure::new(CHI_INVALID, message));
+        }
+        let of_it = |container: &ContainerId| number.is_none_or(|it| it == container.number);
+        let mut all = agreed.containers().range(ContainerId::all_of(id));
+        if !all.any(|(container, owned)| of_it(container) && owned.owner.is_none()) {
+            let what = number.map_or("every container".to_owned(), |it| format!("container {it}"));
+            let message = format!("nothing to recover: {what} of pool '{pool}' is on a node");
+            return Err(Failure::new(CHI_INVALID, message));
+        }
+        Ok((Command::GiveUp { pool: id, number }, format!("pool '{pool}'")))
+    }
+
     /// Does what people want.
     fn order(&mut self, order: Order, answer: Answer) {
         let wanted = match &order {
@@ -228,6 +258,13 @@ impl Driver {
             Order::Destroy(pool) => match self.node.agreed().pool_named(pool) {
                 Some(id) => Ok((Command::DestroyPool { pool: id }, format!("pool '{pool}'"))),
                 None => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{pool}'"))),
+            },
+            Order::GiveUp(pool, number) => match self.node.agreed().pool_named(pool) {
+                Some(id) => self.give_up(id, pool, *number),
+                None => Err(Failure::new(
+                    CHI_NO_POOL,
+                    format!("there is no pool '{pool}' in the cluster"),
+                )),
             },
             Order::Move(pool, number, to) => match self.node.agreed().pool_named(pool) {
                 Some(id) => self.named(to).map(|to| {
@@ -312,9 +349,15 @@ impl Driver {
                         let _ = self.journal.send(Entry::Write(write));
                     }
                     Effect::Open { container, epoch } => {
+                        let own = self.cluster.life.node;
                         let owned = self.node.agreed().containers().get(&container);
-                        let lost = owned.is_some_and(|owned| owned.lost);
-                        opens.push((container.pool, Step::Open { container, epoch, lost }));
+                        let from = owned.map(|owned| From {
+                            lost: owned.lost,
+                            given_up: owned.given_up,
+                            is_stored_here: owned.stored_on == Some(own),
+                        });
+                        let from = from.unwrap_or_default();
+                        opens.push((container.pool, Step::Open { container, epoch, from }));
                     }
                     Effect::Drop { container } => {
                         // Its answers are worth nothing from now on.
@@ -522,6 +565,8 @@ impl Driver {
                             agreed.members().get(&node).map(|member| member.name.clone())
                         }),
                         "lost": owned.lost && owned.owner.is_none(),
+                    "arriving": owned.arriving.is_some(),
+                    "stored_on": owned.stored_on.map(|node| self.name_of(node)),
                     })
                 });
             json!({

@@ -352,7 +352,9 @@ impl<'b> Reader<'b> {
             let before =
                 unsafe { body.cast::<u8>().add(field.offset).cast::<chi_shm_vector>().read() };
             // SAFETY: by the caller's promise.
-            let (vector, sum) = unsafe { self.field(before, field, results)? };
+            let (mut vector, sum) = unsafe { self.field(before, field, results)? };
+            // C++ methods find the task by it. That of a new body is all zero.
+            vector.offset_in_task_ = field.offset as u32;
             sums.push(sum);
             put(&mut own, field.offset - HEADER, &vector);
         }

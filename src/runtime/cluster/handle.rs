@@ -238,7 +238,8 @@ impl Cluster {
         name_of_call(self.life, self.gone.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn propose(&self, worker: &Worker, command: Command) -> Result<Reply, Failure> {
+    /// Has something agreed on.
+    pub(super) fn propose(&self, worker: &Worker, command: Command) -> Result<Reply, Failure> {
         let waiting = Arc::new(Waiting::new());
         self.tell(Input::Propose(command, waiting.clone()));
         // It may be agreed on whatever becomes of the task, and is bounded.

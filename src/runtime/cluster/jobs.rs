@@ -19,12 +19,23 @@ pub(super) struct Definition {
     pub(super) policy: Policy,
 }
 
+/// What there is of a container that begins.
+#[derive(Clone, Copy, Default)]
+pub(super) struct From {
+    /// Its last owner was lost, with what it had in memory.
+    pub(super) lost: bool,
+    /// A person has said that it may begin without that.
+    pub(super) given_up: bool,
+    /// What it stores is on this node.
+    pub(super) is_stored_here: bool,
+}
+
 /// A step.
 pub(super) enum Step {
     /// The pool exists.
     Install(Definition),
-    /// A container is this node's. `lost` if its last owner was, with what it had in memory.
-    Open { container: ContainerId, epoch: Epoch, lost: bool },
+    /// A container is this node's.
+    Open { container: ContainerId, epoch: Epoch, from: From },
     /// A container is to go to another node.
     Close { container: ContainerId, epoch: Epoch, to: NodeId },
     /// A container is not this node's any more.

@@ -2,11 +2,12 @@
 //! a worker.
 
 use std::ffi::CString;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
-use chimaera_cluster::{ContainerId, Epoch, NodeId, PoolId};
+use chimaera_cluster::{Command, ContainerId, Epoch, NodeId, PoolId, Reply};
 use chimaera_link::Class;
 
 use super::handle::{id_of, Cluster, Input};
@@ -17,8 +18,12 @@ use crate::access::PoolRights;
 use crate::admin::agreed::{self, Beginnings, Detached};
 use crate::admin::Installed;
 use crate::failure::Failure;
-use crate::pool::Pool;
+use crate::pool::{Container, Pool};
 use crate::scheduler::{with_current, Shared, Worker, WorkerMessage};
+
+/// How often a node asks that its storage be agreed on before it gives a container up, and the pause between.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Has a step done, after those before it.
 pub(super) fn push(shared: &Shared, cluster: &Arc<Cluster>, pool: PoolId, step: Step) {
@@ -50,12 +55,20 @@ fn take(worker: &Worker, cluster: &Arc<Cluster>, pool: PoolId, step: Step) {
                 cluster.pools.fail(pool, failure);
             }
         }
-        Step::Open { container, epoch, lost } => {
-            let state = cluster.states.begin(container, epoch);
+        Step::Open { container, epoch, from } => {
+            // Where it is stored, that is what counts.
+            let state = cluster.states.begin(container, epoch).filter(|_| !from.is_stored_here);
             let id = id_of(&worker.shared, container.pool);
             let is_over = cluster.begin_serving(container);
-            let guard = |made: &_| guard::guard(made, container, &cluster.lease, &is_over);
-            match agreed::open(worker, id, container.number, Beginnings { lost, state }, guard) {
+            let begins = Beginnings { lost: from.lost, given_up: from.given_up, state };
+            let guard = |made: &Container| {
+                if made.stores_here.load(Ordering::Relaxed) && !from.is_stored_here {
+                    store(worker, cluster, container, epoch)?;
+                }
+                guard::guard(made, container, &cluster.lease, &is_over);
+                Ok(())
+            };
+            match agreed::open(worker, id, container.number, begins, guard) {
                 Ok(()) => cluster.tell(Input::Opened(container, epoch)),
                 Err(failure) => {
                     // Where the pool itself is not, why that is so tells more.
@@ -88,6 +101,26 @@ fn take(worker: &Worker, cluster: &Arc<Cluster>, pool: PoolId, step: Step) {
         }
         Step::Drop(container) => drop_container(worker, cluster, container),
         Step::Remove => agreed::remove(worker, id_of(&worker.shared, pool)),
+    }
+}
+
+/// Has it agreed on that what a container stores is on this node: before it takes tasks, or another node might begin
+/// without what they did.
+fn store(
+    worker: &Worker,
+    cluster: &Cluster,
+    container: ContainerId,
+    epoch: Epoch,
+) -> Result<(), Failure> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match cluster.propose(worker, Command::Store { container, epoch }) {
+            Ok(Reply::Done {}) => return Ok(()),
+            Ok(_) => return Err(Failure::new(CHI_NODE_LOST, "it is another node's by now")),
+            Err(failure) if attempts == ATTEMPTS => return Err(failure),
+            Err(_) => worker.sleep(PAUSE),
+        }
     }
 }
 

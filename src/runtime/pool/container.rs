@@ -202,6 +202,8 @@ pub(crate) struct Container {
     queues: Mutex<Vec<Queue>>,
     routes: OnceLock<Routes>,
     only_lane: AtomicPtr<ContainerLane>,
+    /// What it stores is on this node.
+    pub(crate) stores_here: AtomicBool,
 }
 
 // SAFETY: the object is only used through its module's functions, which the contract lets any
@@ -234,6 +236,7 @@ impl Container {
             queues: Mutex::default(),
             routes: OnceLock::new(),
             only_lane: AtomicPtr::new(ptr::null_mut()),
+            stores_here: AtomicBool::new(false),
         }
     }
 

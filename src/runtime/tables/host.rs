@@ -1,6 +1,7 @@
 //! The host table: what the runtime offers a container beyond sending tasks.
 
 use std::ffi::{c_char, c_void, CStr};
+use std::sync::atomic::Ordering;
 use std::sync::LazyLock;
 
 use chimaera_abi::*;
@@ -243,6 +244,23 @@ static DIRECTORY: chi_directory = chi_directory {
 static PLACES: chi_places =
     chi_places { size: std::mem::size_of::<chi_places>() as u32, reserved: 0, find: places::find };
 
+static STORAGE: chi_storage = chi_storage {
+    size: std::mem::size_of::<chi_storage>() as u32,
+    reserved: 0,
+    set_local: set_storage_local,
+};
+
+/// `chi_storage.set_local`.
+unsafe extern "C" fn set_storage_local(_: *const chi_host) -> chi_status {
+    with_current(|worker| match worker.and_then(building) {
+        Some(container) => {
+            container.stores_here.store(true, Ordering::Relaxed);
+            CHI_OK
+        }
+        None => CHI_INVALID,
+    })
+}
+
 unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const c_void {
     if id.is_null() {
         return std::ptr::null();
@@ -261,6 +279,8 @@ unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const 
         (&raw const DIRECTORY).cast()
     } else if id == CHI_EXT_PLACES {
         (&raw const PLACES).cast()
+    } else if id == CHI_EXT_STORAGE {
+        (&raw const STORAGE).cast()
     } else {
         std::ptr::null()
     }

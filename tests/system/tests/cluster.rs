@@ -12,7 +12,7 @@ use chimaera_test_depends_client::{self as depends, CheckTask};
 use chimaera_test_rust_faults_client as faults;
 use chimaera_test_spread_client::{self as spread, NapTask, Steer, SteerTask};
 use chimaera_tests::tasks::crash::{self, CrashTask};
-use chimaera_tests::{artefacts, bytes, in_client, process, text_of, Cluster, Options};
+use chimaera_tests::{artefacts, bytes, connect, in_client, process, text_of, Cluster, Options};
 
 fn kv() -> [std::path::PathBuf; 1] {
     [artefacts::rust_module("chimaera_kv")]
@@ -274,6 +274,148 @@ fn the_loss_of_a_node_is_told() {
                 assert_eq!(last.2, "store", "{own} of {name} are still lost: {last:?}");
             }
         }
+    });
+}
+
+/// What is in a file of a lost node waits for that node, until a person lets others begin with what they find. It moves
+/// as a copy.
+#[test]
+fn what_a_node_stores_is_not_taken_over() {
+    in_client!(Options::new(), |site| {
+        let mut cluster = Cluster::start(3, &kv());
+        let path = site.path().join("stored");
+        let params = format!("path={}", path.display());
+        let create = ["pool", "create", "stored", "--module", "chimaera:kv", "--nodes", "1"];
+        ok(&cluster, &[&create[..], &["--params", &params]].concat());
+        let victim = cluster.number_of(&cluster.owners(0, "stored")[0]);
+        let (asked, other) = ((victim + 1) % 3, (victim + 2) % 3);
+        let owner = |cluster: &Cluster| cluster.owners(asked, "stored")[0].clone();
+        cluster.connect(asked);
+        let store = Client::create(
+            "stored",
+            kv::Params { path: path.display().to_string(), ..kv::Params::default() },
+        );
+        let store = store.unwrap();
+        store.put("key", "value").unwrap();
+        let stored_on = |cluster: &Cluster| {
+            let pools = &cluster.described(asked)["pools"];
+            let pool = pools.as_array().unwrap().iter().find(|pool| pool["name"] == "stored");
+            pool.unwrap()["containers"][0]["stored_on"].clone()
+        };
+        assert_eq!(stored_on(&cluster), cluster.site(victim).name());
+        // All nodes have one file here, which only one may open: it cannot move, and stays with its data.
+        let to = cluster.site(other).name();
+        let migrate = ["pool", "migrate", "stored", "--container", "0", "--to", to];
+        let failed = cluster.site(asked).cli(&migrate);
+        assert_eq!(failed.code, 1, "{failed:?}");
+        process::until("it is back", || {
+            store.get("key").is_ok_and(|value| value == b"value").then_some(())
+        });
+        assert_eq!(owner(&cluster), cluster.site(victim).name());
+
+        let refused = cluster.site(asked).cli(&["pool", "recover", "stored", "--force"]);
+        assert!(
+            refused
+                .stderr
+                .contains("nothing to recover: every container of pool 'stored' is on a node"),
+            "{refused:?}"
+        );
+        cluster.kill(victim);
+        cluster.until_standing(asked, victim, "lost");
+        process::until("it has no owner", || {
+            (stored_on(&cluster) == cluster.site(victim).name() && owner(&cluster) == "nobody")
+                .then_some(())
+        });
+        let (status, why) = text_of(store.get("key"));
+        assert_eq!(status, CHI_NODE_LOST, "{why}");
+        let refused = cluster.site(asked).cli(&["pool", "recover", "stored"]);
+        let why = format!("what container 0 stores is on node '{}'", cluster.site(victim).name());
+        assert!(refused.code == 1 && refused.stderr.contains(&why), "{refused:?}");
+        assert!(refused.stderr.contains("`chimaera pool recover stored --force`"), "{refused:?}");
+        let refused = cluster.site(asked).cli(&["cluster", "remove", cluster.site(victim).name()]);
+        assert_eq!(refused.code, 1, "it has what nobody else has: {refused:?}");
+
+        cluster.start_again(victim);
+        cluster.until_all_are_members();
+        process::until("it is served again", || {
+            store.get("key").is_ok_and(|value| value == b"value").then_some(())
+        });
+        assert_eq!(owner(&cluster), cluster.site(victim).name());
+
+        cluster.kill(victim);
+        cluster.until_standing(asked, victim, "lost");
+        process::until("it has no owner", || (owner(&cluster) == "nobody").then_some(()));
+        let done = cluster
+            .site(asked)
+            .cli(&["pool", "recover", "stored", "--force", "--json"])
+            .ok()
+            .json();
+        assert_eq!(done["containers"][0]["container"], 0, "{done}");
+        let now = cluster.number_of(done["containers"][0]["node"].as_str().unwrap());
+        assert_ne!(now, victim);
+        // On this machine, it finds the file.
+        assert_eq!(store.get("key").unwrap(), b"value");
+        cluster.start_again(victim);
+        cluster.until_all_are_members();
+        assert_eq!(cluster.number_of(&owner(&cluster)), now, "it is not given back");
+    });
+}
+
+/// What only a lost node had is made by others once a person has given it up, in either language: what was stored there,
+/// and what was in its memory and cannot be recovered.
+#[test]
+fn what_is_given_up_begins_anew() {
+    in_client!(Options::new(), |_| {
+        let modules = [artefacts::test_module("spread"), artefacts::spread_rust()];
+        let mut cluster = Cluster::start(3, &modules);
+        let pools = [
+            ("stored", spread::MODULE, "stored"),
+            ("plain", spread::MODULE, ""),
+            ("stored_rust", spread::RUST_MODULE, "stored"),
+            ("plain_rust", spread::RUST_MODULE, ""),
+        ];
+        for (pool, module, params) in pools {
+            ok(&cluster, &["pool", "create", pool, "--module", module, "--params", params]);
+        }
+        cluster.connect(0);
+        let lost_node = cluster.site(2).name().to_owned();
+        cluster.kill(2);
+        cluster.until_standing(0, 2, "lost");
+        for (pool, _, params) in pools {
+            process::until("it has no owner", || {
+                cluster.owners(0, pool).contains(&"nobody".to_owned()).then_some(())
+            });
+            let number = cluster.owners(0, pool).iter().position(|it| it == "nobody").unwrap();
+            let refused = cluster.site(0).cli(&["pool", "recover", pool]);
+            let why = match params {
+                "" => format!("what container {number} had in memory is lost"),
+                _ => format!("what container {number} stores is on node '{lost_node}'"),
+            };
+            assert!(refused.code == 1 && refused.stderr.contains(&why), "{refused:?}");
+            let number = number.to_string();
+            let one = ["pool", "recover", pool, "--container", &number, "--force"];
+            let done = cluster.site(0).cli(&one).ok();
+            assert!(
+                done.stdout.starts_with(&format!("container {number} of '{pool}' is on '")),
+                "{done:?}"
+            );
+            let owners = cluster.owners(0, pool);
+            assert!(
+                !owners.contains(&"nobody".to_owned()) && !owners.contains(&lost_node),
+                "{owners:?}"
+            );
+            let id = connect().find_pool(pool).unwrap();
+            for container in 0..3 {
+                let query = DomainQuery::global_id(container);
+                let task: NewTask<spread::WhereTask> =
+                    connect().new_task(id, query, spread::Method::WHERE).unwrap();
+                let done = task.call().unwrap();
+                assert_eq!(done.container.get(), container);
+                // Also a string that was empty has a result.
+                assert_eq!(done.text.to_string().unwrap(), container.to_string());
+            }
+        }
+        ok(&cluster, &["cluster", "remove", &lost_node]);
     });
 }
 

@@ -142,6 +142,7 @@ fn rust() -> Layouts {
         chi_directory { size, reserved, path },
         chi_place { node_, tasks_, round_trip_ns_ },
         chi_places { size, reserved, find },
+        chi_storage { size, reserved, set_local },
         chi_events { size, reserved, create, free, wait, set },
         chi_pollers { size, reserved, add, remove, arm },
         chi_field_layout {

@@ -26,7 +26,9 @@ mod volume;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chimaera::abi::CHI_UNSUPPORTED;
-use chimaera::module::{Client, Init, LifeTask, MonitorContext, MonitorMode, Queue, RunContext};
+use chimaera::module::{
+    set_storage_local, Client, Init, LifeTask, MonitorContext, MonitorMode, Queue, RunContext,
+};
 use chimaera::{log_info, log_warn, Result, ShmBytes, Status};
 use chimaera_bdev_client::{
     AllocateTask, Engine, Extent, FlushTask, FreeTask, GrowTask, Method, Params, ReadTask,
@@ -125,6 +127,7 @@ impl Runtime {
             let ram = Ram::new(block_size as usize, blocks)?;
             Backend::Ram(ram, Map::new(blocks)?, init.create_queue(0, LANES)?)
         } else {
+            set_storage_local()?;
             Backend::File(Backing::new(params, init.pool_id(), init.ctx().worker_id())?)
         };
         let counters = Counters::default();

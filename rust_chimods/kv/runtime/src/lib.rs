@@ -19,7 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chimaera::abi::{CHI_DOMAIN_GLOBAL_ID, CHI_DOMAIN_LOCAL_ID, CHI_UNSUPPORTED};
 
-use chimaera::module::{Init, LifeTask, MonitorContext, MonitorMode, Queue, Replica, RunContext};
+use chimaera::module::{
+    set_storage_local, Init, LifeTask, MonitorContext, MonitorMode, Queue, Replica, RunContext,
+};
 use chimaera::{log_warn, DomainQuery, Result, ShmString, Status, Task, TaskBase};
 use chimaera_kv_client::{
     CompactTask, CountTask, DeleteTask, FlushTask, GetTask, KeyHash, Method, Params, PutTask,
@@ -59,6 +61,7 @@ enum Values {
 impl Values {
     fn new(init: &Init<'_>, params: &Params, pool: &Arc<Pool>) -> Result<Values> {
         if !params.path.is_empty() {
+            set_storage_local()?;
             let durable = pool.durable(|| Durable::new(params.clone(), init.container_count()));
             return Share::new(durable, init.container_id()).map(Values::File);
         }
