@@ -51,6 +51,17 @@ class HSHM_DLL Error : public std::runtime_error {
   chi_status status_;
 };
 
+namespace detail {
+
+/* A name for C, which would end at a zero byte. */
+inline const char *Name(const std::string &name) {
+  if (name.find('\0') != std::string::npos) {
+    throw Error(CHI_INVALID, "a name contains a zero byte");
+  }
+  return name.c_str();
+}
+
+}  // namespace detail
 }  // namespace v1
 }  // namespace chi
 

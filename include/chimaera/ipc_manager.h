@@ -179,8 +179,8 @@ class IpcManager {
                     std::string_view params = {}, u32 containers = 1) const {
     PoolId id;
     if (containers == 1) {
-      detail::Check(table_, table_->create_pool(table_, module.c_str(), name.c_str(), params.data(),
-                                                params.size(), &id));
+      detail::Check(table_, table_->create_pool(table_, detail::Name(module), detail::Name(name),
+                                                params.data(), params.size(), &id));
       return id;
     }
     if (!CHI_COVERS(table_, chi_ipc, create_pool_with)) {
@@ -188,7 +188,7 @@ class IpcManager {
                   "pools with several containers need a runtime with ABI 1.1 or later");
     }
     const chi_pool_options options{sizeof(chi_pool_options), containers};
-    detail::Check(table_, table_->create_pool_with(table_, module.c_str(), name.c_str(),
+    detail::Check(table_, table_->create_pool_with(table_, detail::Name(module), detail::Name(name),
                                                    params.data(), params.size(), &options, &id));
     return id;
   }
@@ -196,7 +196,7 @@ class IpcManager {
   /** Finds a pool by its name. Error: `CHI_NO_POOL`. */
   PoolId FindPool(const std::string &name) const {
     PoolId id;
-    detail::Check(table_, table_->find_pool(table_, name.c_str(), &id));
+    detail::Check(table_, table_->find_pool(table_, detail::Name(name), &id));
     return id;
   }
 
@@ -297,6 +297,7 @@ class OwnedTask {
 };
 
 inline PoolId IpcManager::FindPoolOf(const std::string &module, const std::string &name) const {
+  for (const auto *text : {&module, &name}) detail::Name(*text);
   OwnedTask<CreateTask> task(NewTask<CreateTask>(HSHM_MCTX, module, name, std::string_view()));
   task->method_ = CHI_ADMIN_FIND_POOL_OF;
   Enqueue(task.get());

@@ -35,7 +35,7 @@ class Session {
   explicit Session(const std::string &instance = std::string()) {
     chi_client_options options{};
     options.size = sizeof(options);
-    options.instance = instance.empty() ? nullptr : instance.c_str();
+    options.instance = instance.empty() ? nullptr : detail::Name(instance);
     Init(options);
   }
   /** Connects with `options`. */

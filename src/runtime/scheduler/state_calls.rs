@@ -226,6 +226,8 @@ pub fn seal_signals(signals: Vec<c_int>) {
 fn is_own_signal(signal: c_int, handler: libc::sighandler_t) -> bool {
     match signal {
         libc::SIGPIPE => OWN_SIGNALS.get().is_some() && handler != libc::SIG_IGN,
+        // A module may handle a fault, but not have it pass without last words.
+        _ if signal::is_of_fault(signal) => OWN_SIGNALS.get().is_some() && handler == libc::SIG_IGN,
         _ => OWN_SIGNALS.get().is_some_and(|signals| signals.contains(&signal)),
     }
 }

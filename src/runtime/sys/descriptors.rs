@@ -1,10 +1,11 @@
 //! Descriptors through which the runtime hears from its clients. A module's code may close one by
-//! mistake, by closing a number twice or by closing every descriptor that it does not know.
+//! mistake, by closing a number twice or by closing every descriptor that it does not know, and another
+//! file may get its number.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 
-use rustix::event::{eventfd, EventfdFlags};
+use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 
 use super::lock;
 
@@ -14,7 +15,50 @@ type Identity = (u64, u64, u32);
 struct Known {
     number: RawFd,
     file: Identity,
+    /// Another descriptor of the same file, if the identity does not tell it from others: all eventfds have one
+    /// inode, and all epolls.
+    same: Option<OwnedFd>,
     what: String,
+}
+
+impl Known {
+    /// The descriptor, if it is open.
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: the number is that of a descriptor; asking about one that is closed only fails.
+        unsafe { BorrowedFd::borrow_raw(self.number) }
+    }
+
+    fn is_open(&self) -> bool {
+        identity(self.descriptor()).is_some()
+    }
+
+    fn is_socket(&self) -> bool {
+        self.file.2 & libc::S_IFMT == libc::S_IFSOCK
+    }
+
+    fn is_lost(&self) -> bool {
+        identity(self.descriptor()) != Some(self.file)
+            || self.same.as_ref().is_some_and(|same| is_another(self.number, same.as_raw_fd()))
+            || self.is_socket() && is_shut_down(self.descriptor())
+    }
+}
+
+/// Whether two descriptors are of different files, as far as the kernel tells.
+fn is_another(one: RawFd, other: RawFd) -> bool {
+    const KCMP_FILE: libc::c_long = 0;
+    let own = std::process::id();
+    // SAFETY: the call reads no memory, and fails for numbers that are not descriptors.
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, own, own, KCMP_FILE, one, other) };
+    // Containers may forbid the call.
+    order > 0
+}
+
+/// Whether a socket takes no connections any more.
+fn is_shut_down(descriptor: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::new(&descriptor, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&at_once)).is_ok()
+        && polled[0].revents().intersects(PollFlags::HUP | PollFlags::NVAL)
 }
 
 /// The descriptors that must stay open.
@@ -28,22 +72,20 @@ impl Descriptors {
     pub(crate) fn add(&self, descriptor: impl AsFd, what: String) {
         let descriptor = descriptor.as_fd();
         if let Some(file) = identity(descriptor) {
-            lock(&self.known).push(Known { number: descriptor.as_raw_fd(), file, what });
+            let is_nameless = file.2 & libc::S_IFMT == 0;
+            let same = is_nameless.then(|| rustix::io::fcntl_dupfd_cloexec(descriptor, 0).ok());
+            let (number, same) = (descriptor.as_raw_fd(), same.flatten());
+            lock(&self.known).push(Known { number, file, same, what });
         }
     }
 
-    /// Describes a descriptor that is no longer open, or that now refers to another file. Occupies
+    /// Describes a descriptor that is no longer open or of use, or that now refers to another file. Occupies
     /// the numbers of all closed descriptors, so that their owners' later close does not hit an
     /// unrelated file.
     pub(crate) fn find_lost(&self) -> Option<String> {
         let known = lock(&self.known);
-        let now = |known: &Known| {
-            // SAFETY: the number is that of a descriptor; asking about one that is closed only
-            // fails.
-            identity(unsafe { BorrowedFd::borrow_raw(known.number) })
-        };
-        let Known { number, what, .. } = known.iter().find(|it| now(it) != Some(it.file))?;
-        known.iter().filter(|it| now(it).is_none()).for_each(|it| take_number(it.number));
+        let Known { number, what, .. } = known.iter().find(|it| it.is_lost())?;
+        known.iter().filter(|it| !it.is_open()).for_each(|it| take_number(it.number));
         Some(format!("{what} ({number})"))
     }
 }
@@ -68,9 +110,33 @@ fn identity(descriptor: BorrowedFd<'_>) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::OwnedFd;
-
     use super::*;
+
+    #[test]
+    fn one_that_was_replaced_by_its_like_is_found() {
+        let new = || eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let (first, mut second) = (new(), new());
+        let descriptors = Descriptors::default();
+        descriptors.add(&first, "the first".into());
+        descriptors.add(&second, "the second".into());
+        assert_eq!(descriptors.find_lost(), None);
+        let number = second.as_raw_fd();
+        rustix::io::dup2(new(), &mut second).unwrap();
+        assert_eq!(descriptors.find_lost(), Some(format!("the second ({number})")));
+    }
+
+    #[test]
+    fn one_that_was_shut_down_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket =
+            std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
+        let descriptors = Descriptors::default();
+        descriptors.add(&socket, "the socket".into());
+        assert_eq!(descriptors.find_lost(), None);
+        rustix::net::shutdown(&socket, rustix::net::Shutdown::Both).unwrap();
+        let number = socket.as_raw_fd();
+        assert_eq!(descriptors.find_lost(), Some(format!("the socket ({number})")));
+    }
 
     #[test]
     fn one_that_was_replaced_is_found() {

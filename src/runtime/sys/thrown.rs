@@ -33,6 +33,30 @@ struct CxxType {
     name: *const c_char,
 }
 
+/// The text that was thrown: a `std::string` of GCC's library, which begins with the address and the number of its
+/// bytes, or a pointer to characters. `mangled` is the name of its type.
+///
+/// # Safety
+/// `object` points to an object of that type.
+unsafe fn text_in(mangled: &str, object: *const c_void) -> Option<String> {
+    const STRING: &str = "NSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE";
+    // SAFETY: by the caller's promise.
+    let bytes = unsafe {
+        match mangled {
+            STRING => {
+                let (start, size) = object.cast::<(*const u8, usize)>().read();
+                std::slice::from_raw_parts(start, size)
+            }
+            "PKc" | "Pc" => {
+                let text = object.cast::<*const c_char>().read();
+                (!text.is_null()).then(|| CStr::from_ptr(text).to_bytes())?
+            }
+            _ => return None,
+        }
+    };
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
 /// An uncaught exception.
 pub(crate) struct Thrown {
     exception: *mut Exception,
@@ -101,6 +125,9 @@ impl Thrown {
                 }
             }
             let name = CStr::from_ptr((*thrown).name).to_string_lossy();
+            if let Some(text) = text_in(&name, object).filter(|text| !text.is_empty()) {
+                return text;
+            }
             let name = demangle(&format!("_ZTI{}", name.trim_start_matches('*'))).to_string();
             let name = name.strip_prefix("typeinfo for ").unwrap_or(&name);
             format!("an object of type {name} was thrown")

@@ -141,6 +141,8 @@ pub mod crash {
     pub const BLOCKED_BY_ATTRIBUTES: u64 = 70;
     /// A context (`swapcontext`) that blocks all signals writes to address 8.
     pub const BLOCKED_CONTEXT: u64 = 71;
+    /// Ignores SIGSEGV, and writes to address 8.
+    pub const IGNORED_FAULT: u64 = 73;
     /// The stack of a thread overflows that `thrd_create` has made.
     pub const OVERFLOW_THRD: u64 = 72;
     /// Sets the default action of SIGPIPE.
@@ -279,7 +281,8 @@ pub mod state {
     pub const MASK: u32 = 18;
     /// Method: the result says whether a child process may change its own directory and umask.
     pub const CHILD: u32 = 19;
-    /// Method: closes the listening socket (0), or all descriptors except the standard ones (1).
+    /// Method: closes the listening socket (0), or all descriptors except the standard ones (1), gives the number
+    /// of each epoll (2) or eventfd (3) to a new one, or shuts the listening socket down (4).
     pub const CLOSE: u32 = 20;
 
     /// Floating-point control on x86: rounding, denormals, precision of the x87, traps.

@@ -226,7 +226,9 @@ fn a_method_that_has_blocked_all_signals_crashes_alike() {
     in_client!(Options::new().crash(), |site| {
         let ipc = connect();
         let pool = fragile(ipc);
-        for mistake in std::iter::once(crash::BLOCKED_FAULT).chain(crash::HELD_FAULTS) {
+        for mistake in
+            [crash::BLOCKED_FAULT, crash::IGNORED_FAULT].into_iter().chain(crash::HELD_FAULTS)
+        {
             let (status, message) = text_of(task(ipc, pool, crash::CRASH, mistake).call());
             assert!(
                 status == CHI_FAULT && message.contains("SIGSEGV at 0x8"),

@@ -54,7 +54,15 @@ fn static_objects_may_call_the_runtime() {
 fn a_static_constructor_that_throws_refuses_its_module() {
     let text = "a static constructor threw: the static constructor of test:throws_static throws";
     let number = "a static constructor threw: an object of type int was thrown";
-    for (module, why) in [("throws_static", text), ("throws_static_int", number)] {
+    let string =
+        "a static constructor threw: a text that is longer than what a string keeps in itself";
+    let cases = [
+        ("throws_static", text),
+        ("throws_static_int", number),
+        ("throws_static_string", string),
+        ("throws_static_literal", "a static constructor threw: a literal"),
+    ];
+    for (module, why) in cases {
         let mut daemon = Daemon::start(&Options::new().file(artefacts::test_module(module)).kv());
         assert_eq!(refused_because(&daemon), [why]);
         daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();

@@ -247,6 +247,29 @@ fn a_daemon_whose_socket_is_closed_says_so_and_stops() {
     assert!(log.contains(said), "{log}");
 }
 
+/// Such a daemon waits for what never comes.
+macro_rules! a_daemon_that_is_deaf_ends {
+    ($($name:ident: $what:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            let daemon = in_client_that_may_end_it!(options(), |_| {
+                // As below.
+                let _ = Pool::new().task(state::CLOSE, $what).call();
+            });
+            let Some(mut daemon) = daemon else { return };
+            assert_ne!(daemon.end(), 0, "{}", daemon.log());
+            let log = daemon.log();
+            assert!(log.contains("a descriptor of the runtime was closed by other code: "), "{log}");
+        }
+    )*};
+}
+
+a_daemon_that_is_deaf_ends! {
+    a_daemon_whose_epolls_are_others_says_so_and_ends: 2;
+    a_daemon_whose_eventfds_are_others_says_so_and_ends: 3;
+    a_daemon_whose_socket_is_shut_down_says_so_and_stops: 4;
+}
+
 /// Its other threads receive nothing either.
 #[test]
 fn a_daemon_whose_descriptors_are_all_closed_says_so_and_ends() {
