@@ -202,6 +202,22 @@ const std::map<std::string, Command> kCommands = {
      }},
     {"unknown-pool", [](const Arguments &, Output &) { SendPlain(kNoPool, kNoMethod); }},
     {"unknown-name", [](const Arguments &, Output &) { CHI_IPC_MANAGER->FindPool("nobody"); }},
+    {"find-zero",
+     [](const Arguments &, Output &) {
+       CHI_IPC_MANAGER->FindPool({"a\0b", 3});
+     }},
+    {"find-of-zero",
+     [](const Arguments &, Output &) {
+       CHI_IPC_MANAGER->FindPoolOf("test:throws", {"a\0b", 3});
+     }},
+    {"create-zero",
+     [](const Arguments &, Output &) {
+       CHI_IPC_MANAGER->CreatePool("test:throws", {"a\0b", 3});
+     }},
+    {"connect-zero",
+     [](const Arguments &, Output &) {
+       chi::Session session({"a\0b", 3});
+     }},
     {"find-of",
      [](const Arguments &args, Output &out) {
        out.Add("major", chi::u64{CHI_IPC_MANAGER->FindPoolOf(args.at(0), args.at(1)).major_});

@@ -378,6 +378,9 @@ pub(crate) fn obstacles(shared: &Shared) -> Vec<String> {
     }
     for (name, pool) in shared.pools.changing() {
         all.push(match pool {
+            Some(pool) if pool.in_flight() == 0 => {
+                format!("pool '{name}' is still being destroyed: its kDestroy has not ended")
+            }
             Some(pool) => {
                 let count = in_flight(&pool);
                 format!("pool '{name}' is still being destroyed, with {count} in flight")

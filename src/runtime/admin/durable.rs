@@ -10,16 +10,21 @@ use super::lifecycle::{destroy_task, destruct_all};
 use super::replacement::{resume, save_containers, Progress};
 use super::restart::{can_save, discard_saved};
 use crate::failure::Failure;
+use crate::log::shortened;
 use crate::pool::Pool;
-use crate::scheduler::Worker;
+use crate::scheduler::{ControlCommand, Worker};
 use crate::sys::lock;
 
 /// Closes a pool because the runtime is stopping, unless its tasks have not ended by `until`.
 pub(crate) fn close_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) {
     let mut task = destroy_task(id);
     let ended = destroy_until(worker, id, (&raw mut task).cast(), until, Why::Stopping(close));
-    if let Err(failure) = ended {
-        tracing::warn!(failure.message, "cannot close a pool while the runtime stops");
+    // One whose tasks have not ended is still there, and is tried again.
+    let is_gone = || worker.shared.pools.in_slot(id.major_).is_none_or(|pool| pool.id != id);
+    if let Some(failure) = ended.err().filter(|_| is_gone()) {
+        let why = shortened(&failure.message).to_string();
+        tracing::warn!(why, "a pool was not destroyed as it should have been");
+        worker.shared.command(ControlCommand::CloseFailed(why));
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn close_pools(shared: &Shared, meanwhile: Meanwhile<'_>) -> Vec<Stri
         let commands = meanwhile(rest);
         abandoned.extend(commands.iter().filter_map(|command| match command {
             ControlCommand::PoolAbandoned { pool, why } => Some(format!("pool '{pool}': {why}")),
+            ControlCommand::CloseFailed(why) => Some(why.clone()),
             _ => None,
         }));
         commands

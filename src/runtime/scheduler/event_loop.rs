@@ -43,8 +43,10 @@ const ROUNDS_PER_OFFER: u32 = 4;
 /// `BUSY_ROUND`. Rounds may take long, so the watchdog also makes the worker look after each tick.
 const ROUNDS_PER_BELL: u32 = 1024;
 const BUSY_ROUND: u32 = 16;
-/// How often a worker with nothing else to do checks whether held-back submissions can proceed.
+/// How soon a worker with nothing else to do checks whether held-back submissions can proceed: twice as long after
+/// each look in vain, up to the second.
 const HELD_BACK_LOOK: Duration = Duration::from_millis(2);
+const LAST_HELD_BACK_LOOK: Duration = Duration::from_millis(64);
 /// How often a worker without memory for a stack checks whether there is some.
 const STARVED_LOOK: Duration = Duration::from_millis(20);
 
@@ -55,6 +57,8 @@ struct Loop {
     old_lanes: Cell<(usize, usize)>,
     /// Rounds since the last look at the doorbells.
     rounds: Cell<u32>,
+    /// The pause before the next look at held-back submissions.
+    held_back_look: Cell<Duration>,
     /// The source of work that the current round has reached: one of the constants below, or 0.
     begun: Cell<usize>,
 }
@@ -80,6 +84,7 @@ pub(super) fn run(index: u32, shared: Arc<Shared>) {
         worker: Worker::new(index, shared.clone()),
         old_lanes: Cell::default(),
         rounds: Cell::new(0),
+        held_back_look: Cell::new(HELD_BACK_LOOK),
         begun: Cell::new(0),
     });
     while_current(&own.worker, || switch_between_coroutines(&own));
@@ -385,7 +390,12 @@ impl Loop {
             line.parks.store(line.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
             let rest = |at: Instant| at.saturating_duration_since(Instant::now());
             // Tasks may end on any worker, and none of them notifies this one.
-            let held_back = parked.holds_back.then_some(HELD_BACK_LOOK);
+            let pause = self.held_back_look.get();
+            let held_back = parked.holds_back.then_some(pause);
+            self.held_back_look.set(match parked.holds_back {
+                true => (pause * 2).min(LAST_HELD_BACK_LOOK),
+                false => HELD_BACK_LOOK,
+            });
             let look = worker.looks.next().map(rest);
             let rest = self.next_timer().map(rest).into_iter().chain(held_back).chain(look).min();
             park::park_on_epoll(worker.run_queue().epoll(), rest);
@@ -411,6 +421,7 @@ impl Loop {
                 && !worker.refuses(ring.session.number)
         };
         for ring in steal::give_held_back(worker.run_queue(), waits_here) {
+            self.held_back_look.set(HELD_BACK_LOOK);
             worker.shared.mailbox(other).send(WorkerMessage::AddRing(Box::new(ring)));
         }
     }

@@ -186,6 +186,8 @@ pub(crate) enum ControlCommand {
     Stop,
     /// A worker has destroyed this pool for the control thread, or has given up on it.
     PoolClosed(chi_pool_id),
+    /// A pool has been destroyed because the runtime stops, but not as it should have been; the sentence says why.
+    CloseFailed(String),
     /// The code that was creating or destroying this pool crashed, as `why` says, and the pool is
     /// gone.
     PoolAbandoned { pool: String, why: String },

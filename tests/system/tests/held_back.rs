@@ -1,7 +1,9 @@
 //! Submissions that are held back because too many tasks are suspended.
 
+use std::time::Duration;
+
 use chimaera::abi::{CHI_CANCELLED, CHI_NO_SPACE};
-use chimaera_tests::process::until;
+use chimaera_tests::process::{self, until};
 use chimaera_tests::tasks::model;
 use chimaera_tests::{connect, in_client, text_of, Options, Running, ValuePool};
 
@@ -37,6 +39,26 @@ fn tasks_held_back_behind_one_worker_leave_room_for_those_of_another() {
         tasks.iter().for_each(|task| task.cancel().unwrap());
         let ended = tasks.into_iter().map(|task| text_of(task.wait()).0);
         assert!(ended.into_iter().all(|status| matches!(status, CHI_CANCELLED | CHI_NO_SPACE)));
+    });
+}
+
+/// Nothing happens that could let them in, so workers and watchdog rest.
+#[test]
+fn what_is_held_back_keeps_nobody_awake() {
+    let few = "workers: 2\nlimits: {suspended_tasks: 1000}\n";
+    in_client!(Options::new().model().config(few), |site| {
+        let pool = ValuePool::new(connect(), model::MODULE, "many");
+        let tasks: Vec<_> = (0..20_000).map(|_| pool.submit(model::SLEEP, HOUR)).collect();
+        until("they are suspended", || (site.pool("many")["tasks"].as_u64()? > 500).then_some(()));
+        std::thread::sleep(Duration::from_secs(1));
+        let daemon = site.status()["pid"].as_u64().unwrap() as u32;
+        let before = process::switches(daemon);
+        std::thread::sleep(Duration::from_secs(2));
+        let awake = process::switches(daemon) - before;
+        assert!(awake < 400, "{awake} times in 2 s");
+        assert!(!tasks.iter().all(|task| task.is_complete()));
+        tasks.iter().for_each(|task| task.cancel().unwrap());
+        tasks.into_iter().for_each(|task| drop(task.wait()));
     });
 }
 

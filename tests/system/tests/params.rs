@@ -65,3 +65,16 @@ fn a_cpp_client_limits_a_store_in_rust() {
     let why = "malformed pool parameters: byte 1 is 2, but must be 0 or 1";
     assert!(malformed["message"].as_str().unwrap().contains(why), "{malformed}");
 }
+
+/// In C they would end there, and be the names of something else.
+#[test]
+fn names_with_a_zero_byte_are_refused_in_cpp() {
+    let daemon = Daemon::start(&Options::new().throws());
+    daemon.cli(&["pool", "create", "a", "--module", "test:throws"]).ok();
+    let client = artefacts::program("cpp_client");
+    for word in ["find-zero", "find-of-zero", "create-zero", "connect-zero"] {
+        let said = daemon.site().run(&client, &[word]).lines().remove(0);
+        assert_eq!(said["status"], CHI_INVALID, "{word}: {said}");
+        assert_eq!(said["message"], "a name contains a zero byte", "{word}");
+    }
+}

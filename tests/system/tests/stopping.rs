@@ -94,7 +94,7 @@ fn a_stop_ends_by_its_bound_whatever_modules_do() {
         // The pool's destruction has been abandoned, or is about to be.
         "abandoned: pool 'blocked' is ",
         ", with 1 task in flight",
-        "abandoned: pool 'stuck' is still being destroyed, with no task in flight",
+        "abandoned: pool 'stuck' is still being destroyed: its kDestroy has not ended",
         "with kSleep of pool 'blocked' for session",
     ] {
         assert!(log.contains(left), "{left} is not in\n{log}");
@@ -117,7 +117,7 @@ fn the_program_says_what_a_stop_has_abandoned() {
     let abandoned = document["abandoned"].to_string();
     for left in [
         "with kSleep of pool 'blocked' for session",
-        "pool 'stuck' is still being destroyed, with no task in flight",
+        "pool 'stuck' is still being destroyed: its kDestroy has not ended",
         "the thread chi-worker-0, whose method has not returned",
     ] {
         assert!(abandoned.contains(left), "{left} is not in {abandoned}");
@@ -430,6 +430,23 @@ fn signals_that_were_blocked_at_the_start_work() {
     let mut daemon = Daemon::run(site, command);
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.end(), 0);
+}
+
+/// What a pool could not do at its end is not passed over: it may have had data to write. The others are destroyed.
+#[test]
+fn a_pool_that_fails_at_its_end_is_told() {
+    let mut daemon = Daemon::start(&options("3s").crash());
+    for (pool, params) in [("below", ""), ("fails", "throw at the end"), ("above", "")] {
+        let create = ["pool", "create", pool, "--module", crash::MODULE, "--params", params];
+        daemon.cli(&create).ok();
+    }
+    let stopped = daemon.cli(&["stop"]);
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    let why = "abandoned: kDestroy of pool 'fails': it cannot flush";
+    assert!(stopped.stdout.contains(why), "{stopped:?}");
+    assert_eq!(daemon.end(), 1);
+    let log = daemon.log();
+    assert_eq!(log.matches("pool destroyed").count(), 3, "{log}");
 }
 
 #[test]
