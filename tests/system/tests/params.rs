@@ -70,7 +70,7 @@ fn a_cpp_client_limits_a_store_in_rust() {
 #[test]
 fn names_with_a_zero_byte_are_refused_in_cpp() {
     let daemon = Daemon::start(&Options::new().throws());
-    daemon.cli(&["pool", "create", "a", "--module", "test:throws"]).ok();
+    daemon.cli(&["pool", "create", "a", "--module", "test:throws_method"]).ok();
     let client = artefacts::program("cpp_client");
     for word in ["find-zero", "find-of-zero", "create-zero", "connect-zero"] {
         let said = daemon.site().run(&client, &[word]).lines().remove(0);
