@@ -71,6 +71,12 @@ unsafe extern "C" fn ssignal(signal: c_int, handler: libc::sighandler_t) -> libc
 }
 
 #[no_mangle]
+unsafe extern "C" fn bsd_signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: as above. It is another name of `signal`.
+    unsafe { state_calls::set_handler(SetHandler::Signal, signal, handler) }
+}
+
+#[no_mangle]
 unsafe extern "C" fn sigset(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
     // SAFETY: as above.
     unsafe { state_calls::set_handler(SetHandler::Sigset, signal, handler) }

@@ -113,7 +113,7 @@ impl Holdings {
                     Holding { epoch, phase, why, to: None, awaited: false, made: None }
                 });
                 held.to = owned.moving_to;
-                held.awaited = owned.lost || owned.given_up || owned.arriving.is_some();
+                held.awaited = owned.is_awaited();
             }
         }
     }

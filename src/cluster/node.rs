@@ -382,7 +382,8 @@ impl Node {
     }
 
     /// A container cannot be made here: its module is not there, or does not take the parameters. It goes to another
-    /// node, and this one gets no more of its pool in this life. `why` is for people, and is cut at 255 bytes.
+    /// node, and this one gets no more of its pool in this life. `why` is for people, and is cut at 255 bytes; it is empty
+    /// if only the state is not here that was handed over.
     pub fn cannot_open(
         &mut self,
         now: Instant,

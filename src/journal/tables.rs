@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::Found;
 
 /// The version of what this crate stores.
-pub(crate) const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 2;
 
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("chimaera:journal");
 const VERSION: &str = "format";

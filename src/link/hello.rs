@@ -4,7 +4,7 @@
 //! minor may append to the rest, so what follows the known fields is ignored.
 
 /// The version of the wire: major, minor.
-pub const VERSION: (u16, u16) = (1, 0);
+pub const VERSION: (u16, u16) = (2, 0);
 
 /// The bytes before the part whose length they give.
 pub(crate) const PREFIX: usize = 14;

@@ -244,7 +244,10 @@ fn drain(context: &Context, node: &str, timeout: u32) -> Outcome {
         let document = context.describe(CHI_DESCRIBE_CLUSTER)?;
         let found = array(&document["members"]).find(|member| member["name"] == *node);
         let left = found.and_then(|member| member["containers"].as_u64()).unwrap_or(0);
-        if left == 0 {
+        // It may still have the state of one that is not yet made elsewhere.
+        let is_needed =
+            found.is_some_and(|it| it["needed"] == true && it["standing"] == "draining");
+        if left == 0 && !is_needed {
             return Ok(());
         }
         if Instant::now() >= until {
@@ -315,26 +318,32 @@ pub(super) fn recover(
         .filter(|it| it["owner"].is_null())
         .filter(|it| number.is_none_or(|number| it["container"] == number))
         .collect();
-    if !force && !wanted.is_empty() {
+    if wanted.is_empty() {
+        let what = number.map_or("every container".to_owned(), |it| format!("container {it}"));
+        let message = format!("nothing to recover: {what} of pool '{pool}' is on a node");
+        return Err(Failed::Message(message));
+    }
+    if !force {
         let each = wanted.iter().map(|it| match it["stored_on"].as_str() {
             Some(node) => format!("what container {} stores is on node '{node}'", it["container"]),
             None => format!("what container {} had in memory is lost", it["container"]),
         });
         let each: Vec<String> = each.collect();
         return Err(Failed::Message(format!(
-            "pool '{pool}' was not recovered: {}; start that node again if there is one, or let others begin without \
-             with `chimaera pool recover {pool} --force`",
+            "pool '{pool}' was not recovered: {}; start the node again, or give that up with \
+             `chimaera pool recover {pool} --force`",
             each.join(", ")
         )));
     }
-    let number = number.map(|number| number.to_string());
-    let words: Vec<&str> = ["recover", pool].into_iter().chain(number.as_deref()).collect();
-    order(context, &words)?;
     let numbers: Vec<u64> = wanted.iter().filter_map(|it| it["container"].as_u64()).collect();
+    for number in &numbers {
+        order(context, &["recover", pool, &number.to_string()])?;
+    }
     loop {
         let now = find()?;
-        let on = |number: &u64| now["containers"][*number as usize]["owner"].as_str();
-        if numbers.iter().all(|number| on(number).is_some()) {
+        let found = |number: &u64| &now["containers"][*number as usize];
+        let on = |number: &u64| found(number)["owner"].as_str();
+        if numbers.iter().all(|number| found(number)["made"] == true) {
             let list: Vec<Value> = numbers
                 .iter()
                 .map(|number| json!({ "container": number, "node": on(number) }))

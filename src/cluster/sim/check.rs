@@ -153,23 +153,26 @@ impl Check {
         Ok(())
     }
 
-    /// A container is made by its owner.
+    /// A container is made by its owner, with its state or without.
     pub(super) fn makes(
         &mut self,
         container: ContainerId,
         owned: &Ownership,
         life: Life,
+        has_state: bool,
     ) -> Checked {
-        let (epoch, had) = *self.state_of.entry(container).or_insert((owned.epoch, life));
-        if owned.epoch < epoch {
+        let before = self.state_of.get(&container).copied();
+        if before.is_some_and(|(epoch, _)| owned.epoch < epoch) {
             // It does not know yet that it is another's: it is let serve no more.
             return Ok(());
         }
         self.state_of.insert(container, (owned.epoch, life));
-        if had != life && !owned.lost && owned.arriving.is_none() {
-            return Err(format!("{life} makes {container} without its state, which {had} has"));
+        match before {
+            Some((epoch, had)) if owned.epoch > epoch && !owned.lost && !has_state => {
+                Err(format!("{life} makes {container} without its state, which {had} has"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn container_of(&self, call: u64) -> ContainerId {

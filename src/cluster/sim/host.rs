@@ -7,7 +7,7 @@ use crate::agree::{Disk, Write};
 use crate::bounds::Instant;
 use crate::calls::TaskNumber;
 use crate::effect::Start;
-use crate::ids::{BootId, Life, NodeId};
+use crate::ids::{BootId, ContainerId, Epoch, Life, NodeId};
 use crate::node::Node;
 
 pub(super) struct Host {
@@ -25,6 +25,8 @@ pub(super) struct Host {
     /// The end of the last pause.
     pub(super) was_paused_until: Time,
     pub(super) tasks: BTreeMap<TaskNumber, Start>,
+    /// The states of containers that are in its memory, and as whose they were saved.
+    pub(super) states: BTreeMap<ContainerId, Epoch>,
     /// For each other host: how often in a row nothing was heard of it.
     pub(super) misses: Vec<u32>,
     /// Whether the node is to be given a new disk when it starts again.
@@ -67,6 +69,7 @@ impl Host {
             was_paused_until: 0,
             tick: (0, Instant(0)),
             tasks: BTreeMap::new(),
+            states: BTreeMap::new(),
             misses: vec![0; hosts],
             wiped: false,
         }
@@ -76,6 +79,7 @@ impl Host {
         self.node = None;
         self.incarnation += 1;
         self.tasks.clear();
+        self.states.clear();
         self.paused_until = 0;
         let kept = match crash {
             Crash::Clean => usize::MAX,

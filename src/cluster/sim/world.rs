@@ -35,7 +35,7 @@ pub(super) enum Event {
     TaskEnds(TaskNumber),
     Opened(ContainerId, Epoch),
     CannotOpen(ContainerId, Epoch),
-    Closed(ContainerId, Epoch),
+    Closed(ContainerId, Epoch, NodeId),
     Kept(ContainerId, Epoch),
     Restart,
     Pulse,
@@ -256,12 +256,19 @@ impl World {
                 let owned = node.agreed().containers().get(&container).copied();
                 let own = owned.filter(|it| it.owner == Some(at.life) && it.epoch == epoch);
                 if let Some(owned) = own {
-                    if stores(container) && owned.stored_on != Some(at.life.node) {
+                    let is_stored = owned.stored_on == Some(at.life.node);
+                    let state = at.states.get(&container).filter(|saved| **saved < epoch);
+                    if owned.arriving.is_some() && state.is_none() && !is_stored {
+                        // It has started again since the state came.
+                        node.cannot_open(now, container, epoch, String::new());
+                    } else if stores(container) && !is_stored {
                         // Not before that is agreed on.
                         self.propose(host, Command::Store { container, epoch });
                         self.on(host, 30 * MS, Event::Opened(container, epoch));
                     } else {
-                        self.check.makes(container, &owned, at.life)?;
+                        let has_state = is_stored || state.is_some();
+                        at.states.remove(&container);
+                        self.check.makes(container, &owned, at.life, has_state)?;
                         node.opened(now, container, epoch);
                     }
                 }
@@ -270,7 +277,14 @@ impl World {
                 self.check.counts.refused += 1;
                 node.cannot_open(now, container, epoch, "no module".to_owned());
             }
-            Event::Closed(container, epoch) => node.closed(now, container, epoch),
+            Event::Closed(container, epoch, to) => {
+                at.states.insert(container, epoch);
+                node.closed(now, container, epoch);
+                let next = self.hosts.iter_mut().find(|other| other.life.node == to);
+                if let Some(next) = next.filter(|other| other.node.is_some()) {
+                    next.states.insert(container, epoch);
+                }
+            }
             Event::Kept(container, epoch) => node.cannot_close(now, container, epoch),
             Event::Restart | Event::Pulse | Event::Fault | Event::Work => {}
         }
@@ -306,12 +320,12 @@ impl World {
                         },
                     );
                 }
-                Effect::Close { container, epoch, .. } => {
+                Effect::Close { container, epoch, to } => {
                     let after = self.random.below(30 * MS);
                     let fails = self.stormy && self.random.below(8) == 0;
                     let event = match fails {
                         true => Event::Kept(container, epoch),
-                        false => Event::Closed(container, epoch),
+                        false => Event::Closed(container, epoch, to),
                     };
                     self.on(host, after, event);
                 }

@@ -128,7 +128,10 @@ impl Agreed {
         // one holds any more: the new life may have them at once.
         for owned in self.containers.values_mut() {
             if owned.owner.is_some_and(|owner| owner.node == life.node) {
-                owned.owner = Some(life);
+                // It may not have stored yet what another one has.
+                let is_elsewhere = owned.stored_on.is_some_and(|node| node != life.node);
+                owned.owner =
+                    Some(life).filter(|_| !(is_elsewhere && holds(Guard::StoredOnOneNode)));
                 (owned.moving_to, owned.arriving) = (None, None);
                 owned.lost = true;
                 if holds(Guard::NewLifeNewEpoch) {
@@ -160,6 +163,7 @@ impl Agreed {
         let Standing::Lost { draining, .. } = member.standing else { return Reply::Outdated {} };
         member.standing = if draining { Standing::Draining {} } else { Standing::Member {} };
         member.changed_at = index;
+        self.forget_refusals(life.node);
         self.place_orphans(index);
         Reply::Done {}
     }
@@ -281,9 +285,11 @@ impl Agreed {
         let can_take = self.has_place_on(to, container.pool);
         let owner = Some(if can_take { self.members[&to].life } else { from });
         let arriving = Some(from);
+        let lost = !can_take && owned.stored_on.is_some();
         // Until the new owner has stored it, too, it is where it was.
         let stored_on = owned.stored_on;
-        let owned = Ownership { owner, stored_on, arriving, ..Ownership::fresh(Epoch(index)) };
+        let owned =
+            Ownership { owner, lost, stored_on, arriving, ..Ownership::fresh(Epoch(index)) };
         self.containers.insert(container, owned);
         Reply::Done {}
     }
@@ -296,6 +302,9 @@ impl Agreed {
             return Reply::Outdated {};
         }
         (owned.lost, owned.given_up, owned.arriving) = (false, false, None);
+        // Whoever stores something has said so before. What the former owner has is worth nothing any more.
+        owned.stored_on =
+            owned.stored_on.filter(|node| owned.owner.is_some_and(|o| o.node == *node));
         Reply::Done {}
     }
 
@@ -315,10 +324,16 @@ impl Agreed {
         if number.is_some_and(|number| number >= pool.containers) {
             return Reply::NoSuchContainer {};
         }
+        // A node that is there, and has not tried, comes first.
+        let members = &self.members;
+        let may_try = |node: &NodeId| {
+            members.get(node).is_some_and(Member::is_settled) && !pool.refused.contains_key(node)
+        };
         let mut any = false;
         for (container, owned) in self.containers.range_mut(ContainerId::all_of(id)) {
             if owned.owner.is_none() && number.is_none_or(|number| number == container.number) {
-                (owned.stored_on, owned.given_up, any) = (None, true, true);
+                owned.stored_on = owned.stored_on.filter(may_try);
+                (owned.given_up, any) = (true, true);
             }
         }
         if !any {
@@ -340,18 +355,26 @@ impl Agreed {
         // Whoever handed it over still has its state, and nobody has served it since.
         let from = owned.arriving.filter(|_| holds(Guard::StateGoesBack));
         let back = from.filter(|from| *from != owner && self.is_present(*from));
+        // What it stores is where it was: it has not been served here.
+        let stored_on = match from {
+            Some(from) if owned.stored_on == Some(owner.node) => Some(from.node),
+            _ => owned.stored_on,
+        };
+        // Whoever gets back what it has stored begins with that, and not with what it had in memory.
+        let recovers = from.is_some() && (back.is_none() || stored_on.is_some());
         let next = Ownership {
             owner: back,
-            lost: owned.lost || from.is_some() != back.is_some(),
+            lost: owned.lost || recovers,
             arriving: back,
-            stored_on: owned.stored_on,
+            stored_on,
             given_up: owned.given_up,
             ..Ownership::fresh(Epoch(index))
         };
         self.containers.insert(container, next);
         let reasons = self.pools.values().flat_map(|pool| pool.refused.values());
         let fits = reasons.map(String::len).sum::<usize>() + why.len() <= MAX_REASONS;
-        if let Some(pool) = self.pools.get_mut(&container.pool) {
+        let pool = self.pools.get_mut(&container.pool).filter(|_| !why.is_empty());
+        if let Some(pool) = pool {
             pool.refused.insert(owner.node, if fits { why.to_owned() } else { String::new() });
         }
         self.place_orphans(index);
@@ -374,9 +397,11 @@ impl Agreed {
             let of_pool =
                 places.entry(container.pool).or_insert_with(|| self.places(container.pool));
             let chosen = match self.containers[&container].stored_on {
-                Some(node) if holds(Guard::StoredOnOneNode) => {
-                    self.has_place_on(node, container.pool).then_some(node)
-                }
+                // It gets nothing new, so it may drain.
+                Some(node) if holds(Guard::StoredOnOneNode) => Some(node).filter(|node| {
+                    self.members.get(node).is_some_and(Member::is_settled)
+                        && !self.pools[&container.pool].refused.contains_key(node)
+                }),
                 _ => of_pool.next(),
             };
             if let Some(node) = chosen {
@@ -399,9 +424,14 @@ impl Agreed {
         self.containers.values().any(|owned| owned.owner.is_some_and(|owner| owner.node == node))
     }
 
-    /// Whether a node owns containers, or has what containers store.
-    pub(super) fn is_needed(&self, node: NodeId) -> bool {
-        self.owns(node) || self.containers.values().any(|owned| owned.stored_on == Some(node))
+    /// Whether a node owns containers, or has what containers store, or the state of one that is on its way.
+    #[must_use]
+    pub fn is_needed(&self, node: NodeId) -> bool {
+        self.owns(node)
+            || self.containers.values().any(|owned| {
+                owned.stored_on == Some(node)
+                    || owned.arriving.is_some_and(|from| from.node == node)
+            })
     }
 
     fn present(&mut self, life: Life) -> Option<&mut Member> {

@@ -90,13 +90,14 @@ pub enum Command {
         /// As whose.
         epoch: Epoch,
     },
-    /// The owner cannot make a container: it goes to another node, and this one gets no more of its pool.
+    /// The owner cannot make a container: it goes to another node, and this one gets no more of its pool, unless it only
+    /// lacks the state.
     Refuse {
         /// Which.
         container: ContainerId,
         /// As whose.
         epoch: Epoch,
-        /// For people.
+        /// For people; empty if it only lacks the state.
         why: String,
     },
     /// What a container stores is on its owner's node.

@@ -48,6 +48,13 @@ pub struct Member {
     pub changed_at: Index,
 }
 
+impl Member {
+    /// Whether it may have what it has stored.
+    fn is_settled(&self) -> bool {
+        matches!(self.standing, Standing::Member {} | Standing::Draining {})
+    }
+}
+
 /// A pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
@@ -89,6 +96,12 @@ pub struct Ownership {
 }
 
 impl Ownership {
+    /// Whether its owner has not been agreed on to have made it, after it was handed over, lost or given up.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.lost || self.given_up || self.arriving.is_some()
+    }
+
     /// A container that nobody has had.
     fn fresh(epoch: Epoch) -> Ownership {
         Ownership {

@@ -87,12 +87,12 @@ fn another_format_and_another_file_are_refused() {
     let about: TableDefinition<'_, &str, u64> = TableDefinition::new("chimaera:journal");
     let database = redb::Database::open(file(directory.path())).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(about).unwrap().insert("format", 2).unwrap();
+    transaction.open_table(about).unwrap().insert("format", 1).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let error = Journal::open(directory.path()).unwrap_err();
-    assert!(matches!(error, Error::Format { found: 2, .. }), "{error}");
-    assert!(error.to_string().contains("format 2, and this version knows only 1"), "{error}");
+    assert!(matches!(error, Error::Format { found: 1, .. }), "{error}");
+    assert!(error.to_string().contains("format 1, and this version knows only 2"), "{error}");
     let database = redb::Database::open(file(directory.path())).unwrap();
     let read = database.begin_read().unwrap().open_table(about).unwrap();
     assert_eq!(read.get("boot").unwrap().unwrap().value(), 1, "what is refused is not changed");

@@ -206,14 +206,14 @@ fn read_all(stream: &mut TcpStream) -> String {
 fn another_major_is_refused_and_another_minor_works() {
     let (one, seen) = start(1, |_| {});
     let mut stream = TcpStream::connect(one.local_addr()).unwrap();
-    stream.write_all(&hello(2, 0, 9, 0)).unwrap();
-    assert!(read_all(&mut stream).contains("wire version 2.0, this node 1.0"));
-    wait("refusal", || seen.has_refused("wire version 2.0, this node 1.0"));
+    stream.write_all(&hello(1, 0, 9, 0)).unwrap();
+    assert!(read_all(&mut stream).contains("wire version 1.0, this node 2.0"));
+    wait("refusal", || seen.has_refused("wire version 1.0, this node 2.0"));
     let mut stream = TcpStream::connect(one.local_addr()).unwrap();
-    stream.write_all(&hello(1, 5, 9, 1)).unwrap();
+    stream.write_all(&hello(2, 5, 9, 1)).unwrap();
     stream.write_all(&[3, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', b'c']).unwrap();
     wait("the message", || seen.messages() == [(9, Class::Small, b"abc".to_vec())]);
-    assert_eq!(one.peers()[0].peer.as_ref().unwrap().version, (1, 5));
+    assert_eq!(one.peers()[0].peer.as_ref().unwrap().version, (2, 5));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn garbage_costs_only_its_connection() {
     let (one, seen) = start(1, |_| {});
     for round in 0..200 {
         let mut stream = TcpStream::connect(one.local_addr()).unwrap();
-        let mut bytes = hello(1, 0, 9, (round % 3) as u8);
+        let mut bytes = hello(2, 0, 9, (round % 3) as u8);
         match round % 4 {
             0 => bytes = random.bytes(300),
             1 => {
@@ -240,7 +240,7 @@ fn garbage_costs_only_its_connection() {
     }
     assert!(seen.any_refused(), "seed {seed}");
     let mut stream = TcpStream::connect(one.local_addr()).unwrap();
-    let mut bytes = hello(1, 0, 77, 1);
+    let mut bytes = hello(2, 0, 77, 1);
     bytes.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
     stream.write_all(&bytes).unwrap();
     wait("the limit", || seen.has_broken("announced 4294967295 bytes"));
@@ -271,7 +271,7 @@ fn a_half_open_connection_is_found() {
     };
     let (one, seen) = start(1, quick);
     let mut stream = TcpStream::connect(one.local_addr()).unwrap();
-    stream.write_all(&hello(1, 0, 9, 1)).unwrap();
+    stream.write_all(&hello(2, 0, 9, 1)).unwrap();
     // It never answers, and never closes.
     wait("broken", || seen.has_broken("nothing came for"));
     assert!(one.peers()[0].connected.is_none());

@@ -75,8 +75,8 @@ fn find(worker: &Worker, id: chi_pool_id) -> Result<Arc<Pool>, Failure> {
 pub(crate) struct Beginnings {
     /// Its last node was lost, with what it had in memory.
     pub(crate) lost: bool,
-    /// A person has said that it is to begin without that, if it must.
-    pub(crate) given_up: bool,
+    /// It may begin without that if its module cannot recover it: it is stored here, or a person has said so.
+    pub(crate) may_lack: bool,
     /// A saved pool with its state, which another node has sent.
     pub(crate) state: Option<Vec<u8>>,
 }
@@ -98,7 +98,7 @@ pub(crate) fn open(
         return Err(Failure::new(CHI_INVALID, message));
     };
     let recovers = module.methods.get(CHI_METHOD_RECOVER).is_some_and(|method| method.supported);
-    if begins.lost && !recovers && !begins.given_up {
+    if begins.lost && !recovers && !begins.may_lack {
         let message = format!(
             "the node that had container {number} of pool '{pool}' was lost, and the module {} cannot recover it (it \
              has no kRecover); `chimaera pool recover {pool} --force` lets it begin without what it had",

@@ -335,6 +335,15 @@ pub(crate) fn replace(
             }
             hold::release_on_all(&worker.shared, successors.clone());
             done(replaced);
+            for pool in &hold.pools {
+                let Some(left_out) =
+                    worker.shared.rate_limit.pass(LineKind::Pool, Subject::Pool(pool.id))
+                else {
+                    continue;
+                };
+                let (pool, why) = (pool.name(), what.text.to_string_lossy());
+                tracing::info!(pool, why = &*why, left_out, "containers replaced");
+            }
             // Last: their destructors may take long, crash, or never return.
             for (pool, successor) in hold.pools.iter().zip(&successors) {
                 discard_replaced(worker, pool, successor);

@@ -142,10 +142,7 @@ impl Driver {
             Input::Refusals(pool, waiting) => {
                 let agreed = self.node.agreed();
                 let names = |(node, why): (&NodeId, &String)| {
-                    let member = agreed.members().get(node);
-                    let name =
-                        member.map_or_else(|| node.to_string(), |member| member.name.clone());
-                    format!("node {name}: {why}")
+                    format!("node {}: {why}", self.name_of(*node))
                 };
                 let refused =
                     agreed.pools().get(&pool).map(|pool| pool.refused.iter().map(names).collect());
@@ -217,30 +214,6 @@ impl Driver {
         member.map_or_else(|| node.to_string(), |member| member.name.clone())
     }
 
-    /// The command that gives containers up, if that may be done.
-    fn give_up(
-        &self,
-        id: PoolId,
-        pool: &str,
-        number: Option<u32>,
-    ) -> Result<(Command, String), Failure> {
-        let agreed = self.node.agreed();
-        let count = agreed.pools()[&id].containers;
-        if let Some(number) = number.filter(|number| *number >= count) {
-            let message =
-                format!("pool '{pool}' has no container {number}: it has {count}, from 0");
-            return Err(Failure::new(CHI_INVALID, message));
-        }
-        let of_it = |container: &ContainerId| number.is_none_or(|it| it == container.number);
-        let mut all = agreed.containers().range(ContainerId::all_of(id));
-        if !all.any(|(container, owned)| of_it(container) && owned.owner.is_none()) {
-            let what = number.map_or("every container".to_owned(), |it| format!("container {it}"));
-            let message = format!("nothing to recover: {what} of pool '{pool}' is on a node");
-            return Err(Failure::new(CHI_INVALID, message));
-        }
-        Ok((Command::GiveUp { pool: id, number }, format!("pool '{pool}'")))
-    }
-
     /// Does what people want.
     fn order(&mut self, order: Order, answer: Answer) {
         let wanted = match &order {
@@ -260,7 +233,10 @@ impl Driver {
                 None => Err(Failure::new(CHI_NO_POOL, format!("there is no pool '{pool}'"))),
             },
             Order::GiveUp(pool, number) => match self.node.agreed().pool_named(pool) {
-                Some(id) => self.give_up(id, pool, *number),
+                Some(id) => {
+                    let command = Command::GiveUp { pool: id, number: Some(*number) };
+                    Ok((command, format!("container {number} of pool '{pool}'")))
+                }
                 None => Err(Failure::new(
                     CHI_NO_POOL,
                     format!("there is no pool '{pool}' in the cluster"),
@@ -354,6 +330,7 @@ impl Driver {
                         let from = owned.map(|owned| From {
                             lost: owned.lost,
                             given_up: owned.given_up,
+                            arriving: owned.arriving.is_some(),
                             is_stored_here: owned.stored_on == Some(own),
                         });
                         let from = from.unwrap_or_default();
@@ -437,6 +414,7 @@ impl Driver {
         self.applied = agreed.applied();
         self.losses.follow(&self.shared, agreed);
         self.cluster.places.follow(agreed);
+        self.cluster.states.follow(self.cluster.life, agreed);
         for (node, member) in
             agreed.members().iter().filter(|(node, _)| **node != self.cluster.life.node)
         {
@@ -543,6 +521,7 @@ impl Driver {
                 "leads": leader == Some(*node),
                 "own": *node == self.cluster.life.node,
                 "containers": owned,
+                "needed": agreed.is_needed(*node),
                 "connected_ms": peer
                     .and_then(|peer| peer.connected)
                     .map(|since| since.elapsed().as_millis() as u64),
@@ -565,6 +544,7 @@ impl Driver {
                             agreed.members().get(&node).map(|member| member.name.clone())
                         }),
                         "lost": owned.lost && owned.owner.is_none(),
+                    "made": owned.owner.is_some() && !owned.is_awaited(),
                     "arriving": owned.arriving.is_some(),
                     "stored_on": owned.stored_on.map(|node| self.name_of(node)),
                     })
@@ -696,7 +676,7 @@ fn answered(what: &str, reply: Option<Reply>) -> Result<serde_json::Value, Failu
         }
         Some(Reply::Outdated {}) => (
             CHI_BUSY,
-            "not now: the node still owns containers, or the container is on its way already",
+            "not now: the node still has containers or what they store, or the container is on its way, or on a node",
         ),
         Some(Reply::Refused {}) => {
             (CHI_UNSUPPORTED, "the node has said that it cannot make containers of the pool")

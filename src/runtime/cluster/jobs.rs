@@ -26,6 +26,8 @@ pub(super) struct From {
     pub(super) lost: bool,
     /// A person has said that it may begin without that.
     pub(super) given_up: bool,
+    /// It was handed over, so its state is here, unless this node has started again since.
+    pub(super) arriving: bool,
     /// What it stores is on this node.
     pub(super) is_stored_here: bool,
 }

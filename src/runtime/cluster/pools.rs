@@ -21,8 +21,8 @@ use crate::failure::Failure;
 use crate::pool::{Container, Pool};
 use crate::scheduler::{with_current, Shared, Worker, WorkerMessage};
 
-/// How often a node asks that its storage be agreed on before it gives a container up, and the pause between.
-const ATTEMPTS: u32 = 4;
+/// How long a node asks that its storage be agreed on before it gives a container up, and the pause between.
+const STORE_BOUND: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Has a step done, after those before it.
@@ -60,7 +60,12 @@ fn take(worker: &Worker, cluster: &Arc<Cluster>, pool: PoolId, step: Step) {
             let state = cluster.states.begin(container, epoch).filter(|_| !from.is_stored_here);
             let id = id_of(&worker.shared, container.pool);
             let is_over = cluster.begin_serving(container);
-            let begins = Beginnings { lost: from.lost, given_up: from.given_up, state };
+            if from.arriving && state.is_none() && !from.is_stored_here {
+                cluster.end_serving(container);
+                return cluster.tell(Input::CannotOpen(container, epoch, String::new()));
+            }
+            let may_lack = from.given_up || from.is_stored_here;
+            let begins = Beginnings { lost: from.lost, may_lack, state };
             let guard = |made: &Container| {
                 if made.stores_here.load(Ordering::Relaxed) && !from.is_stored_here {
                     store(worker, cluster, container, epoch)?;
@@ -112,13 +117,12 @@ fn store(
     container: ContainerId,
     epoch: Epoch,
 ) -> Result<(), Failure> {
-    let mut attempts = 0;
+    let until = Instant::now() + STORE_BOUND;
     loop {
-        attempts += 1;
         match cluster.propose(worker, Command::Store { container, epoch }) {
             Ok(Reply::Done {}) => return Ok(()),
             Ok(_) => return Err(Failure::new(CHI_NODE_LOST, "it is another node's by now")),
-            Err(failure) if attempts == ATTEMPTS => return Err(failure),
+            Err(failure) if Instant::now() >= until => return Err(failure),
             Err(_) => worker.sleep(PAUSE),
         }
     }
@@ -236,7 +240,6 @@ fn send(
 
 /// Destroys a container that is another node's, or nobody's.
 fn drop_container(worker: &Worker, cluster: &Arc<Cluster>, container: ContainerId) {
-    cluster.states.forget(container);
     cluster.end_serving(container);
     match detach(worker, cluster, container) {
         Ok(Some(detached)) => agreed::destroy(worker, detached),

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chimaera_cluster::{ContainerId, Epoch, NodeId, PoolId};
+use chimaera_cluster::{Agreed, ContainerId, Epoch, Life, NodeId, Ownership, PoolId};
 
 use crate::sys::lock;
 
@@ -178,9 +178,17 @@ impl States {
         (state.bytes.len() as u64 == state.size && state.epoch < epoch).then_some(state.bytes)
     }
 
-    /// Forgets the state of a container that is another node's.
-    pub(super) fn forget(&self, container: ContainerId) {
-        lock(&self.0).remove(&container);
+    /// Forgets what nobody needs any more: states that this node, in this life, has kept for containers that are no
+    /// longer on their way from it.
+    pub(super) fn follow(&self, own: Life, agreed: &Agreed) {
+        lock(&self.0).retain(|container, state| {
+            // Until it is agreed on that it has moved, it is this node's.
+            let is_needed = |owned: &Ownership| {
+                owned.arriving == Some(own)
+                    || (owned.owner == Some(own) && owned.epoch <= state.epoch)
+            };
+            state.from != own.node || agreed.containers().get(container).is_some_and(is_needed)
+        });
     }
 }
 

@@ -45,9 +45,8 @@ fn order_of(shared: &Shared, caller: &Caller, message: &Message) -> Result<Order
         },
         ["drain", node] => Ok(Order::Drain(own(node))),
         ["remove", node] => Ok(Order::Remove(own(node))),
-        ["recover", pool] => Ok(Order::GiveUp(own(pool), None)),
         ["recover", pool, number] => match number.parse() {
-            Ok(number) => Ok(Order::GiveUp(own(pool), Some(number))),
+            Ok(number) => Ok(Order::GiveUp(own(pool), number)),
             Err(_) => Err(Failure::new(CHI_INVALID, format!("\"{number}\" is no container"))),
         },
         ["move", pool, number, node] => match number.parse() {

@@ -253,7 +253,13 @@ impl Restart {
             Step::Undo(held, done, failure, until) => {
                 let is_late = Instant::now() >= until || self.crashed.is_some();
                 if *lock(&done)
-                    || is_late && replacement::end_undo(shared, &held.hold, &held.progress, None)
+                    || is_late
+                        && replacement::end_undo(
+                            shared,
+                            &held.hold,
+                            &held.progress,
+                            self.crashed.as_deref(),
+                        )
                 {
                     return Some(Ended::Failed(failure));
                 }

@@ -52,7 +52,7 @@ pub(crate) enum LineKind {
     Session,
     /// A pool could not be created, was abandoned, or is in quarantine.
     PoolFailed,
-    /// A pool was created or destroyed, or a container reset.
+    /// A pool was created or destroyed, or containers reset or replaced.
     Pool,
     /// A module's own line, at this level of `chi_host.log`.
     Module(u32),

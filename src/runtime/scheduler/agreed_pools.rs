@@ -34,9 +34,9 @@ pub(crate) enum Order {
     Remove(String),
     /// This container of the pool with this name is to go to the node with this name.
     Move(String, u32, String),
-    /// This container of the pool with this name, or all that no node has, are to be made by any node, whatever is
-    /// lost with that.
-    GiveUp(String, Option<u32>),
+    /// This container of the pool with this name, which no node has, is to be made by any node, whatever is lost with
+    /// that.
+    GiveUp(String, u32),
     /// The pool with this name is to be no more.
     Destroy(String),
 }

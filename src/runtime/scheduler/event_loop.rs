@@ -59,6 +59,8 @@ struct Loop {
     rounds: Cell<u32>,
     /// The pause before the next look at held-back submissions.
     held_back_look: Cell<Duration>,
+    /// How many tasks it had let in at the last one.
+    let_in: Cell<u64>,
     /// The source of work that the current round has reached: one of the constants below, or 0.
     begun: Cell<usize>,
 }
@@ -85,6 +87,7 @@ pub(super) fn run(index: u32, shared: Arc<Shared>) {
         old_lanes: Cell::default(),
         rounds: Cell::new(0),
         held_back_look: Cell::new(HELD_BACK_LOOK),
+        let_in: Cell::new(0),
         begun: Cell::new(0),
     });
     while_current(&own.worker, || switch_between_coroutines(&own));
@@ -392,7 +395,10 @@ impl Loop {
             // Tasks may end on any worker, and none of them notifies this one.
             let pause = self.held_back_look.get();
             let held_back = parked.holds_back.then_some(pause);
-            self.held_back_look.set(match parked.holds_back {
+            // What has been let in since is still here, or has ended.
+            let let_in = worker.coroutines.in_use() as u64 + line.tasks.load(Ordering::Relaxed);
+            let is_vain = self.let_in.replace(let_in) == let_in;
+            self.held_back_look.set(match parked.holds_back && is_vain {
                 true => (pause * 2).min(LAST_HELD_BACK_LOOK),
                 false => HELD_BACK_LOOK,
             });

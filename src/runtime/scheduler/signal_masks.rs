@@ -279,6 +279,10 @@ pub unsafe fn epoll_pwait2(
         *const libc::timespec,
         *const libc::sigset_t,
     ) -> c_int;
+    if EPOLL_PWAIT2.find().is_null() {
+        set_errno(libc::ENOSYS);
+        return -1;
+    }
     // SAFETY: the function has this type; the rest is the caller's promise.
     unsafe {
         let original = transmute::<*mut c_void, EpollPwait2>(EPOLL_PWAIT2.get());
@@ -309,6 +313,9 @@ pub unsafe fn pthread_attr_setsigmask_np(
 ) -> c_int {
     type Attribute =
         unsafe extern "C" fn(*mut libc::pthread_attr_t, *const libc::sigset_t) -> c_int;
+    if ATTRIBUTE.find().is_null() {
+        return libc::ENOSYS;
+    }
     // SAFETY: the function has this type; the rest is the caller's promise.
     unsafe {
         let original = transmute::<*mut c_void, Attribute>(ATTRIBUTE.get());
@@ -325,7 +332,7 @@ unsafe fn unmask(context: *const libc::ucontext_t) {
     if !is_sealed() {
         return;
     }
-    // SAFETY: by the caller's promise. Whoever has made the context has filled it in, so that it can be written.
+    // SAFETY: by the caller's promise, and only a mask that somebody has written has such signals.
     unsafe {
         let mask = &raw mut (*context.cast_mut()).uc_sigmask;
         for fault in signal::of_faults() {

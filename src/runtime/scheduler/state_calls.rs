@@ -25,6 +25,7 @@ static SIGACTION: Original = Original::new(c"sigaction");
 static SIGNAL: Original = Original::new(c"signal");
 static SYSV_SIGNAL: Original = Original::new(c"sysv_signal");
 static SIGSET: Original = Original::new(c"sigset");
+static THRD_CREATE: Original = Original::new(c"thrd_create");
 static SIGIGNORE: Original = Original::new(c"sigignore");
 
 /// The process whose state is sealed, and its umask, which cannot be read without changing it.
@@ -38,6 +39,7 @@ pub(crate) fn seal() {
         for function in [&CHDIR, &FCHDIR, &SIGACTION, &SIGNAL, &SYSV_SIGNAL, &SIGSET, &SIGIGNORE] {
             function.get();
         }
+        THRD_CREATE.find();
         signal_masks::prepare();
         let umask = original_umask();
         // SAFETY: the function has no requirements. Other users cannot read what another thread
@@ -380,7 +382,6 @@ pub unsafe fn thrd_create(
         unsafe extern "C-unwind" fn(*mut c_void) -> c_int,
         *mut c_void,
     ) -> c_int;
-    static THRD_CREATE: Original = Original::new(c"thrd_create");
     // SAFETY: the function has this type.
     let original = unsafe { std::mem::transmute::<*mut c_void, Create>(THRD_CREATE.get()) };
     if SEALED.get().is_none() {

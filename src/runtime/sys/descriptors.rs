@@ -15,9 +15,9 @@ type Identity = (u64, u64, u32);
 struct Known {
     number: RawFd,
     file: Identity,
-    /// Another descriptor of the same file, if the identity does not tell it from others: all eventfds have one
-    /// inode, and all epolls.
-    same: Option<OwnedFd>,
+    /// Two more descriptors of the same file, if the identity does not tell it from others: all eventfds have one
+    /// inode, and all epolls. Two, because other code may close one of these by mistake, too.
+    same: Option<[OwnedFd; 2]>,
     what: String,
 }
 
@@ -38,8 +38,23 @@ impl Known {
 
     fn is_lost(&self) -> bool {
         identity(self.descriptor()) != Some(self.file)
-            || self.same.as_ref().is_some_and(|same| is_another(self.number, same.as_raw_fd()))
+            || self.same.as_ref().is_some_and(|[one, other]| {
+                let is_another = |of: &OwnedFd| is_another(self.number, of.as_raw_fd());
+                is_another(one) && is_another(other)
+            })
             || self.is_socket() && is_shut_down(self.descriptor())
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        let Some(same) = self.same.take() else { return };
+        for descriptor in same {
+            if is_another(self.number, descriptor.as_raw_fd()) {
+                // The number is another file's by now, which is not to be closed here.
+                let _ = descriptor.into_raw_fd();
+            }
+        }
     }
 }
 
@@ -55,10 +70,10 @@ fn is_another(one: RawFd, other: RawFd) -> bool {
 
 /// Whether a socket takes no connections any more.
 fn is_shut_down(descriptor: BorrowedFd<'_>) -> bool {
-    let mut polled = [PollFd::new(&descriptor, PollFlags::empty())];
+    let mut polled = [PollFd::new(&descriptor, PollFlags::RDHUP)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut polled, Some(&at_once)).is_ok()
-        && polled[0].revents().intersects(PollFlags::HUP | PollFlags::NVAL)
+        && polled[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::NVAL)
 }
 
 /// The descriptors that must stay open.
@@ -73,8 +88,9 @@ impl Descriptors {
         let descriptor = descriptor.as_fd();
         if let Some(file) = identity(descriptor) {
             let is_nameless = file.2 & libc::S_IFMT == 0;
-            let same = is_nameless.then(|| rustix::io::fcntl_dupfd_cloexec(descriptor, 0).ok());
-            let (number, same) = (descriptor.as_raw_fd(), same.flatten());
+            let same = || rustix::io::fcntl_dupfd_cloexec(descriptor, 0).ok();
+            let same = is_nameless.then(|| Some([same()?, same()?])).flatten();
+            let number = descriptor.as_raw_fd();
             lock(&self.known).push(Known { number, file, same, what });
         }
     }
@@ -110,6 +126,8 @@ fn identity(descriptor: BorrowedFd<'_>) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::FromRawFd;
+
     use super::*;
 
     #[test]
@@ -126,6 +144,24 @@ mod tests {
     }
 
     #[test]
+    fn a_duplicate_that_was_replaced_is_no_loss() {
+        let new = || eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let first = new();
+        let descriptors = Descriptors::default();
+        descriptors.add(&first, "the first".into());
+        for at in 0..2 {
+            let known = lock(&descriptors.known);
+            let duplicate = known[0].same.as_ref().unwrap()[at].as_raw_fd();
+            drop(known);
+            // SAFETY: the number is open, and stays so.
+            let mut duplicate =
+                std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(duplicate) });
+            rustix::io::dup2(new(), &mut duplicate).unwrap();
+            assert_eq!(descriptors.find_lost().is_some(), at == 1, "both are others");
+        }
+    }
+
+    #[test]
     fn one_that_was_shut_down_is_found() {
         let directory = tempfile::tempdir().unwrap();
         let socket =
@@ -133,7 +169,8 @@ mod tests {
         let descriptors = Descriptors::default();
         descriptors.add(&socket, "the socket".into());
         assert_eq!(descriptors.find_lost(), None);
-        rustix::net::shutdown(&socket, rustix::net::Shutdown::Both).unwrap();
+        // Already half of that refuses clients.
+        rustix::net::shutdown(&socket, rustix::net::Shutdown::Read).unwrap();
         let number = socket.as_raw_fd();
         assert_eq!(descriptors.find_lost(), Some(format!("the socket ({number})")));
     }

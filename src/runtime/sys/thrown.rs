@@ -34,25 +34,19 @@ struct CxxType {
 }
 
 /// The text that was thrown: a `std::string` of GCC's library, which begins with the address and the number of its
-/// bytes, or a pointer to characters. `mangled` is the name of its type.
+/// bytes. `mangled` is the name of its type. What a thrown pointer points to may be gone.
 ///
 /// # Safety
 /// `object` points to an object of that type.
 unsafe fn text_in(mangled: &str, object: *const c_void) -> Option<String> {
     const STRING: &str = "NSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE";
+    if mangled != STRING {
+        return None;
+    }
     // SAFETY: by the caller's promise.
     let bytes = unsafe {
-        match mangled {
-            STRING => {
-                let (start, size) = object.cast::<(*const u8, usize)>().read();
-                std::slice::from_raw_parts(start, size)
-            }
-            "PKc" | "Pc" => {
-                let text = object.cast::<*const c_char>().read();
-                (!text.is_null()).then(|| CStr::from_ptr(text).to_bytes())?
-            }
-            _ => return None,
-        }
+        let (start, size) = object.cast::<(*const u8, usize)>().read();
+        std::slice::from_raw_parts(start, size)
     };
     Some(String::from_utf8_lossy(bytes).into_owned())
 }

@@ -12,7 +12,9 @@ use chimaera_test_depends_client::{self as depends, CheckTask};
 use chimaera_test_rust_faults_client as faults;
 use chimaera_test_spread_client::{self as spread, NapTask, Steer, SteerTask};
 use chimaera_tests::tasks::crash::{self, CrashTask};
-use chimaera_tests::{artefacts, bytes, connect, in_client, process, text_of, Cluster, Options};
+use chimaera_tests::{
+    artefacts, bytes, connect, in_client, process, text_of, Cluster, Daemon, Options,
+};
 
 fn kv() -> [std::path::PathBuf; 1] {
     [artefacts::rust_module("chimaera_kv")]
@@ -174,7 +176,7 @@ fn a_node_is_drained_and_removed() {
         fill(store);
         let node = cluster.site(2).name().to_owned();
         let early = cluster.site(0).cli(&["cluster", "remove", &node]);
-        assert!(early.stderr.contains("still owns containers"), "{early:?}");
+        assert!(early.stderr.contains("still has containers"), "{early:?}");
         ok(&cluster, &["cluster", "drain", &node]);
         check(store);
         ok(&cluster, &["cluster", "remove", &node]);
@@ -358,6 +360,43 @@ fn what_a_node_stores_is_not_taken_over() {
         cluster.start_again(victim);
         cluster.until_all_are_members();
         assert_eq!(cluster.number_of(&owner(&cluster)), now, "it is not given back");
+    });
+}
+
+/// A container whose new owner cannot make it goes back with its state, and the move has failed.
+#[test]
+fn a_container_that_cannot_be_made_goes_back_with_its_state() {
+    in_client!(Options::new(), |_| {
+        let mut cluster = Cluster::start(2, &kv());
+        let site = cluster.site(0).sibling("without");
+        let seed = cluster.address(0);
+        let options = cluster.member(Options::new()).argument("--join").argument(&seed);
+        let without = cluster.add(Daemon::start_at(site, &options));
+        cluster.until_all_are_members();
+        cluster.connect(0);
+        // One that the node without the module has not been asked for.
+        let (pool, store) = (0..)
+            .find_map(|number| {
+                let pool = format!("store{number}");
+                ok(&cluster, &["pool", "create", &pool, "--module", "chimaera:kv", "--nodes", "1"]);
+                let found = cluster.described(0);
+                let pools = found["pools"].as_array().unwrap();
+                let found = pools.iter().find(|found| found["name"] == *pool).unwrap();
+                if found["refused"] != serde_json::json!([]) {
+                    return None;
+                }
+                let store = Client::create(&pool, kv::Params::default()).unwrap();
+                Some((pool, store))
+            })
+            .unwrap();
+        fill(store);
+        let owner = cluster.owners(0, &pool);
+        let to = cluster.site(without).name();
+        let failed =
+            cluster.site(0).cli(&["pool", "migrate", &pool, "--container", "0", "--to", to]);
+        assert_eq!(failed.code, 1, "{failed:?}");
+        assert_eq!(cluster.owners(0, &pool), owner);
+        check(store);
     });
 }
 

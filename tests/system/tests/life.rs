@@ -451,6 +451,17 @@ in_both_languages! {
     }
 }
 
+#[test]
+fn the_log_says_what_was_replaced_and_why() {
+    let log = in_client!(options(), |site| {
+        LifePool::new(connect(), "");
+        migrate(site);
+    });
+    let Some(log) = log else { return };
+    let line = "containers replaced pool=\"life\" why=\"migrated by `chimaera pool migrate`\"";
+    assert!(log.contains(line), "{log}");
+}
+
 /// Modules that save no state say so.
 #[test]
 fn a_pool_without_state_is_not_migrated() {

@@ -60,7 +60,10 @@ fn a_static_constructor_that_throws_refuses_its_module() {
         ("throws_static", text),
         ("throws_static_int", number),
         ("throws_static_string", string),
-        ("throws_static_literal", "a static constructor threw: a literal"),
+        (
+            "throws_static_literal",
+            "a static constructor threw: an object of type char const* was thrown",
+        ),
     ];
     for (module, why) in cases {
         let mut daemon = Daemon::start(&Options::new().file(artefacts::test_module(module)).kv());

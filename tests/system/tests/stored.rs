@@ -34,10 +34,9 @@ fn all_free(device: &bdev::Client) -> bool {
 
 #[test]
 fn values_lie_compressed_in_blocks() {
-    in_client!(options(), |_| {
+    in_client!(options(), |site| {
         connect();
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("disk");
+        let path = site.path().join("disk");
         std::fs::File::create(&path).unwrap().set_len(64 << 20).unwrap();
         let path = path.to_str().unwrap().to_owned();
         let params = bdev::Params { path: path.clone(), blocks: 2048, ..bdev::Params::default() };
