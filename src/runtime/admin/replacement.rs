@@ -233,6 +233,10 @@ pub(crate) fn abandon(progress: &Mutex<Progress>) -> bool {
 /// Undoes a replacement that was given up: the old containers take back what they gave up, and go on. One
 /// whose code has not returned does not. `why` is a predicate.
 pub(crate) fn undo(worker: &Worker, hold: &Hold, progress: &Mutex<Progress>, why: &str) {
+    // If its code crashes, that is this task's.
+    for pool in &hold.pools {
+        worker.shared.pools.hand_over(pool.id, by(worker));
+    }
     {
         let mut progress = lock(progress);
         progress.stage = Stage::GivenUp;

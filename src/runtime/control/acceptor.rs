@@ -97,6 +97,10 @@ impl Acceptor {
         quota::warn_of_few_descriptors(&epoll);
         shared.descriptors.add(&listener, "the listening socket".into());
         shared.descriptors.add(&epoll, "what the control thread waits for".into());
+        let watch = "what wakes the control thread, or what it waits for";
+        shared.descriptors.add_watch(&epoll, &shared.control, watch.into());
+        let watch = "the listening socket, or what the control thread waits for";
+        shared.descriptors.add_watch(&epoll, &listener, watch.into());
         let load = vec![0; shared.config.all_workers()];
         Ok(Acceptor {
             shared,

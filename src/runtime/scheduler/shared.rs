@@ -125,6 +125,8 @@ impl Shared {
         for (worker, (mailbox, queue)) in mailboxes.iter().zip(&run_queues).enumerate() {
             descriptors.add(mailbox.descriptor(), format!("what wakes worker {worker}"));
             descriptors.add(queue.epoll(), format!("what worker {worker} waits for"));
+            let watch = format!("what wakes worker {worker}, or what it waits for");
+            descriptors.add_watch(queue.epoll(), mailbox.descriptor(), watch);
         }
         let registry = match &config.orders {
             Some(orders) => Registry::with_id(orders.pool),

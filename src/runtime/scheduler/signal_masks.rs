@@ -95,8 +95,15 @@ impl Mask {
     /// # Safety
     /// The pointer is null or to a set.
     unsafe fn of(set: *const libc::sigset_t) -> Mask {
-        // SAFETY: by the caller's promise.
-        let mut copy = unsafe { set.as_ref() }.copied();
+        let mut copy = (!set.is_null()).then(|| {
+            // SAFETY: all zero is a valid set. By the caller's promise there is one, of which the kernel reads a
+            // word for its 64 signals, and some callers have no more.
+            unsafe {
+                let mut copy: libc::sigset_t = std::mem::zeroed();
+                ptr::from_mut(&mut copy).cast::<u64>().write(set.cast::<u64>().read_unaligned());
+                copy
+            }
+        });
         if let Some(set) = copy.as_mut().filter(|_| is_sealed()) {
             drop_faults(set);
         }

@@ -2,7 +2,7 @@
 //! mistake, by closing a number twice or by closing every descriptor that it does not know, and another
 //! file may get its number.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use std::sync::Mutex;
 
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
@@ -15,9 +15,6 @@ type Identity = (u64, u64, u32);
 struct Known {
     number: RawFd,
     file: Identity,
-    /// Two more descriptors of the same file, if the identity does not tell it from others: all eventfds have one
-    /// inode, and all epolls. Two, because other code may close one of these by mistake, too.
-    same: Option<[OwnedFd; 2]>,
     what: String,
 }
 
@@ -32,40 +29,46 @@ impl Known {
         identity(self.descriptor()).is_some()
     }
 
-    fn is_socket(&self) -> bool {
-        self.file.2 & libc::S_IFMT == libc::S_IFSOCK
-    }
-
     fn is_lost(&self) -> bool {
+        let is_socket = self.file.2 & libc::S_IFMT == libc::S_IFSOCK;
         identity(self.descriptor()) != Some(self.file)
-            || self.same.as_ref().is_some_and(|[one, other]| {
-                let is_another = |of: &OwnedFd| is_another(self.number, of.as_raw_fd());
-                is_another(one) && is_another(other)
-            })
-            || self.is_socket() && is_shut_down(self.descriptor())
+            || is_socket && is_shut_down(self.descriptor())
     }
 }
 
-impl Drop for Known {
-    fn drop(&mut self) {
-        let Some(same) = self.same.take() else { return };
-        for descriptor in same {
-            if is_another(self.number, descriptor.as_raw_fd()) {
-                // The number is another file's by now, which is not to be closed here.
-                let _ = descriptor.into_raw_fd();
-            }
+/// What an epoll must go on watching. The identities of files do not tell one epoll or eventfd from another: all have
+/// one inode.
+struct Watch {
+    epoll: RawFd,
+    target: RawFd,
+    what: String,
+}
+
+impl Watch {
+    /// Whether the epoll does not watch the file any more that the target is, as far as the kernel tells.
+    fn is_lost(&self) -> bool {
+        const KCMP_EPOLL_TFD: libc::c_long = 7;
+        #[repr(C)]
+        struct Slot {
+            epoll: u32,
+            target: u32,
+            nth: u32,
         }
+        let own = std::process::id();
+        let slot = Slot { epoll: self.epoll as u32, target: self.target as u32, nth: 0 };
+        // SAFETY: the call only reads the slot, and fails for numbers that are not descriptors.
+        let order = unsafe {
+            libc::syscall(libc::SYS_kcmp, own, own, KCMP_EPOLL_TFD, self.target, &raw const slot)
+        };
+        let gone = [rustix::io::Errno::NOENT, rustix::io::Errno::BADF, rustix::io::Errno::INVAL];
+        // Containers may forbid the call, and kernels lack it.
+        order > 0 || order < 0 && gone.contains(&last_error())
     }
 }
 
-/// Whether two descriptors are of different files, as far as the kernel tells.
-fn is_another(one: RawFd, other: RawFd) -> bool {
-    const KCMP_FILE: libc::c_long = 0;
-    let own = std::process::id();
-    // SAFETY: the call reads no memory, and fails for numbers that are not descriptors.
-    let order = unsafe { libc::syscall(libc::SYS_kcmp, own, own, KCMP_FILE, one, other) };
-    // Containers may forbid the call.
-    order > 0
+fn last_error() -> rustix::io::Errno {
+    let error = std::io::Error::last_os_error().raw_os_error();
+    rustix::io::Errno::from_raw_os_error(error.unwrap_or_default())
 }
 
 /// Whether a socket takes no connections any more.
@@ -80,6 +83,7 @@ fn is_shut_down(descriptor: BorrowedFd<'_>) -> bool {
 #[derive(Default)]
 pub(crate) struct Descriptors {
     known: Mutex<Vec<Known>>,
+    watches: Mutex<Vec<Watch>>,
 }
 
 impl Descriptors {
@@ -87,11 +91,17 @@ impl Descriptors {
     pub(crate) fn add(&self, descriptor: impl AsFd, what: String) {
         let descriptor = descriptor.as_fd();
         if let Some(file) = identity(descriptor) {
-            let is_nameless = file.2 & libc::S_IFMT == 0;
-            let same = || rustix::io::fcntl_dupfd_cloexec(descriptor, 0).ok();
-            let same = is_nameless.then(|| Some([same()?, same()?])).flatten();
-            let number = descriptor.as_raw_fd();
-            lock(&self.known).push(Known { number, file, same, what });
+            lock(&self.known).push(Known { number: descriptor.as_raw_fd(), file, what });
+        }
+    }
+
+    /// Adds an epoll and what it watches, both of which stay as they are until the runtime stops.
+    pub(crate) fn add_watch(&self, epoll: impl AsFd, target: impl AsFd, what: String) {
+        let (epoll, target) = (epoll.as_fd().as_raw_fd(), target.as_fd().as_raw_fd());
+        let watch = Watch { epoll, target, what };
+        // Where the kernel cannot tell now, it never can.
+        if !watch.is_lost() {
+            lock(&self.watches).push(watch);
         }
     }
 
@@ -100,9 +110,13 @@ impl Descriptors {
     /// unrelated file.
     pub(crate) fn find_lost(&self) -> Option<String> {
         let known = lock(&self.known);
-        let Known { number, what, .. } = known.iter().find(|it| it.is_lost())?;
-        known.iter().filter(|it| !it.is_open()).for_each(|it| take_number(it.number));
-        Some(format!("{what} ({number})"))
+        if let Some(Known { number, what, .. }) = known.iter().find(|it| it.is_lost()) {
+            known.iter().filter(|it| !it.is_open()).for_each(|it| take_number(it.number));
+            return Some(format!("{what} ({number})"));
+        }
+        let watches = lock(&self.watches);
+        let Watch { epoll, target, what } = watches.iter().find(|watch| watch.is_lost())?;
+        Some(format!("{what} ({epoll} or {target})"))
     }
 }
 
@@ -126,38 +140,45 @@ fn identity(descriptor: BorrowedFd<'_>) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::FromRawFd;
+    use std::os::fd::OwnedFd;
+
+    use rustix::event::epoll;
 
     use super::*;
 
-    #[test]
-    fn one_that_was_replaced_by_its_like_is_found() {
-        let new = || eventfd(0, EventfdFlags::CLOEXEC).unwrap();
-        let (first, mut second) = (new(), new());
-        let descriptors = Descriptors::default();
-        descriptors.add(&first, "the first".into());
-        descriptors.add(&second, "the second".into());
-        assert_eq!(descriptors.find_lost(), None);
-        let number = second.as_raw_fd();
-        rustix::io::dup2(new(), &mut second).unwrap();
-        assert_eq!(descriptors.find_lost(), Some(format!("the second ({number})")));
+    /// An epoll that watches an eventfd.
+    fn watching() -> (OwnedFd, OwnedFd) {
+        let target = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        epoll::add(&epoll, &target, epoll::EventData::new_u64(0), epoll::EventFlags::IN).unwrap();
+        (epoll, target)
     }
 
     #[test]
-    fn a_duplicate_that_was_replaced_is_no_loss() {
-        let new = || eventfd(0, EventfdFlags::CLOEXEC).unwrap();
-        let first = new();
-        let descriptors = Descriptors::default();
-        descriptors.add(&first, "the first".into());
-        for at in 0..2 {
-            let known = lock(&descriptors.known);
-            let duplicate = known[0].same.as_ref().unwrap()[at].as_raw_fd();
-            drop(known);
-            // SAFETY: the number is open, and stays so.
-            let mut duplicate =
-                std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(duplicate) });
-            rustix::io::dup2(new(), &mut duplicate).unwrap();
-            assert_eq!(descriptors.find_lost().is_some(), at == 1, "both are others");
+    fn one_that_was_replaced_by_its_like_is_found() {
+        for which in ["neither", "epoll", "target", "both", "watch"] {
+            let (mut epoll, mut target) = watching();
+            let descriptors = Descriptors::default();
+            descriptors.add(&epoll, "the epoll".into());
+            descriptors.add(&target, "the target".into());
+            descriptors.add_watch(&epoll, &target, "the watch".into());
+            if lock(&descriptors.watches).is_empty() {
+                eprintln!("SKIPPED: the kernel does not compare files here");
+                return;
+            }
+            assert_eq!(descriptors.find_lost(), None);
+            let (other, like) = watching();
+            if ["epoll", "both"].contains(&which) {
+                rustix::io::dup2(&other, &mut epoll).unwrap();
+            }
+            if ["target", "both"].contains(&which) {
+                rustix::io::dup2(&like, &mut target).unwrap();
+            }
+            if which == "watch" {
+                epoll::delete(&epoll, &target).unwrap();
+            }
+            let lost = descriptors.find_lost();
+            assert_eq!(lost.is_some(), which != "neither", "{which}: {lost:?}");
         }
     }
 
