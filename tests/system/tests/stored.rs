@@ -72,6 +72,9 @@ fn values_lie_compressed_in_blocks() {
 
         chimaera::ipc().unwrap().destroy_pool(store.pool_id()).unwrap();
         assert!(all_free(&device), "{} blocks are left", used(&device));
+        // At a stop, this would be told as abandoned.
+        let (_, message) = text_of(chimaera::ipc().unwrap().destroy_pool(device.pool_id()));
+        assert!(message.contains("has been truncated"), "{message}");
     });
 }
 
