@@ -20,8 +20,9 @@ pub(crate) fn close_at_stop(worker: &Worker, id: chi_pool_id, until: Instant) {
     let mut task = destroy_task(id);
     let ended = destroy_until(worker, id, (&raw mut task).cast(), until, Why::Stopping(close));
     if let Err(failure) = ended {
-        // Its tasks have not ended, and it is tried again; or it is gone meanwhile.
-        tracing::debug!(failure.message, "a pool is not closed yet");
+        // If it is still there, because its tasks have not ended, it is tried again.
+        let why = &*shortened(&failure.message);
+        tracing::warn!(why, "closing a pool has failed");
     }
 }
 

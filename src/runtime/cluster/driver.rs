@@ -18,7 +18,7 @@ use serde_json::json;
 use super::clock::now;
 use super::flat::{is_question, refusal};
 use super::handle::{AtWork, Calls, Cluster, Entry, Input};
-use super::jobs::{Definition, From, Step};
+use super::jobs::{Definition, Remains, Step};
 use super::losses::Losses;
 use super::pools::push;
 use super::serve::{self, Running};
@@ -327,14 +327,14 @@ impl Driver {
                     Effect::Open { container, epoch } => {
                         let own = self.cluster.life.node;
                         let owned = self.node.agreed().containers().get(&container);
-                        let from = owned.map(|owned| From {
+                        let remains = owned.map(|owned| Remains {
                             lost: owned.lost,
                             given_up: owned.given_up,
                             arriving: owned.arriving.is_some(),
                             is_stored_here: owned.stored_on == Some(own),
                         });
-                        let from = from.unwrap_or_default();
-                        opens.push((container.pool, Step::Open { container, epoch, from }));
+                        let remains = remains.unwrap_or_default();
+                        opens.push((container.pool, Step::Open { container, epoch, remains }));
                     }
                     Effect::Drop { container } => {
                         // Its answers are worth nothing from now on.
@@ -544,9 +544,9 @@ impl Driver {
                             agreed.members().get(&node).map(|member| member.name.clone())
                         }),
                         "lost": owned.lost && owned.owner.is_none(),
-                    "made": owned.owner.is_some() && !owned.is_awaited(),
-                    "arriving": owned.arriving.is_some(),
-                    "stored_on": owned.stored_on.map(|node| self.name_of(node)),
+                        "made": owned.owner.is_some() && !owned.is_awaited(),
+                        "arriving": owned.arriving.is_some(),
+                        "stored_on": owned.stored_on.map(|node| self.name_of(node)),
                     })
                 });
             json!({

@@ -21,7 +21,7 @@ pub(super) struct Definition {
 
 /// What there is of a container that begins.
 #[derive(Clone, Copy, Default)]
-pub(super) struct From {
+pub(super) struct Remains {
     /// Its last owner was lost, with what it had in memory.
     pub(super) lost: bool,
     /// A person has said that it may begin without that.
@@ -37,7 +37,7 @@ pub(super) enum Step {
     /// The pool exists.
     Install(Definition),
     /// A container is this node's.
-    Open { container: ContainerId, epoch: Epoch, from: From },
+    Open { container: ContainerId, epoch: Epoch, remains: Remains },
     /// A container is to go to another node.
     Close { container: ContainerId, epoch: Epoch, to: NodeId },
     /// A container is not this node's any more.

@@ -55,19 +55,19 @@ fn take(worker: &Worker, cluster: &Arc<Cluster>, pool: PoolId, step: Step) {
                 cluster.pools.fail(pool, failure);
             }
         }
-        Step::Open { container, epoch, from } => {
+        Step::Open { container, epoch, remains } => {
             // Where it is stored, that is what counts.
-            let state = cluster.states.begin(container, epoch).filter(|_| !from.is_stored_here);
+            let state = cluster.states.begin(container, epoch).filter(|_| !remains.is_stored_here);
             let id = id_of(&worker.shared, container.pool);
             let is_over = cluster.begin_serving(container);
-            if from.arriving && state.is_none() && !from.is_stored_here {
+            if remains.arriving && state.is_none() && !remains.is_stored_here {
                 cluster.end_serving(container);
                 return cluster.tell(Input::CannotOpen(container, epoch, String::new()));
             }
-            let may_lack = from.given_up || from.is_stored_here;
-            let begins = Beginnings { lost: from.lost, may_lack, state };
+            let may_lack = remains.given_up || remains.is_stored_here;
+            let begins = Beginnings { lost: remains.lost, may_lack, state };
             let guard = |made: &Container| {
-                if made.stores_here.load(Ordering::Relaxed) && !from.is_stored_here {
+                if made.stores_here.load(Ordering::Relaxed) && !remains.is_stored_here {
                     store(worker, cluster, container, epoch)?;
                 }
                 guard::guard(made, container, &cluster.lease, &is_over);
