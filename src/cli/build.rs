@@ -1,6 +1,6 @@
 //! Makes the program export the functions of `exit.rs`, `signal_masks.rs` and `state_calls.rs`.
 
-const SYMBOLS: [&str; 28] = [
+const SYMBOLS: [&str; 31] = [
     "exit",
     "quick_exit",
     "_exit",
@@ -29,6 +29,9 @@ const SYMBOLS: [&str; 28] = [
     "setcontext",
     "swapcontext",
     "sigset",
+    "sigpause",
+    "timer_create",
+    "timer_delete",
 ];
 
 fn main() {

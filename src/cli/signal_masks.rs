@@ -112,6 +112,11 @@ unsafe extern "C-unwind" fn sigsuspend(mask: *const libc::sigset_t) -> c_int {
 }
 
 #[no_mangle]
+extern "C-unwind" fn sigpause(mask: c_int) -> c_int {
+    signal_masks::sigpause(mask)
+}
+
+#[no_mangle]
 unsafe extern "C" fn pthread_attr_setsigmask_np(
     attributes: *mut libc::pthread_attr_t,
     mask: *const libc::sigset_t,

@@ -4,6 +4,7 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use chimaera_runtime::state_calls::{self, SetHandler};
+use chimaera_runtime::timer_threads;
 
 #[no_mangle]
 unsafe extern "C" fn uselocale(locale: libc::locale_t) -> libc::locale_t {
@@ -112,4 +113,20 @@ unsafe extern "C" fn thrd_create(
 ) -> c_int {
     // SAFETY: as above.
     unsafe { state_calls::thrd_create(thread, start, argument) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn timer_create(
+    clock: libc::clockid_t,
+    event: *mut libc::sigevent,
+    timer: *mut libc::timer_t,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe { timer_threads::timer_create(clock, event, timer) }
+}
+
+#[no_mangle]
+unsafe extern "C" fn timer_delete(timer: libc::timer_t) -> c_int {
+    // SAFETY: as above.
+    unsafe { timer_threads::timer_delete(timer) }
 }

@@ -65,6 +65,6 @@ pub use config::{
 };
 pub use module::library_path_warning;
 pub use runtime::{Ending, Runtime};
-pub use scheduler::{signal_masks, state_calls};
+pub use scheduler::{signal_masks, state_calls, timer_threads};
 pub use sys::demangle::demangle;
 pub use sys::ends;

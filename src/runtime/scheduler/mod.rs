@@ -42,6 +42,7 @@ pub mod signal_masks;
 pub(crate) mod standby;
 pub mod state_calls;
 mod steal;
+pub mod timer_threads;
 mod timers;
 mod user_share;
 pub(crate) mod watchdog;

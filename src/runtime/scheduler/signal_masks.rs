@@ -69,6 +69,20 @@ pub(super) fn drop_faults(set: &mut libc::sigset_t) {
     }
 }
 
+/// Unblocks the signals of faults on this thread.
+pub(super) fn unblock_faults() {
+    // SAFETY: all zero is a valid set, which these functions change; the function has this type.
+    unsafe {
+        let mut faults = std::mem::zeroed();
+        libc::sigemptyset(&mut faults);
+        signal::of_faults().for_each(|fault| {
+            libc::sigaddset(&mut faults, fault);
+        });
+        let original = transmute::<*mut c_void, SignalMask>(PTHREAD_SIGMASK.get());
+        original(libc::SIG_UNBLOCK, &faults, ptr::null_mut());
+    }
+}
+
 /// `sigprocmask`: lasts while the task runs.
 ///
 /// # Safety
@@ -142,16 +156,23 @@ pub fn sigrelse(signal: c_int) -> c_int {
 /// The signals that a mask of one word can name.
 const OF_WORD: std::ops::RangeInclusive<c_int> = 1..=32;
 
-fn change_word(how: c_int, mask: c_int) -> c_int {
+fn of_word(mask: c_int) -> libc::sigset_t {
     // SAFETY: all zero is a valid set; the signals are valid.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
-        let mut before = set;
         for signal in OF_WORD.filter(|signal| mask & 1 << (signal - 1) != 0) {
             libc::sigaddset(&mut set, signal);
         }
-        sigprocmask(how, &set, &mut before);
+        set
+    }
+}
+
+fn change_word(how: c_int, mask: c_int) -> c_int {
+    let mut before = of_word(0);
+    // SAFETY: there are these sets; the signals are valid.
+    unsafe {
+        sigprocmask(how, &of_word(mask), &mut before);
         OF_WORD
             .filter(|signal| libc::sigismember(&before, *signal) == 1)
             .fold(0, |word, signal| word | 1 << (signal - 1))
@@ -308,6 +329,13 @@ pub unsafe fn sigsuspend(mask: *const libc::sigset_t) -> c_int {
         let original = transmute::<*mut c_void, Sigsuspend>(SIGSUSPEND.get());
         original(Mask::of(mask).as_ptr())
     }
+}
+
+/// `sigpause` with a mask of one word, as BSD has it.
+pub fn sigpause(mask: c_int) -> c_int {
+    let set = of_word(mask);
+    // SAFETY: there is a set.
+    unsafe { sigsuspend(&set) }
 }
 
 /// `pthread_attr_setsigmask_np`: the mask with which a thread begins.

@@ -8,6 +8,7 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use super::signal_masks::{self, drop_faults, pthread_sigmask};
+use super::timer_threads;
 use super::worker::with_current;
 use crate::coroutine::{stack, LOCALE, SIGNALS};
 use crate::log::{log_task, LineKind, RateLimit, Subject};
@@ -41,6 +42,7 @@ pub(crate) fn seal() {
         }
         THRD_CREATE.find();
         signal_masks::prepare();
+        timer_threads::prepare();
         let umask = original_umask();
         // SAFETY: the function has no requirements. Other users cannot read what another thread
         // creates meanwhile.

@@ -145,6 +145,12 @@ pub mod crash {
     pub const IGNORED_FAULT: u64 = 73;
     /// The stack of a thread overflows that `thrd_create` has made.
     pub const OVERFLOW_THRD: u64 = 72;
+    /// As `PPOLL`, for the `sigpause` of BSD.
+    pub const SIGPAUSE: u64 = 76;
+    /// A thread of a timer writes to address 8.
+    pub const TIMER: u64 = 74;
+    /// The stack of a thread of a timer overflows.
+    pub const OVERFLOW_TIMER: u64 = 75;
     /// Sets the default action of SIGPIPE.
     pub const PIPE_SIGNAL: u64 = 55;
     /// A thread of the module's own that has cancelled itself writes to address 8.

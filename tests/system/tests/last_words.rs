@@ -269,6 +269,8 @@ of_faults_with_blocked_signals! {
     of_a_fault_in_epoll_pwait: crash::EPOLL_PWAIT,
     of_a_fault_in_epoll_pwait2: crash::EPOLL_PWAIT2,
     of_a_fault_in_sigsuspend: crash::SIGSUSPEND,
+    of_a_fault_in_sigpause: crash::SIGPAUSE,
+    of_a_fault_in_a_thread_of_a_timer: crash::TIMER,
     of_a_thread_whose_attributes_block_signals: crash::BLOCKED_BY_ATTRIBUTES,
     of_a_context_that_blocks_signals: crash::BLOCKED_CONTEXT,
 }
@@ -286,6 +288,11 @@ macro_rules! ended_by_overflow {
 #[test]
 fn of_a_stack_overflow_in_a_thread_of_a_module() {
     ended_by_overflow!(crash::OVERFLOW_THREAD);
+}
+
+#[test]
+fn of_a_stack_overflow_in_a_thread_of_a_timer() {
+    ended_by_overflow!(crash::OVERFLOW_TIMER);
 }
 
 #[test]
