@@ -179,7 +179,7 @@ impl Instance {
                 match self.socket().symlink_metadata() {
                     Ok(_) => "is about to end".to_owned(),
                     Err(_) => format!(
-                        "is about to end, or somebody has removed its socket ({}), and SIGTERM ends it",
+                        "is about to end, or its socket ({}) was removed: then SIGTERM ends it",
                         self.socket().display()
                     ),
                 }
