@@ -11,6 +11,7 @@ TEST_ENVIRONMENT := \
 	CHI_TEST_MODULES=$(CURDIR)/$(BUILD)/modules \
 	CHI_TEST_RUST_MODULES=$(CARGO_TARGET_DIR)/release \
 	CHI_TEST_FAULT_MODULES=$(CURDIR)/$(BUILD)/fixtures \
+	CHI_TEST_REPO_MODULES=$(CURDIR)/$(BUILD)/tests/repo/modules \
 	CHI_TEST_PROGRAMS=$(CURDIR)/$(BUILD)/tests/cpp
 
 # The tools below use all cores themselves, so `make -j` must not start two at once.

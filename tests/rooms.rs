@@ -38,9 +38,10 @@ const RUNTIME: [&str; 24] = [
 
 /// The crates in `src`, bottom up. Each may depend only on the crates listed with it, which come
 /// before it.
-const CRATES: [(&str, &[&str]); 19] = [
+const CRATES: [(&str, &[&str]); 20] = [
     ("src/abi", &[]),
     ("src/ipc", &["src/abi"]),
+    ("src/description", &["src/abi"]),
     ("src/front", &["src/abi", "src/ipc"]),
     ("src/task/shape", &[]),
     ("src/macros", &["src/task/shape"]),
@@ -51,15 +52,35 @@ const CRATES: [(&str, &[&str]); 19] = [
     ("src/link", &["src/ipc"]),
     ("src/cluster", &[]),
     ("src/journal", &["src/cluster"]),
-    ("src/runtime", &["src/abi", "src/ipc", "src/front", "src/link", "src/cluster", "src/journal"]),
+    (
+        "src/runtime",
+        &[
+            "src/abi",
+            "src/description",
+            "src/ipc",
+            "src/front",
+            "src/link",
+            "src/cluster",
+            "src/journal",
+        ],
+    ),
     (".", &["src/abi", "src/client", "src/module", "src/runtime", "src/task"]),
     ("src/runtime/c", &["src/abi", "src/runtime"]),
     ("src/yaml", &[]),
     ("src/config", &["src/abi", "src/ipc", "src/runtime", "src/yaml"]),
-    ("src/repo", &["src/abi", "src/task/shape", "src/yaml"]),
+    ("src/repo", &["src/abi", "src/description", "src/task/shape", "src/yaml"]),
     (
         "src/cli",
-        &["src/abi", "src/ipc", "src/client", "src/runtime", "src/config", "src/repo", "src/yaml"],
+        &[
+            "src/abi",
+            "src/description",
+            "src/ipc",
+            "src/client",
+            "src/runtime",
+            "src/config",
+            "src/repo",
+            "src/yaml",
+        ],
     ),
 ];
 

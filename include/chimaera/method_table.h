@@ -121,6 +121,13 @@ class MethodTable {
     }
   }
 
+  /** What the module says of its tasks: JSON that lives as long as the process. Generated from
+   * chimaera_mod.yaml. */
+  void Describe(const char *json) { description_ = json; }
+
+  /** What the module says of its tasks, or null. */
+  const char *description() const { return description_; }
+
   /** Marks every method as monitored, because the container overrides Monitor. */
   void MonitorAll() { FlagAll(CHI_METHOD_MONITORED); }
 
@@ -148,6 +155,7 @@ class MethodTable {
   std::vector<chi_method> methods_;
   std::deque<detail::FieldLayouts> fields_;
   bool has_del_ = false;
+  const char *description_ = nullptr;
 };
 
 }  // namespace v1

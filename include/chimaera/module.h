@@ -182,6 +182,7 @@ class Module {
       descriptor.method_stride = sizeof(chi_method);
       descriptor.methods = table.methods().data();
       descriptor.field_stride = sizeof(chi_field_layout);
+      descriptor.description = table.description();
       if constexpr (!std::is_void_v<ParamsOf<R>>) {
         descriptor.params = &Canonicalize;
         if constexpr (IsValid<NamesItsFields, ParamsOf<R>>) descriptor.pools = &Pools;

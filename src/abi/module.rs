@@ -140,6 +140,11 @@ pub struct chi_module_descriptor {
             archive: *mut chi_archive,
         ) -> chi_status,
     >,
+    /// What the module says of its tasks: JSON with the names, types and documentation of their fields, as
+    /// `chimaera_mod.yaml` has them, at most 1 MiB. With it, programs can call methods without the module's client.
+    /// Null when the module says nothing. A module whose tasks have another layout than it says is refused. Since ABI
+    /// 1.2.
+    pub description: *const c_char,
 }
 
 // SAFETY: the pointers are to tables that the module never changes after `chi_module` returned.

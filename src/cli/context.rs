@@ -57,12 +57,14 @@ impl Context {
     /// Connects to the instance. Commands send little, so the segment is the smallest: there may be
     /// few addresses left (`ulimit -v`), here or in the runtime.
     pub(crate) fn connect(&self) -> Outcome {
+        self.connect_with(MIN_SEGMENT)
+    }
+
+    /// Connects to the instance, with a segment of so many bytes; 0 means the runtime's default.
+    pub(crate) fn connect_with(&self, segment_size: u64) -> Outcome {
         self.instance()?;
-        let options = Options {
-            instance: Some(self.name.clone()),
-            segment_size: MIN_SEGMENT,
-            ..Options::default()
-        };
+        let options =
+            Options { instance: Some(self.name.clone()), segment_size, ..Options::default() };
         chimaera::client::init(options).map_err(|status| match status.code() {
             chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(status.message().to_owned()),
             _ => Failed::Message(status.to_string()),

@@ -26,7 +26,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use crate::commands::{
-    cluster, compose, config, module, modules, pool, repo, restart, sessions, start, status, stop,
+    call, cluster, compose, config, module, modules, pool, repo, restart, sessions, start, status,
+    stop,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -92,6 +93,11 @@ enum Command {
     /// List, create and destroy pools
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Call a method of a pool, or list its methods and their fields
+    ///
+    /// Any method can be called whose fields the module describes: in its chimaera_mod.yaml, or as tasks
+    /// in Rust that this file names.
+    Call(call::Args),
     /// Show or change what a running runtime logs, and reopen its log file
     #[command(subcommand)]
     Log(commands::log::Command),
@@ -143,6 +149,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Sessions(args) => sessions::run(&context, args),
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
+        Command::Call(args) => call::run(&context, args),
         Command::Log(command) => commands::log::run(&context, command),
         Command::Compose(command) => compose::run(context, command),
         Command::Config(command) => config::run(&context, command),

@@ -68,6 +68,9 @@ pub enum Request {
     /// name of a node; or those of a pool, of its container, and of the node that it is to go to. The answer comes when
     /// the cluster has agreed.
     Cluster = 17,
+    /// Describe the pool whose name is the text, or whose id, `3.0` for example, with the methods of its module and what
+    /// that says of their tasks. The answer is JSON.
+    Pool = 18,
 }
 
 impl Request {
@@ -90,6 +93,7 @@ impl Request {
             Request::Progress,
             Request::AwaitEnd,
             Request::Cluster,
+            Request::Pool,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

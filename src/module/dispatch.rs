@@ -52,7 +52,10 @@ impl<C: Container> Dispatch<C> {
 
 /// The state of a module, in a static that lives as long as the process. Its methods implement the
 /// exported functions.
-pub struct ModuleState<C: Container>(OnceLock<Built<C>>);
+pub struct ModuleState<C: Container> {
+    built: OnceLock<Built<C>>,
+    description: Option<&'static CStr>,
+}
 
 struct Built<C: Container> {
     dispatch: Dispatch<C>,
@@ -60,11 +63,11 @@ struct Built<C: Container> {
 }
 
 impl<C: Container> ModuleState<C> {
-    /// Checks the module's declarations, at compile time.
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
+    /// Checks the module's declarations, at compile time. `description` is what it says of its tasks, as generated
+    /// code has it.
+    pub const fn new(description: Option<&'static CStr>) -> Self {
         const { check::<C>() };
-        ModuleState(OnceLock::new())
+        ModuleState { built: OnceLock::new(), description }
     }
 
     /// `get_module_name`.
@@ -124,7 +127,7 @@ impl<C: Container> ModuleState<C> {
     }
 
     fn built(&self) -> &Built<C> {
-        self.0.get_or_init(|| {
+        self.built.get_or_init(|| {
             let methods: &'static [chi_method] = inherited::<C>()
                 .iter()
                 .chain(C::METHODS)
@@ -147,6 +150,7 @@ impl<C: Container> ModuleState<C> {
                 reserved: 0,
                 params: C::PARAMS.is_some().then_some(canonicalize::<C>),
                 pools: C::PARAMS.is_some().then_some(pools::<C>),
+                description: self.description.map_or(ptr::null(), CStr::as_ptr),
             };
             Built { dispatch: Dispatch::new(), descriptor }
         })

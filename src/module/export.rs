@@ -10,7 +10,12 @@ macro_rules! export_container {
         const _: () = {
             use $crate::__private as p;
 
-            static MODULE: p::ModuleState<$container> = p::ModuleState::new();
+            static MODULE: p::ModuleState<$container> = p::ModuleState::new({
+                // The constant of the generated code, if there is any, hides the one of the trait.
+                #[allow(unused_imports)]
+                use p::NotDescribed as _;
+                <$container>::__CHIMAERA_DESCRIPTION
+            });
 
             #[allow(non_upper_case_globals, unreachable_pub)]
             #[no_mangle]

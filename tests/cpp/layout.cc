@@ -257,6 +257,7 @@ static void PrintModuleContract() {
   FIELD(chi_module_descriptor, reserved);
   FIELD(chi_module_descriptor, params);
   FIELD(chi_module_descriptor, pools);
+  FIELD(chi_module_descriptor, description);
   STRUCT(chi_run_context);
   FIELD(chi_run_context, size);
   FIELD(chi_run_context, worker_id_);

@@ -142,6 +142,11 @@ typedef struct chi_module_descriptor {
   // * Errors: `CHI_INVALID`, after `chi_host.set_error`, when the parameters are invalid.
   // * Thread: `[worker]`.
   chi_status (*pools)(const void *params, uint64_t len, struct chi_archive *archive);
+  // What the module says of its tasks: JSON with the names, types and documentation of their fields, as
+  // `chimaera_mod.yaml` has them, at most 1 MiB. With it, programs can call methods without the module's client.
+  // Null when the module says nothing. A module whose tasks have another layout than it says is refused. Since ABI
+  // 1.2.
+  const char *description;
 } chi_module_descriptor;
 
 // `chi_module`, exported by every module: returns the module's description. The runtime calls it

@@ -12,6 +12,6 @@
 
 // Minor version of the contract. It increases when a table, or a struct that begins with its size,
 // grows; a module and a runtime with different minor versions use what both have.
-#define CHI_ABI_MINOR 1
+#define CHI_ABI_MINOR 2
 
 #endif  // CHIMAERA_ABI_VERSION_H_

@@ -17,3 +17,16 @@ const _: () = {
     declared.method(11, "kCompute");
     declared.end();
 };
+
+impl crate::Runtime {
+    /// What the module says of its tasks.
+    #[doc(hidden)]
+    pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
+        concat!(
+            "{\"format\":1", ",\"structs\":[", "]", ",\"tasks\":[",
+            "{\"method\":\"kCall\",\"doc\":\"Calls empty tasks of another pool one by one, and measures the time they take.\"}",
+            ",{\"method\":\"kCompute\",\"doc\":\"Computes without suspending, in the lane that the task selects.\"}",
+            "]", "}", "\0"
+        ),
+    );
+}

@@ -16,3 +16,14 @@ const _: () = {
     declared.method(10, "kEmpty");
     declared.end();
 };
+
+impl crate::Runtime {
+    /// What the module says of its tasks.
+    #[doc(hidden)]
+    pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
+        concat!(
+            "{\"format\":1", ",\"structs\":[", "]", ",\"tasks\":[",
+            "{\"method\":\"kEmpty\",\"doc\":\"Does nothing.\"}", "]", "}", "\0"
+        ),
+    );
+}

@@ -1,5 +1,6 @@
 //! The commands, one file each. They import `context`, `settings` and `table`.
 
+pub(crate) mod call;
 pub(crate) mod cluster;
 pub(crate) mod compose;
 pub(crate) mod config;

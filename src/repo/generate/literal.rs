@@ -1,6 +1,6 @@
 //! The default values of parameters as literals in each language.
 
-use crate::model::{range, Scalar, Type, Value};
+use crate::model::{Scalar, Type, Value};
 
 /// A literal in C and C++.
 pub(super) fn c(ty: &Type, value: &Value) -> String {
@@ -8,7 +8,7 @@ pub(super) fn c(ty: &Type, value: &Value) -> String {
         (Value::Integer(value), Type::Scalar(scalar)) => match scalar {
             // In C, a minus sign is not part of a literal, and the magnitude of the minimum alone
             // is too large.
-            Scalar::Signed(32 | 64) if *value == range(*scalar).0 => format!("{} - 1", value + 1),
+            Scalar::Signed(32 | 64) if *value == scalar.range().0 => format!("{} - 1", value + 1),
             Scalar::Unsigned(32 | 64) => format!("{value}u"),
             _ => value.to_string(),
         },
@@ -16,10 +16,18 @@ pub(super) fn c(ty: &Type, value: &Value) -> String {
         (Value::Float(value), Type::Scalar(Scalar::Float(32))) => format!("{:?}f", *value as f32),
         (Value::Float(value), _) => format!("{value:?}"),
         (Value::Bool(value), _) => value.to_string(),
-        (Value::Text(text), _) => {
-            format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-        }
+        (Value::Text(text), _) => c_text(text),
     }
+}
+
+/// Printable text as a literal in C and C++.
+fn c_text(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Printable texts as literals in C and C++.
+pub(super) fn c_texts(texts: Vec<String>) -> Vec<String> {
+    texts.iter().map(|text| c_text(text)).collect()
 }
 
 /// A literal in Rust.

@@ -3,6 +3,7 @@
 
 mod c;
 mod cpp;
+mod description;
 mod from_rust;
 mod literal;
 mod rust;

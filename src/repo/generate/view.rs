@@ -146,5 +146,6 @@ pub(super) fn direction(direction: Direction) -> &'static str {
         Direction::In => "In",
         Direction::Out => "Out",
         Direction::InOut => "In and out",
+        Direction::Skip => "Not sent",
     }
 }

@@ -7,10 +7,10 @@ use chimaera_abi::CHI_METHOD_CUSTOM;
 use chimaera_yaml::{Position, Text};
 use serde::Serialize;
 
-use super::fields::{Struct, TaskFromYaml};
 use super::method::Method;
 use super::params::Params;
 use super::rust_tasks::RustTasks;
+use chimaera_description::{Body, Struct};
 
 /// The language of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -80,4 +80,14 @@ impl Module {
         let highest = self.methods.iter().filter_map(|method| method.number).max();
         highest.map_or(CHI_METHOD_CUSTOM, |highest| CHI_METHOD_CUSTOM.max(highest + 1))
     }
+}
+
+/// A method's task, as the file describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskFromYaml {
+    pub(crate) doc: Option<String>,
+    /// Whether the task may run twice.
+    pub(crate) idempotent: bool,
+    /// `None` if the file does not describe the fields.
+    pub(crate) body: Option<Body>,
 }

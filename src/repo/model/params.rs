@@ -1,6 +1,6 @@
 //! The parameters with which the pools of a module are created.
 
-use super::fields::{Body, Field, Scalar};
+use chimaera_description::{Body, Field};
 
 /// The parameters with which the pools of a module are created.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,12 +39,4 @@ pub(crate) enum Value {
     Bool(bool),
     /// Printable ASCII.
     Text(String),
-}
-
-/// The smallest and the largest value of an integer type.
-pub(crate) fn range(scalar: Scalar) -> (i128, i128) {
-    match scalar {
-        Scalar::Unsigned(bits) => (0, (1 << bits) - 1),
-        Scalar::Signed(bits) | Scalar::Float(bits) => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
-    }
 }

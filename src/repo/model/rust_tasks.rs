@@ -3,7 +3,7 @@
 use chimaera_yaml::Position;
 use syn::ItemStruct;
 
-use super::fields::{Body, Field};
+use chimaera_description::{Body, Field};
 
 /// The tasks that a module's author wrote in Rust, and the structs in them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,10 @@
 
 use chimaera_yaml::{shown, text, Entry, Kind, Position, Report, Section, Text};
 
-use crate::model::{is_plain, Body, Direction, Scalar, Struct, Type, MAX_ARRAY, TASK_HEADER};
-use crate::names;
+use chimaera_description::parse_type;
 
-/// Characters allowed around the parts of a type.
-const SPACES: [char; 2] = [' ', '\t'];
+use crate::model::{is_plain, Body, Direction, Struct, Type, TASK_HEADER};
+use crate::names;
 
 /// The longest field name allowed: names derived from it still fit into a line.
 const MAX_FIELD_NAME: usize = 20;
@@ -129,16 +128,12 @@ pub(super) fn read_name(
 
 fn read_direction(entry: Entry, report: &mut Report) -> Option<Direction> {
     let Text { text, at } = text(entry, report)?;
-    match &text[..] {
-        "in" => Some(Direction::In),
-        "out" => Some(Direction::Out),
-        "inout" => Some(Direction::InOut),
-        other => {
-            let message = format!("`{}` is not a direction", shown(other));
-            report.add(at, message, "write `in`, `out` or `inout`");
-            None
-        }
+    let found = Direction::by_name(&text).filter(|direction| *direction != Direction::Skip);
+    if found.is_none() {
+        let message = format!("`{}` is not a direction", shown(&text));
+        report.add(at, message, "write `in`, `out` or `inout`");
     }
+    found
 }
 
 fn read_type(
@@ -152,7 +147,7 @@ fn read_type(
         report.add(field, "a field without `type`", "write `type: u64`, for example");
         return None;
     };
-    let ty = match parse(&text, structs) {
+    let ty = match parse_type(&text, structs) {
         Ok(ty) => ty,
         Err((message, help)) => {
             report.add(at, message, help);
@@ -176,68 +171,4 @@ fn read_type(
         return None;
     }
     Some(ty)
-}
-
-/// The type that `text` names, or an error message and how to fix it.
-pub(super) fn parse(text: &str, structs: &[Struct]) -> Result<Type, (String, String)> {
-    let text = text.trim_matches(SPACES);
-    if let Some((of, n)) = text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
-        let n = digits(n.trim_matches(SPACES))
-            .and_then(|n| n.parse().ok())
-            .filter(|n| (1..=MAX_ARRAY).contains(n))
-            .ok_or_else(|| {
-                (
-                    format!("an array of \"{n}\" elements", n = shown(n)),
-                    format!("write a number from 1 to {MAX_ARRAY}, or use vector<{of}>"),
-                )
-            })?;
-        let of = parse(of, structs)?;
-        return match (&of, is_plain(&of, structs)) {
-            (Type::Scalar(_) | Type::Struct(_), true) => Ok(Type::Array(Box::new(of), n)),
-            _ => Err((
-                "an array of something other than numbers or plain structs".into(),
-                "use a vector: `vector<string>`, for example".into(),
-            )),
-        };
-    }
-    if let Some(of) = text.strip_prefix("vector<").and_then(|text| text.strip_suffix('>')) {
-        let of = parse(of, structs)?;
-        let allowed = match &of {
-            Type::Vector(inner) => is_plain(inner, structs) && **inner != Type::Bool,
-            Type::Bool | Type::Array(..) => false,
-            _ => true,
-        };
-        return match allowed {
-            true => Ok(Type::Vector(Box::new(of))),
-            false => Err((
-                format!("a vector of `{}`", shown(text)),
-                "vectors hold numbers, strings, bytes, structs, and vectors of numbers or plain \
-                 structs"
-                    .into(),
-            )),
-        };
-    }
-    match text {
-        "bool" => return Ok(Type::Bool),
-        "string" => return Ok(Type::String),
-        "bytes" => return Ok(Type::Bytes),
-        _ => {}
-    }
-    if let Some(scalar) = Scalar::by_name(text) {
-        return Ok(Type::Scalar(scalar));
-    }
-    if let Some(index) = structs.iter().position(|found| found.name == text) {
-        return Ok(Type::Struct(index));
-    }
-    Err((
-        format!("unknown type `{}`", shown(text)),
-        "types are u8 to u64, i8 to i64, f32, f64, bool, string, bytes, vector<T>, T[N], and structs \
-         that stand above"
-            .into(),
-    ))
-}
-
-/// The text, if it consists of digits only: Rust's parser would also accept a sign.
-fn digits(text: &str) -> Option<&str> {
-    text.bytes().all(|b| b.is_ascii_digit()).then_some(text)
 }

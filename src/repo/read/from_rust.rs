@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use chimaera_abi::{chi_domain_query, chi_pool_id, chi_task_node};
 use chimaera_task_shape::{self as shape, TaskStruct};
 use chimaera_yaml::{Position, Problems, Report};
 use proc_macro2::Span;
@@ -53,17 +52,19 @@ pub(crate) fn parse(
 }
 
 /// The structs of the contract that may be fields of a task.
-fn foreign() -> Vec<Struct> {
-    let of = |name: &str, size: usize, align: usize| Struct {
-        name: name.to_owned(),
-        doc: None,
-        body: Body::opaque(size as u32, align as u32),
-        plain: true,
+pub(crate) fn foreign() -> Vec<Struct> {
+    let of = |name: &str, fields: &[(&str, u32)]| {
+        let mut body = Body::new(0);
+        for (name, bits) in fields {
+            let ty = Type::Scalar(Scalar::Unsigned(*bits));
+            body.push(((*name).to_owned(), None), ty, Direction::InOut, &[]);
+        }
+        Struct { name: name.to_owned(), doc: None, body, plain: true }
     };
     vec![
-        of("PoolId", size_of::<chi_pool_id>(), align_of::<chi_pool_id>()),
-        of("DomainQuery", size_of::<chi_domain_query>(), align_of::<chi_domain_query>()),
-        of("TaskNode", size_of::<chi_task_node>(), align_of::<chi_task_node>()),
+        of("PoolId", &[("major", 32), ("minor", 32)]),
+        of("DomainQuery", &[("kind", 32), ("value", 32)]),
+        of("TaskNode", &[("root", 64), ("depth", 32), ("node", 32)]),
     ]
 }
 
@@ -223,12 +224,14 @@ impl Reader {
                     let direction = match (way(field), is_task) {
                         (Some(Way::Goes(direction)), _) => direction,
                         (None, false) => Direction::InOut,
+                        (None, true) if !says => Direction::InOut,
                         _ => {
                             stay.push(name(field));
-                            Direction::InOut
+                            Direction::Skip
                         }
                     };
-                    body.push((name(field), None), ty, direction, &self.known);
+                    let doc = Some(doc(&field.attrs)).filter(|doc| !doc.is_empty());
+                    body.push((name(field), doc), ty, direction, &self.known);
                 }
                 Err(refusal) => refusals.push(refusal),
             }
@@ -381,4 +384,20 @@ pub(crate) fn named(item: &mut ItemStruct) -> impl Iterator<Item = &mut Field> {
 fn position(span: Span) -> Position {
     let start = span.start();
     Position { line: start.line.max(1), column: start.column + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chimaera_abi::{chi_domain_query, chi_pool_id, chi_task_node};
+
+    #[test]
+    fn structs_of_the_contract_have_their_size() {
+        let sizes =
+            [size_of::<chi_pool_id>(), size_of::<chi_domain_query>(), size_of::<chi_task_node>()];
+        assert_eq!(
+            foreign().iter().map(|found| found.body.size as usize).collect::<Vec<_>>(),
+            sizes
+        );
+    }
 }

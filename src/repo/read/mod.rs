@@ -9,6 +9,6 @@ mod module;
 mod params;
 mod repo;
 
-pub(crate) use from_rust::{doc, name, named};
+pub(crate) use from_rust::{doc, foreign, name, named};
 pub use module::parse as parse_module;
 pub use repo::Repo;

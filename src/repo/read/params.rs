@@ -1,9 +1,10 @@
 //! Reads the section `params` of `chimaera_mod.yaml`: the parameters of a module's pools.
 
+use chimaera_description::parse_type;
 use chimaera_yaml::{shown, Entry, Kind, Meaning, Position, Report, Section, Text};
 
-use super::fields::{parse, read_name};
-use crate::model::{range, Body, Direction, Method, Params, Scalar, Type, Value};
+use super::fields::read_name;
+use crate::model::{Body, Direction, Method, Params, Scalar, Type, Value};
 
 /// The longest string that can be a default.
 const MAX_TEXT: usize = 60;
@@ -70,7 +71,7 @@ fn read_type(ty: Option<Text>, at: Position, report: &mut Report) -> Option<Type
         report.add(at, "a parameter without `type`", "write `type: u64`, for example");
         return None;
     };
-    match parse(&text, &[]) {
+    match parse_type(&text, &[]) {
         Ok(ty @ (Type::Scalar(_) | Type::Bool | Type::String)) => Some(ty),
         _ => {
             report.add(
@@ -120,7 +121,7 @@ fn value(text: &str, meaning: Option<Meaning>, ty: &Type) -> Option<Value> {
             })
             .map(Value::Float),
         (Type::Scalar(scalar @ (Scalar::Unsigned(_) | Scalar::Signed(_))), Meaning::Integer) => {
-            let (least, most) = range(*scalar);
+            let (least, most) = scalar.range();
             text.parse().ok().filter(|value| (least..=most).contains(value)).map(Value::Integer)
         }
         (Type::Scalar(_) | Type::Bool, _) => None,
@@ -136,7 +137,7 @@ fn expected(ty: &Type) -> String {
         Type::Bool => "`true` or `false`".into(),
         Type::Scalar(Scalar::Float(_)) => "a number like 0.5".into(),
         Type::Scalar(scalar) => {
-            let (least, most) = range(*scalar);
+            let (least, most) = scalar.range();
             format!("a number from {least} to {most}")
         }
         _ => format!("at most {MAX_TEXT} printable characters of ASCII"),

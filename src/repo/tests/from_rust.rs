@@ -42,7 +42,7 @@ fn a_source_that_changed_makes_the_headers_stale() {
         .iter()
         .map(|changed| changed.file.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
-    assert_eq!(stale, ["mod_name_tasks.h", "mod_name_tasks_c.h"]);
+    assert_eq!(stale, ["mod_name_lib_exec.rs", "mod_name_tasks.h", "mod_name_tasks_c.h"]);
 }
 
 #[test]

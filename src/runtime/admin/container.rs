@@ -140,6 +140,7 @@ pub(crate) fn open(shared: &Shared) {
         reserved: 0,
         params: None,
         pools: None,
+        description: std::ptr::null(),
     };
     // SAFETY: the descriptor and its tables are constants of this file, and valid.
     let methods =
@@ -163,6 +164,7 @@ pub(crate) fn open(shared: &Shared) {
             _file: None,
             libraries: Vec::new(),
             methods,
+            description: None,
             params: None,
             pools: None,
             new_state: no_state,

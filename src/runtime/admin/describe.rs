@@ -51,6 +51,31 @@ fn pools(shared: &Shared) -> serde_json::Value {
     json!(open.chain(closed).collect::<Vec<_>>())
 }
 
+/// Describes the pool with this name or this id, with the methods of its module and what that says of their tasks.
+pub(crate) fn describe_one(shared: &Shared, wanted: &str) -> Result<serde_json::Value, Failure> {
+    let table = shared.table();
+    let is_named = |pool: &&Arc<Pool>| pool.name() == wanted;
+    let has_id = |pool: &&Arc<Pool>| id(pool) == wanted;
+    let found = table.iter().find(is_named).or_else(|| table.iter().find(has_id));
+    let Some(pool) = found else {
+        let message = format!("there is no pool '{wanted}'");
+        return Err(Failure::new(CHI_NO_POOL, message));
+    };
+    let module = pool.module().itself();
+    let description = module.description.as_ref().map(|said| said.to_json().concat());
+    let mut document = describe_pool(shared, pool, None);
+    document["methods"] = methods(module);
+    // What was read is written so that it can be read.
+    document["description"] =
+        description.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    document["params_bytes"] = pool.params.len().into();
+    Ok(document)
+}
+
+fn id(pool: &Pool) -> String {
+    format!("{}.{}", pool.id.major_, pool.id.minor_)
+}
+
 /// Describes a pool. Without `state`, its state is derived from its containers.
 fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_json::Value {
     let (depends_on, dependants) = shared.pools.dependencies(pool.name());
@@ -75,7 +100,7 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
     let policy = policy_of(shared, pool);
     json!({
         "name": pool.name(),
-        "id": format!("{}.{}", pool.id.major_, pool.id.minor_),
+        "id": id(pool),
         "module": pool.module().name,
         "version": pool.module().version,
         "since_ms": pool.since.elapsed().as_millis() as u64,
@@ -138,16 +163,6 @@ fn describe_host(host: &Host) -> serde_json::Value {
 
 /// Describes a loaded module.
 pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
-    let methods = module.methods.iter().map(|method| {
-        json!({
-            "name": method.name,
-            "number": method.number,
-            "supported": method.supported,
-            "monitored": method.monitored,
-            "aggregated": method.aggregated,
-            "task_bytes": method.task_size,
-        })
-    });
     let libraries = module.libraries.iter().map(|library| {
         json!({ "path": library.path.to_string_lossy(), "file": describe_file(library.stamp) })
     });
@@ -160,8 +175,25 @@ pub(crate) fn describe_module(module: &Module) -> serde_json::Value {
         "path": module.path,
         "file": module.stamp.map(describe_file),
         "libraries": libraries.collect::<Vec<_>>(),
-        "methods": methods.collect::<Vec<_>>(),
+        "methods": methods(module),
     })
+}
+
+/// Describes the methods of a module.
+fn methods(module: &Module) -> serde_json::Value {
+    let methods = module.methods.iter().map(|method| {
+        json!({
+            "name": method.name,
+            "number": method.number,
+            "supported": method.supported,
+            "monitored": method.monitored,
+            "aggregated": method.aggregated,
+            "idempotent": method.idempotent,
+            "task_bytes": method.task_size,
+            "layout": method.layout as u32,
+        })
+    });
+    methods.collect()
 }
 
 /// The state of a file when it was loaded. The reader must find out whether it has changed: a file

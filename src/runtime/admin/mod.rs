@@ -18,7 +18,7 @@ pub(crate) mod restart;
 mod status;
 
 pub(crate) use self::agreed::Installed;
-pub(crate) use self::describe::{busy_with, describe, describe_module, obstacles};
+pub(crate) use self::describe::{busy_with, describe, describe_module, describe_one, obstacles};
 pub(crate) use self::hosted::create_hosted;
 pub(crate) use self::hosted_state::{saves as hosted_saves, Hosted};
 pub use self::status::describe_page;

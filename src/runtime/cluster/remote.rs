@@ -69,6 +69,7 @@ pub(super) fn module(module: &Arc<Module>) -> Module {
         _file: None,
         libraries: Vec::new(),
         methods: module.methods.clone(),
+        description: None,
         params: module.params,
         pools: module.pools,
         new_state,

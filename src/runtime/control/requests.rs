@@ -7,7 +7,7 @@ use chimaera_ipc::wire::Message;
 use super::log_control;
 use crate::access::Caller;
 use crate::admin::container::SET_ON_CRASH;
-use crate::admin::{definition, describe, describe_page, obstacles};
+use crate::admin::{definition, describe, describe_one, describe_page, obstacles};
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
@@ -59,6 +59,7 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         // `orders` checks it.
         Request::Cluster => None,
         Request::AwaitEnd => None,
+        Request::Pool => None,
         Request::LogLevel | Request::Describe | Request::Status | Request::Progress => None,
     }
 }
@@ -75,6 +76,7 @@ pub(super) fn answer(
         caller.must_be_owner(what)?;
     }
     let (document, then) = match Request::of(request) {
+        Some(Request::Pool) => (describe_one(shared, &message.text)?, Then::Nothing),
         Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
         Some(Request::Stop) if argument == 0 => {
             // A daemon's process ends with it.

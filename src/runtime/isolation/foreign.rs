@@ -61,6 +61,7 @@ pub(crate) fn foreign_module(name: &str, methods: Methods) -> Module {
         _file: None,
         libraries: Vec::new(),
         methods: methods.passed_on(),
+        description: None,
         params: None,
         pools: None,
         new_state,

@@ -53,6 +53,7 @@ pub(crate) fn proxy_of(module: &Arc<Module>) -> Module {
         _file: None,
         libraries: Vec::new(),
         methods: module.methods.clone().passed_on(),
+        description: None,
         params: module.params,
         pools: module.pools,
         new_state,

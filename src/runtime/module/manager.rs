@@ -7,14 +7,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chimaera_abi::*;
+use chimaera_description::Description;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use rustix::fs::{Mode, OFlags};
 
 use super::cxx_runtime;
+use super::described;
 use super::detach::Before;
 use super::elf::{judge, Verdict};
 use super::error;
@@ -74,6 +77,8 @@ pub(crate) struct Module {
     /// The libraries that it brings with it.
     pub(crate) libraries: Vec<libraries::Library>,
     pub(crate) methods: Methods,
+    /// What it says of its tasks.
+    pub(crate) description: Option<Description>,
     /// Converts parameters to the module's canonical form.
     pub(crate) params: Option<Canonicalize>,
     /// Gives the names of the pools that canonical parameters name.
@@ -409,6 +414,15 @@ impl Modules {
                 + std::mem::size_of::<Option<Canonicalize>>();
         // SAFETY: the descriptor covers the field.
         let pools = if covers_pools { unsafe { (*descriptor).pools } } else { None };
+        let covers_description = size as usize
+            >= std::mem::offset_of!(chi_module_descriptor, description)
+                + std::mem::size_of::<*const c_char>();
+        // SAFETY: the descriptor covers the field, which is null or a C string of the module.
+        let said = unsafe {
+            let text = if covers_description { (*descriptor).description } else { ptr::null() };
+            (!text.is_null()).then(|| CStr::from_ptr(text))
+        };
+        let description = said.map(|text| described::read(text, &methods)).transpose()?;
         let path = Some(path.to_owned());
         let (stamp, _file, libraries) = (None, None, Vec::new());
         Ok(Module {
@@ -423,6 +437,7 @@ impl Modules {
             _file,
             libraries,
             methods,
+            description,
             params,
             pools,
             new_state,

@@ -2,6 +2,7 @@
 //! owns the table of names and libraries. It imports `sys`.
 
 mod cxx_runtime;
+mod described;
 mod detach;
 pub(crate) mod elf;
 pub(crate) mod error;

@@ -568,6 +568,7 @@ mod tests {
             _file: None,
             libraries: Vec::new(),
             methods: Default::default(),
+            description: None,
             params: None,
             pools: None,
             new_state: no_state,

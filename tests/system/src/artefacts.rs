@@ -6,6 +6,7 @@
 //! | `CHI_TEST_MODULES` | the directory of the C++ modules (`build/modules`) |
 //! | `CHI_TEST_RUST_MODULES` | the directory of the Rust modules (`target/release`) |
 //! | `CHI_TEST_FAULT_MODULES` | the directory of the test modules (`build/fixtures`) |
+//! | `CHI_TEST_REPO_MODULES` | the directory of the modules of `tests/repo` (`build/tests/repo/modules`) |
 //! | `CHI_TEST_PROGRAMS` | the directory of the C and C++ client programs (`build/tests/cpp`) |
 
 use std::path::PathBuf;
@@ -35,6 +36,11 @@ pub fn chimaera() -> PathBuf {
 /// The C++ module of this name, such as `"example_mod_name"`.
 pub fn cpp_module(name: &str) -> PathBuf {
     file(variable("CHI_TEST_MODULES").join(format!("lib{name}_runtime.so")))
+}
+
+/// The C++ module of this name in `tests/repo`, such as `"described_parts"`.
+pub fn repo_module(name: &str) -> PathBuf {
+    file(variable("CHI_TEST_REPO_MODULES").join(format!("lib{name}_runtime.so")))
 }
 
 /// The Rust module of this name, such as `"chimaera_kv"`.

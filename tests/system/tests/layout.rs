@@ -170,7 +170,8 @@ fn rust() -> Layouts {
             field_stride,
             reserved,
             params,
-            pools
+            pools,
+            description
         },
         chi_run_context { size, worker_id_, lane_, runtime_, est_ns_ },
         chi_container { ops },

@@ -3,6 +3,7 @@
 use minijinja::{context, Value};
 
 use super::super::view::{self, Generated};
+use super::super::{description, literal};
 use crate::model::{Method, Module};
 use crate::templates::fill;
 
@@ -32,7 +33,9 @@ pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
     let view = |method| view(module, method);
     let methods: Vec<Value> = module.supported().map(|(_, method)| view(method)).collect();
     let all_methods: Vec<Value> = module.methods.iter().map(view).collect();
-    let context = context! { described, by_hand, methods, all_methods, ..view::module(module) };
+    let description = description::pieces(module).map(literal::c_texts);
+    let context =
+        context! { described, by_hand, methods, all_methods, description, ..view::module(module) };
     Generated {
         name: format!("{}_lib_exec.h", module.name),
         text: fill("generated/cpp/lib_exec.h", context),

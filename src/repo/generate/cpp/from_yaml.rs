@@ -159,6 +159,7 @@ impl<'m> Cpp<'m> {
                 Direction::In => "IN ",
                 Direction::Out => "OUT ",
                 Direction::InOut => "INOUT ",
+                Direction::Skip => "",
             },
         };
         FieldView::of(field, self.structs, types)

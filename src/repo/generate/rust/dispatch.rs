@@ -2,6 +2,7 @@
 
 use quote::quote;
 
+use super::super::description;
 use super::super::view::Generated;
 use super::{doc, file, ident, number};
 use crate::model::Module;
@@ -34,6 +35,17 @@ pub(in crate::generate) fn methods(module: &Module) -> Generated {
 pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
     let full_name = module.full_name();
     let params = module.params.is_some().then(|| quote! { declared.params(); });
+    let description = description::pieces(module).map(|pieces| {
+        let about = doc("What the module says of its tasks.");
+        quote! {
+            impl crate::Runtime {
+                #about
+                #[doc(hidden)]
+                pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> =
+                    chimaera::module::__private::description(concat!(#(#pieces,)* "\0"));
+            }
+        }
+    });
     let methods = module.methods.iter().filter_map(|method| {
         let (name, value) = (&method.name, number(method.number?));
         Some(match method.supported {
@@ -53,6 +65,7 @@ pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
             #(#methods)*
             declared.end();
         };
+        #description
     };
     let unnumbered = module.methods.iter().filter(|method| method.number.is_none());
     let notes: Vec<String> = unnumbered

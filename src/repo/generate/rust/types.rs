@@ -223,6 +223,7 @@ fn way(direction: Direction) -> TokenStream {
         Direction::In => quote! { #[chi(in)] },
         Direction::Out => quote! { #[chi(out)] },
         Direction::InOut => quote! { #[chi(inout)] },
+        Direction::Skip => quote! { #[chi(skip)] },
     }
 }
 

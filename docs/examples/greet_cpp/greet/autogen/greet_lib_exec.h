@@ -125,6 +125,14 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<GreetTask>(
       Method::kGreet, "kGreet", GreetHooks<RuntimeT>::kMonitor,
       GreetHooks<RuntimeT>::kDel, GreetHooks<RuntimeT>::kAggregate);
+  table.Describe(
+      "{\"format\":1"
+      ",\"structs\":["
+      "]"
+      ",\"tasks\":["
+      "{\"method\":\"kGreet\",\"doc\":\"Makes a greeting of a name.\",\"fields\":[{\"name\":\"name\",\"type\":\"string\",\"dir\":\"in\",\"doc\":\"Whom to greet\"},{\"name\":\"text\",\"type\":\"string\",\"dir\":\"out\",\"doc\":\"The greeting\"}]}"
+      "]"
+      "}");
 }
 
 }  // namespace hello::greet

@@ -16,3 +16,15 @@ const _: () = {
     declared.method(10, "kShout");
     declared.end();
 };
+
+impl crate::Runtime {
+    /// What the module says of its tasks.
+    #[doc(hidden)]
+    pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
+        concat!(
+            "{\"format\":1", ",\"structs\":[", "]", ",\"tasks\":[",
+            "{\"method\":\"kShout\",\"doc\":\"Makes a text loud.\",\"fields\":[{\"name\":\"text\",\"type\":\"string\",\"dir\":\"in\",\"doc\":\"What to say\"},{\"name\":\"loud\",\"type\":\"string\",\"dir\":\"out\",\"doc\":\"The same in capitals\"}]}",
+            "]", "}", "\0"
+        ),
+    );
+}

@@ -214,6 +214,15 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
       Method::kLast, "kLast", LastHooks<RuntimeT>::kMonitor,
       LastHooks<RuntimeT>::kDel, LastHooks<RuntimeT>::kAggregate);
   // kOlder is not supported and has no number.
+  table.Describe(
+      "{\"format\":1"
+      ",\"about\":\"Says all that there is to say\""
+      ",\"structs\":["
+      "]"
+      ",\"tasks\":["
+      "{\"method\":\"kLast\",\"doc\":\"Does the last thing\"}"
+      "]"
+      "}");
 }
 
 }  // namespace example::mod_name

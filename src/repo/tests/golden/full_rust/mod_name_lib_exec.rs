@@ -19,3 +19,15 @@ const _: () = {
     declared.method(4095, "kLast");
     declared.end();
 };
+
+impl crate::Runtime {
+    /// What the module says of its tasks.
+    #[doc(hidden)]
+    pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
+        concat!(
+            "{\"format\":1", ",\"about\":\"Says all that there is to say\"",
+            ",\"structs\":[", "]", ",\"tasks\":[",
+            "{\"method\":\"kLast\",\"doc\":\"Does the last thing\"}", "]", "}", "\0"
+        ),
+    );
+}

@@ -29,6 +29,8 @@ extern "C" {
 #define DESCRIBED_PARTS_RELAY 14
 /** Method kSettings (described_parts_settings_task). */
 #define DESCRIBED_PARTS_SETTINGS 16
+/** Method kPause (described_parts_pause_task). */
+#define DESCRIBED_PARTS_PAUSE 17
 
 /** What a pool is created with. Start from described_parts_params_default(). */
 typedef struct described_parts_params {
@@ -412,6 +414,34 @@ static inline chi_status described_parts_settings_new(
   return status;
 }
 
+/** Sleeps. */
+typedef struct described_parts_pause_task {
+  /** The header of the task. */
+  chi_task task;
+  /** In: How long. */
+  uint32_t seconds_;
+  /** Padding; zero. */
+  uint8_t reserved0_[4];
+} described_parts_pause_task;
+
+/** Creates a task with copies of the arguments. The caller submits it, and deletes it with
+ * `chi_task_delete`. On an error (those of `chi_task_new` and `chi_vector_set`) there is no task to
+ * delete. Any thread. */
+static inline chi_status described_parts_pause_new(
+    chi_pool_id pool, chi_domain_query query,
+    uint32_t seconds,
+    described_parts_pause_task **task) {
+  chi_task *made = NULL;
+  *task = NULL;
+  chi_status status = chi_task_new(sizeof(**task), pool, query, DESCRIBED_PARTS_PAUSE, &made);
+  if (status != CHI_OK) return status;
+  *task = (described_parts_pause_task *)(void *)made;
+  made->status_ = (chi_status)(CHI_TASK_LAYOUT |
+                               (uint32_t)(sizeof(**task) / 8) << CHI_TASK_LAYOUT_SIZE_SHIFT | 0x7719e);
+  (*task)->seconds_ = seconds;
+  return status;
+}
+
 DESCRIBED_PARTS_ASSERT(sizeof(described_parts_extent) == 16, "size differs from the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, start_) == 0, "offset differs from the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_extent, blocks_) == 8, "offset differs from the other languages");
@@ -459,6 +489,8 @@ DESCRIBED_PARTS_ASSERT(offsetof(described_parts_settings_task, exact_) == 76, "o
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_settings_task, label_) == 80, "offset differs from the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_settings_task, note_) == 120, "offset differs from the other languages");
 DESCRIBED_PARTS_ASSERT(offsetof(described_parts_settings_task, limit_) == 160, "offset differs from the other languages");
+DESCRIBED_PARTS_ASSERT(sizeof(described_parts_pause_task) == 72, "size differs from the other languages");
+DESCRIBED_PARTS_ASSERT(offsetof(described_parts_pause_task, seconds_) == 64, "offset differs from the other languages");
 
 #undef DESCRIBED_PARTS_ASSERT
 #ifdef __cplusplus

@@ -15,6 +15,7 @@ const NOTHING: u32 = 12;
 const FAIL: u32 = 13;
 const RELAY: u32 = 14;
 const SETTINGS: u32 = 16;
+const PAUSE: u32 = 17;
 
 /// What a pool is created with.
 #[derive(Clone, Debug, PartialEq, chimaera::Serialize, chimaera::PoolParams)]
@@ -272,6 +273,17 @@ pub struct SettingsTask {
     /// Out: `limit`.
     #[chi(out)]
     pub limit: Cell<u64>,
+}
+
+/// Sleeps.
+#[chimaera::task(description = 0x7719e)]
+pub struct PauseTask {
+    /// In: How long.
+    #[chi(in)]
+    pub seconds: Cell<u32>,
+    /// Padding; zero.
+    #[chi(skip)]
+    pub reserved0: Cell<[u8; 4]>,
 }
 
 /// The results of `kTurn`.
@@ -584,6 +596,18 @@ impl Client {
         let task: NewTask<SettingsTask> = self.task(SETTINGS)?;
         task.submit()
     }
+    /// Sleeps.
+    pub fn pause(&self, seconds: u32) -> Result<()> {
+        let pending = self.pause_async(seconds)?;
+        pending.wait()?;
+        Ok(())
+    }
+    /// Submits `kPause`; its results are the fields of the task.
+    pub fn pause_async(&self, seconds: u32) -> Result<Pending<PauseTask>> {
+        let task: NewTask<PauseTask> = self.task(PAUSE)?;
+        task.seconds.set(seconds);
+        task.submit()
+    }
     fn task<T: Task>(&self, method: u32) -> Result<NewTask<T>> {
         chimaera::ipc()?.new_task(self.pool_id, self.query, method)
     }
@@ -638,4 +662,6 @@ const _: () = {
     assert!(offset_of!(SettingsTask, label) == 80);
     assert!(offset_of!(SettingsTask, note) == 120);
     assert!(offset_of!(SettingsTask, limit) == 160);
+    assert!(size_of:: < PauseTask > () == 72);
+    assert!(offset_of!(PauseTask, seconds) == 64);
 };

@@ -449,6 +449,43 @@ struct SettingsTask : public chi::Task {
   }
 };
 
+/** Sleeps. */
+struct PauseTask : public chi::Task {
+  /** The fingerprint of the description: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x7719e;
+
+  /** How long. */
+  IN chi::u32 seconds_ = 0;
+  /** Padding; zero. */
+  std::array<chi::u8, 4> reserved0_{};
+
+  /** SHM default constructor */
+  explicit PauseTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc) {}
+
+  /** Emplace constructor */
+  explicit PauseTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::TaskNode &task_node,
+      const chi::PoolId &pool_id, const chi::DomainQuery &dom_query,
+      chi::u32 seconds)
+      : PauseTask(alloc) {
+    task_node_ = task_node;
+    pool_ = pool_id;
+    method_ = Method::kPause;
+    dom_query_ = dom_query;
+    seconds_ = seconds;
+  }
+
+  /** Sends what the caller sets. */
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(seconds_);
+  }
+
+  /** Sends what the method returns. */
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
+};
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(Extent) == 16, "size differs from the other languages");
@@ -498,6 +535,8 @@ static_assert(offsetof(SettingsTask, exact_) == 76, "offset differs from the oth
 static_assert(offsetof(SettingsTask, label_) == 80, "offset differs from the other languages");
 static_assert(offsetof(SettingsTask, note_) == 120, "offset differs from the other languages");
 static_assert(offsetof(SettingsTask, limit_) == 160, "offset differs from the other languages");
+static_assert(sizeof(PauseTask) == 72, "size differs from the other languages");
+static_assert(offsetof(PauseTask, seconds_) == 64, "offset differs from the other languages");
 #pragma GCC diagnostic pop
 
 }  // namespace described::parts

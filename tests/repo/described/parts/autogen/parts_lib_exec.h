@@ -23,6 +23,7 @@ CHI_METHOD_HOOKS(Nothing, NothingTask);
 CHI_METHOD_HOOKS(Fail, FailTask);
 CHI_METHOD_HOOKS(Relay, RelayTask);
 CHI_METHOD_HOOKS(Settings, SettingsTask);
+CHI_METHOD_HOOKS(Pause, PauseTask);
 
 /** Runs a method of the container. */
 template <typename RuntimeT>
@@ -44,6 +45,8 @@ void Run(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task, chi:
       return runtime.Relay(hipc::FullPtr<RelayTask>(task), rctx);
     case Method::kSettings:
       return runtime.Settings(hipc::FullPtr<SettingsTask>(task), rctx);
+    case Method::kPause:
+      return runtime.Pause(hipc::FullPtr<PauseTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -78,6 +81,9 @@ void Monitor(RuntimeT &runtime, chi::MonitorModeId mode, chi::u32 method,
     case Method::kSettings:
       return SettingsHooks<RuntimeT>::Monitor(
           runtime, mode, hipc::FullPtr<SettingsTask>(task), rctx);
+    case Method::kPause:
+      return PauseHooks<RuntimeT>::Monitor(
+          runtime, mode, hipc::FullPtr<PauseTask>(task), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -112,6 +118,9 @@ void Del(RuntimeT &runtime, const hipc::MemContext &, chi::u32 method,
     case Method::kSettings:
       return SettingsHooks<RuntimeT>::Del(
           runtime, hipc::FullPtr<SettingsTask>(task));
+    case Method::kPause:
+      return PauseHooks<RuntimeT>::Del(
+          runtime, hipc::FullPtr<PauseTask>(task));
     default:
       chi::ThrowNoMethod(method);
   }
@@ -138,6 +147,8 @@ void Serialize(RuntimeT &, chi::SerializeMode mode, chi::u32 method, hipc::FullP
       return chi::SerializeTask(mode, hipc::FullPtr<RelayTask>(task), archive);
     case Method::kSettings:
       return chi::SerializeTask(mode, hipc::FullPtr<SettingsTask>(task), archive);
+    case Method::kPause:
+      return chi::SerializeTask(mode, hipc::FullPtr<PauseTask>(task), archive);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -181,6 +192,10 @@ void Aggregate(RuntimeT &runtime, chi::u32 method, hipc::FullPtr<chi::Task> task
       return SettingsHooks<RuntimeT>::Aggregate(
           runtime, hipc::FullPtr<SettingsTask>(task),
           hipc::FullPtr<SettingsTask>(replica), rctx);
+    case Method::kPause:
+      return PauseHooks<RuntimeT>::Aggregate(
+          runtime, hipc::FullPtr<PauseTask>(task),
+          hipc::FullPtr<PauseTask>(replica), rctx);
     default:
       chi::ThrowNoMethod(method);
   }
@@ -221,6 +236,26 @@ void DescribeMethods(chi::MethodTable &table, const RuntimeT *) {
   table.Add<SettingsTask>(
       Method::kSettings, "kSettings", SettingsHooks<RuntimeT>::kMonitor,
       SettingsHooks<RuntimeT>::kDel, SettingsHooks<RuntimeT>::kAggregate);
+  table.Add<PauseTask>(
+      Method::kPause, "kPause", PauseHooks<RuntimeT>::kMonitor,
+      PauseHooks<RuntimeT>::kDel, PauseHooks<RuntimeT>::kAggregate);
+  table.Describe(
+      "{\"format\":1"
+      ",\"params\":{\"doc\":\"What a pool is created with.\",\"fields\":[{\"name\":\"factor\",\"type\":\"i64\",\"default\":-9223372036854775808,\"doc\":\"A number\"},{\"name\":\"share\",\"type\":\"f32\",\"default\":0.25},{\"name\":\"exact\",\"type\":\"bool\",\"default\":true},{\"name\":\"label\",\"type\":\"string\",\"default\":\"the \\\"label\\\"\",\"doc\":\"A text\"},{\"name\":\"note\",\"type\":\"string\",\"default\":\"\"},{\"name\":\"limit\",\"type\":\"u64\",\"default\":18446744073709551615},{\"name\":\"beside\",\"type\":\"pool\",\"default\":\"\",\"doc\":\"A pool on which it depends\"}]}"
+      ",\"structs\":["
+      "{\"name\":\"Extent\",\"doc\":\"A part of a file.\",\"fields\":[{\"name\":\"start\",\"type\":\"u64\",\"doc\":\"Where it begins\"},{\"name\":\"blocks\",\"type\":\"u32\"},{\"name\":\"sparse\",\"type\":\"bool\"}]}"
+      ",{\"name\":\"Entry\",\"doc\":\"A named part.\",\"fields\":[{\"name\":\"name\",\"type\":\"string\",\"doc\":\"Its name\"},{\"name\":\"extent\",\"type\":\"Extent\"},{\"name\":\"data\",\"type\":\"bytes\"},{\"name\":\"weights\",\"type\":\"vector<f32>\"},{\"name\":\"kind\",\"type\":\"u8\"}]}"
+      "]"
+      ",\"tasks\":["
+      "{\"method\":\"kSum\",\"doc\":\"Sums up the bytes of every block.\",\"fields\":[{\"name\":\"data\",\"type\":\"bytes\",\"dir\":\"in\",\"doc\":\"What to sum up\"},{\"name\":\"block_size\",\"type\":\"u32\",\"dir\":\"in\",\"doc\":\"Bytes of a block, not 0\"},{\"name\":\"exact\",\"type\":\"bool\",\"dir\":\"in\",\"doc\":\"Whether the last block must be whole\"},{\"name\":\"sums\",\"type\":\"vector<u64>\",\"dir\":\"out\",\"doc\":\"A sum for every block\"}]}"
+      ",{\"method\":\"kTurn\",\"doc\":\"Gives everything back, some of it turned round.\",\"fields\":[{\"name\":\"tiny\",\"type\":\"i8\",\"dir\":\"inout\"},{\"name\":\"wide\",\"type\":\"f64\",\"dir\":\"inout\"},{\"name\":\"flag\",\"type\":\"bool\",\"dir\":\"inout\"},{\"name\":\"digest\",\"type\":\"u8[20]\",\"dir\":\"inout\"},{\"name\":\"text\",\"type\":\"string\",\"dir\":\"inout\"},{\"name\":\"data\",\"type\":\"bytes\",\"dir\":\"inout\"},{\"name\":\"extent\",\"type\":\"Extent\",\"dir\":\"inout\"},{\"name\":\"entry\",\"type\":\"Entry\",\"dir\":\"inout\"},{\"name\":\"extents\",\"type\":\"vector<Extent>\",\"dir\":\"inout\"},{\"name\":\"words\",\"type\":\"vector<string>\",\"dir\":\"inout\"},{\"name\":\"blobs\",\"type\":\"vector<bytes>\",\"dir\":\"inout\"},{\"name\":\"rows\",\"type\":\"vector<vector<i16>>\",\"dir\":\"inout\"},{\"name\":\"entries\",\"type\":\"vector<Entry>\",\"dir\":\"inout\"},{\"name\":\"pairs\",\"type\":\"Extent[2]\",\"dir\":\"inout\"}]}"
+      ",{\"method\":\"kNothing\",\"doc\":\"Does nothing.\",\"fields\":[]}"
+      ",{\"method\":\"kFail\",\"doc\":\"Fails.\",\"fields\":[{\"name\":\"thrown\",\"type\":\"bool\",\"dir\":\"in\",\"doc\":\"Whether by what nobody expects\"},{\"name\":\"why\",\"type\":\"string\",\"dir\":\"in\"}]}"
+      ",{\"method\":\"kRelay\",\"doc\":\"Has the module in the other language sum up bytes, several times at once.\",\"fields\":[{\"name\":\"store\",\"type\":\"string\",\"dir\":\"in\",\"doc\":\"The name of the other module's pool\"},{\"name\":\"data\",\"type\":\"bytes\",\"dir\":\"in\"},{\"name\":\"width\",\"type\":\"u32\",\"dir\":\"in\",\"doc\":\"How many sums are under way at once\"},{\"name\":\"why\",\"type\":\"string\",\"dir\":\"in\",\"doc\":\"Makes the other module fail with this message, if not empty\"},{\"name\":\"sums\",\"type\":\"vector<u64>\",\"dir\":\"out\"}]}"
+      ",{\"method\":\"kSettings\",\"doc\":\"Says what the pool was created with.\",\"fields\":[{\"name\":\"factor\",\"type\":\"i64\",\"dir\":\"out\"},{\"name\":\"share\",\"type\":\"f32\",\"dir\":\"out\"},{\"name\":\"exact\",\"type\":\"bool\",\"dir\":\"out\"},{\"name\":\"label\",\"type\":\"string\",\"dir\":\"out\"},{\"name\":\"note\",\"type\":\"string\",\"dir\":\"out\"},{\"name\":\"limit\",\"type\":\"u64\",\"dir\":\"out\"}]}"
+      ",{\"method\":\"kPause\",\"doc\":\"Sleeps.\",\"fields\":[{\"name\":\"seconds\",\"type\":\"u32\",\"dir\":\"in\",\"doc\":\"How long\"}]}"
+      "]"
+      "}");
 }
 
 }  // namespace described::parts

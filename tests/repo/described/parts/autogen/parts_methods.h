@@ -28,6 +28,8 @@ class Method {
   CLS_CONST int kRelay = 14;
   /** Says what the pool was created with. */
   CLS_CONST int kSettings = 16;
+  /** Sleeps. */
+  CLS_CONST int kPause = 17;
 };
 
 }  // namespace described::parts

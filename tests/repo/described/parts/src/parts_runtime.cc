@@ -53,6 +53,10 @@ class Runtime : public chi::ContainerRuntime {
     std::swap(task->pairs_[0], task->pairs_[1]);
   }
 
+  void Pause(hipc::FullPtr<PauseTask> task, chi::RunContext &) {
+    chi::Sleep(chi::u64{task->seconds_} * 1'000'000'000);
+  }
+
   void Nothing(hipc::FullPtr<NothingTask>, chi::RunContext &) {}
 
   void Fail(hipc::FullPtr<FailTask> task, chi::RunContext &) {

@@ -226,6 +226,20 @@ class DescribedClient : public chi::PoolClient<DescribedClient, Params> {
   hipc::FullPtr<SettingsTask> AsyncSettings(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query) const {
     return CHI_IPC_MANAGER->SubmitTask<SettingsTask>(mctx, pool_id_, dom_query);
   }
+
+  /** Sleeps. */
+  void Pause(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+      chi::u32 seconds) const {
+    auto pending = AsyncPause(mctx, dom_query, seconds);
+    chi::OwnedTask<PauseTask> task(pending);
+    task->Wait();
+    task->ThrowIfFailed();
+  }
+  /** The caller owns the task. */
+  hipc::FullPtr<PauseTask> AsyncPause(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+      chi::u32 seconds) const {
+    return CHI_IPC_MANAGER->SubmitTask<PauseTask>(mctx, pool_id_, dom_query, seconds);
+  }
 };
 
 }  // namespace described::shelf

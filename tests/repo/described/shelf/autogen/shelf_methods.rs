@@ -22,4 +22,6 @@ impl Method {
     pub const RELAY: u32 = 14;
     /// `kSettings`: Says what the pool was created with.
     pub const SETTINGS: u32 = 16;
+    /// `kPause`: Sleeps.
+    pub const PAUSE: u32 = 17;
 }

@@ -3,11 +3,14 @@
 #[path = "../../autogen/shelf_lib_exec.rs"]
 mod lib_exec;
 
+use std::time::Duration;
+
 use chimaera::abi::CHI_MODULE_STATUS;
 use chimaera::module::Init;
-use chimaera::{Pending, Result, Status};
+use chimaera::{ipc, Pending, Result, Status};
 use described_shelf_client::{
-    EntryValue, FailTask, Method, NothingTask, Params, RelayTask, SettingsTask, SumTask, TurnTask,
+    EntryValue, FailTask, Method, NothingTask, Params, PauseTask, RelayTask, SettingsTask, SumTask,
+    TurnTask,
 };
 
 /// The client of `described:parts`, a C++ module.
@@ -82,6 +85,11 @@ impl Runtime {
         let [first, second] = task.pairs.get();
         task.pairs.set([second, first]);
         Ok(())
+    }
+
+    #[method(Method::PAUSE, name = "kPause")]
+    fn pause(&self, task: &PauseTask) -> Result<()> {
+        ipc()?.sleep(Duration::from_secs(task.seconds.get().into()))
     }
 
     #[method(Method::NOTHING, name = "kNothing")]

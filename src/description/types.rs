@@ -3,19 +3,22 @@
 use chimaera_abi::{chi_shm_vector, chi_task, CHI_TASK_LAYOUT_SIZE_SHIFT};
 
 /// The size of `chi_task`, after which a task's own fields begin.
-pub(crate) const TASK_HEADER: u32 = size_of::<chi_task>() as u32;
+pub const TASK_HEADER: u32 = size_of::<chi_task>() as u32;
 /// The alignment of `chi_task`.
 const TASK_ALIGN: u32 = align_of::<chi_task>() as u32;
 /// The size of the C structs for strings and vectors.
 const DESCRIPTOR: u32 = size_of::<chi_shm_vector>() as u32;
 /// The longest array: a task's body is small, and bulk data belongs in vectors.
-pub(crate) const MAX_ARRAY: u32 = 4096;
+pub const MAX_ARRAY: u32 = 4096;
 
 /// A C number type, with its size in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scalar {
+pub enum Scalar {
+    /// `u8` to `u64`.
     Unsigned(u32),
+    /// `i8` to `i64`.
     Signed(u32),
+    /// `f32` and `f64`.
     Float(u32),
 }
 
@@ -34,12 +37,12 @@ impl Scalar {
     ];
 
     /// The scalar with this name.
-    pub(crate) fn by_name(name: &str) -> Option<Scalar> {
+    pub fn by_name(name: &str) -> Option<Scalar> {
         Scalar::ALL.into_iter().find(|scalar| scalar.name() == name)
     }
 
     /// Its name in the YAML and in Rust; in C++ it is in the namespace `chi`.
-    pub(crate) fn name(self) -> String {
+    pub fn name(self) -> String {
         match self {
             Scalar::Unsigned(bits) => format!("u{bits}"),
             Scalar::Signed(bits) => format!("i{bits}"),
@@ -48,7 +51,7 @@ impl Scalar {
     }
 
     /// Its name in C.
-    pub(crate) fn c_name(self) -> String {
+    pub fn c_name(self) -> String {
         match self {
             Scalar::Unsigned(bits) => format!("uint{bits}_t"),
             Scalar::Signed(bits) => format!("int{bits}_t"),
@@ -57,7 +60,18 @@ impl Scalar {
         }
     }
 
-    fn size(self) -> u32 {
+    /// The smallest and the largest value of an integer.
+    pub fn range(self) -> (i128, i128) {
+        match self {
+            Scalar::Unsigned(bits) => (0, (1 << bits) - 1),
+            Scalar::Signed(bits) | Scalar::Float(bits) => {
+                (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+            }
+        }
+    }
+
+    /// In bytes.
+    pub fn size(self) -> u32 {
         let (Scalar::Unsigned(bits) | Scalar::Signed(bits) | Scalar::Float(bits)) = self;
         bits / 8
     }
@@ -65,14 +79,18 @@ impl Scalar {
 
 /// The type of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Type {
+pub enum Type {
+    /// A number.
     Scalar(Scalar),
     /// A byte that is 0 or 1.
     Bool,
     /// A fixed number of scalars or plain structs.
     Array(Box<Type>, u32),
+    /// Text, of any length.
     String,
+    /// Bytes, of any length.
     Bytes,
+    /// Any number of elements.
     Vector(Box<Type>),
     /// One of the file's structs, by index.
     Struct(usize),
@@ -80,63 +98,96 @@ pub(crate) enum Type {
 
 /// Who writes a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
+    /// The caller, before the call.
     In,
+    /// The method: a result.
     Out,
+    /// Both.
     InOut,
+    /// Nobody: it is not sent to other processes.
+    Skip,
+}
+
+impl Direction {
+    const ALL: [(Direction, &'static str); 4] = [
+        (Direction::In, "in"),
+        (Direction::Out, "out"),
+        (Direction::InOut, "inout"),
+        (Direction::Skip, "skip"),
+    ];
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        Direction::ALL.iter().find(|(direction, _)| *direction == self).map_or("", |(_, name)| name)
+    }
+
+    /// The direction with this name.
+    pub fn by_name(name: &str) -> Option<Direction> {
+        Direction::ALL.iter().find(|(_, known)| *known == name).map(|(direction, _)| *direction)
+    }
 }
 
 /// A field, and its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) doc: Option<String>,
-    pub(crate) ty: Type,
+pub struct Field {
+    /// Its name, without the `_` that C and C++ put behind it.
+    pub name: String,
+    /// What it is for.
+    pub doc: Option<String>,
+    /// Its type.
+    pub ty: Type,
     /// Meaningless in a struct, whose direction is that of the field it is used in.
-    pub(crate) direction: Direction,
-    pub(crate) offset: u32,
-    size: u32,
+    pub direction: Direction,
+    /// Bytes from the beginning of the task or struct.
+    pub offset: u32,
+    /// In bytes.
+    pub size: u32,
 }
 
 /// The fields of a struct or of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Body {
-    pub(crate) fields: Vec<Field>,
+pub struct Body {
+    /// In the order of their offsets.
+    pub fields: Vec<Field>,
     /// The offset at which they begin.
     start: u32,
-    pub(crate) size: u32,
-    pub(crate) align: u32,
+    /// In bytes.
+    pub size: u32,
+    /// In bytes.
+    pub align: u32,
 }
 
 /// A struct that can be the type of fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Struct {
-    pub(crate) name: String,
-    pub(crate) doc: Option<String>,
-    pub(crate) body: Body,
+pub struct Struct {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub doc: Option<String>,
+    /// Its fields.
+    pub body: Body,
     /// Whether it contains no strings or vectors.
-    pub(crate) plain: bool,
-}
-
-/// A method's task, as the file describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TaskFromYaml {
-    pub(crate) doc: Option<String>,
-    /// Whether the task may run twice.
-    pub(crate) idempotent: bool,
-    /// `None` if the file does not describe the fields.
-    pub(crate) body: Option<Body>,
+    pub plain: bool,
 }
 
 /// A field, or a gap that the generated structs fill with padding.
-pub(crate) enum Member<'f> {
+#[derive(Debug)]
+pub enum Member<'f> {
+    /// A field.
     Field(&'f Field),
-    Gap { index: usize, bytes: u32 },
+    /// Bytes that no field has.
+    Gap {
+        /// How many gaps come before it.
+        index: usize,
+        /// Its size.
+        bytes: u32,
+    },
 }
 
 impl Body {
     /// An empty body after a header of `start` bytes.
-    pub(crate) fn new(start: u32) -> Body {
+    pub fn new(start: u32) -> Body {
         Body {
             fields: Vec::new(),
             start,
@@ -145,13 +196,13 @@ impl Body {
         }
     }
 
-    /// The body of a struct whose fields are irrelevant.
-    pub(crate) fn opaque(size: u32, align: u32) -> Body {
+    /// The body of a struct whose fields are unknown.
+    pub fn opaque(size: u32, align: u32) -> Body {
         Body { fields: Vec::new(), start: 0, size, align }
     }
 
     /// Adds a field at the offset that C gives it. The size saturates instead of wrapping.
-    pub(crate) fn push(
+    pub fn push(
         &mut self,
         (name, doc): (String, Option<String>),
         ty: Type,
@@ -169,7 +220,7 @@ impl Body {
     }
 
     /// Fields and gaps in order: together they fill the struct.
-    pub(crate) fn members(&self) -> Vec<Member<'_>> {
+    pub fn members(&self) -> Vec<Member<'_>> {
         let mut members = Vec::new();
         let (mut end, mut gaps) = (self.start, 0);
         let mut gap = |members: &mut Vec<Member<'_>>, from: u32, to: u32| {
@@ -189,7 +240,7 @@ impl Body {
 
     /// The fingerprint of the description, in 19 bits that are not all zero: names, types and
     /// directions of the fields, at every depth. FNV-1a, folded.
-    pub(crate) fn fingerprint(&self, structs: &[Struct]) -> u32 {
+    pub fn fingerprint(&self, structs: &[Struct]) -> u32 {
         let mut text = String::new();
         self.spell(structs, &mut text);
         let hash = text
@@ -201,11 +252,8 @@ impl Body {
 
     fn spell(&self, structs: &[Struct], text: &mut String) {
         for field in &self.fields {
-            *text += match field.direction {
-                Direction::In => "in ",
-                Direction::Out => "out ",
-                Direction::InOut => "inout ",
-            };
+            *text += field.direction.name();
+            *text += " ";
             *text += &field.name;
             *text += ":";
             spell(&field.ty, structs, text);
@@ -213,18 +261,28 @@ impl Body {
         }
     }
 
+    /// The field with this name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
     /// The fields that a caller sets.
-    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Field> {
-        self.fields.iter().filter(|field| field.direction != Direction::Out)
+    pub fn inputs(&self) -> impl Iterator<Item = &Field> {
+        self.fields
+            .iter()
+            .filter(|field| matches!(field.direction, Direction::In | Direction::InOut))
     }
 
     /// The fields that are returned to the caller.
-    pub(crate) fn outputs(&self) -> impl Iterator<Item = &Field> {
-        self.fields.iter().filter(|field| field.direction != Direction::In)
+    pub fn outputs(&self) -> impl Iterator<Item = &Field> {
+        self.fields
+            .iter()
+            .filter(|field| matches!(field.direction, Direction::Out | Direction::InOut))
     }
 }
 
-fn size_and_align(ty: &Type, structs: &[Struct]) -> (u32, u32) {
+/// The size and the alignment of a type in bytes.
+pub fn size_and_align(ty: &Type, structs: &[Struct]) -> (u32, u32) {
     match ty {
         Type::Scalar(scalar) => (scalar.size(), scalar.size()),
         Type::Bool => (1, 1),
@@ -261,7 +319,7 @@ fn spell(ty: &Type, structs: &[Struct], text: &mut String) {
 }
 
 /// Whether a type is plain data, without strings and vectors.
-pub(crate) fn is_plain(ty: &Type, structs: &[Struct]) -> bool {
+pub fn is_plain(ty: &Type, structs: &[Struct]) -> bool {
     match ty {
         Type::Scalar(_) | Type::Bool => true,
         Type::Array(of, _) => is_plain(of, structs),

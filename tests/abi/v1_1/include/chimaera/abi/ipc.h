@@ -1,0 +1,251 @@
+/* The IPC manager: the table through which all code creates and sends tasks.
+ * Generated from src/abi/ipc.rs by `make headers`; do not edit. */
+#ifndef CHIMAERA_ABI_IPC_H_
+#define CHIMAERA_ABI_IPC_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chimaera/abi/task.h"
+
+// The maximum number of containers of a pool on one node.
+#define CHI_MAX_CONTAINERS 4096
+
+// Options for creating a pool. Zero the struct, set `size`, then set the options that you need.
+typedef struct chi_pool_options {
+  // `sizeof(chi_pool_options)`.
+  uint32_t size;
+  // The number of containers, at most `CHI_MAX_CONTAINERS`. 0 means 1.
+  uint32_t containers;
+} chi_pool_options;
+
+// `chi_ipc.wait`: no timeout. The wait still ends, with `CHI_UNAVAILABLE`, when the runtime stops.
+#define CHI_WAIT_FOREVER UINT64_MAX
+
+// The functions with which applications and modules make and send tasks.
+//
+// libchimaera_client implements the table for applications, and the runtime for modules, so a
+// module's client code runs unchanged in both. Get it from `chi_ipc_manager()` or
+// `CHI_IPC_MANAGER`; it lives as long as the process. Every function takes the table itself as its
+// first argument.
+//
+// A function that returns a status other than `CHI_OK` has set the message that `last_error`
+// returns. A null argument where null is not allowed gives `CHI_INVALID`, and so does a size out
+// of range. In addition to the errors listed for it, every function that talks to the runtime may
+// return `CHI_UNAVAILABLE` (no runtime, or it has stopped), `CHI_FORKED` (the process was forked
+// after it connected) or `CHI_NOT_INITIALIZED` (it never connected).
+typedef struct chi_ipc {
+  // `sizeof(chi_ipc)` in the library that implements it. Read a later function only when it is
+  // covered.
+  uint32_t size;
+  // Zero.
+  uint32_t reserved;
+  // Makes a task of `size` bytes (64 to `CHI_MAX_TASK_SIZE`), aligned to `CHI_TASK_ALIGN`. It is
+  // zero except for a new `task_node_`.
+  //
+  // * Ownership: the caller owns `*task` until `del_task`.
+  // * Null: `task` must not be null.
+  // * Errors: `CHI_INVALID` (the size), `CHI_NO_SPACE`, `CHI_TOO_LARGE`.
+  // * Thread: `[any thread]`.
+  chi_status (*new_task)(const struct chi_ipc *ipc, uint32_t size, struct chi_task **task);
+  // Deletes a task and every block that client or runtime allocated for it. If the task is in
+  // flight, it is deleted when it completes.
+  //
+  // * Ownership: the task is no longer the caller's and must not be used again.
+  // * Null: a null `task` is ignored.
+  // * Thread: `[any thread]`.
+  void (*del_task)(const struct chi_ipc *ipc, struct chi_task *task);
+  // Submits a task. When the ring is full, waits up to 10 seconds for space. A complete task may
+  // be submitted again: its next run then sees the strings and vectors that its last run wrote.
+  // What earlier runs wrote is freed; what the client wrote stays.
+  //
+  // * Ownership: until its completion the task belongs to the runtime: the caller may only wait
+  //   for it, cancel it or delete it. After an error it is still the caller's.
+  // * Null: `task` must not be null.
+  // * Errors: `CHI_RING_FULL`; `CHI_BUSY` when the task is in flight; `CHI_INVALID` when the
+  //   pointer does not refer to a task.
+  // * Thread: `[any thread]`.
+  chi_status (*enqueue)(const struct chi_ipc *ipc, struct chi_task *task);
+  // Like `enqueue`, but returns `CHI_RING_FULL` at once when the ring is full.
+  //
+  // * Ownership: as `enqueue`.
+  // * Null: `task` must not be null.
+  // * Errors: as `enqueue`.
+  // * Thread: `[any thread]`.
+  chi_status (*try_enqueue)(const struct chi_ipc *ipc, struct chi_task *task);
+  // Waits until the task is complete, at most `timeout_ns` nanoseconds (`CHI_WAIT_FOREVER`: no
+  // timeout). Inside a method it suspends the waiting task, not the worker. Returns `CHI_OK`
+  // when the task is complete, whatever the task's own status.
+  //
+  // * Ownership: a complete task is the caller's again.
+  // * Null: `task` must not be null.
+  // * Errors: `CHI_TIMEOUT` when the task is not complete yet, and continues; `CHI_UNAVAILABLE`
+  //   when the runtime has stopped, which ends the task too; `CHI_INVALID` when the task was
+  //   never submitted, or in a monitor, which cannot wait; `CHI_BUSY` in a method, when another
+  //   method is already waiting for the task.
+  // * Thread: `[any thread]`.
+  chi_status (*wait)(const struct chi_ipc *ipc, struct chi_task *task, uint64_t timeout_ns);
+  // The error message of a complete task: `*len` bytes of UTF-8, not zero-terminated. `*len` is
+  // 0 when there is no message.
+  //
+  // * Ownership: the bytes belong to the task, until it is deleted or submitted again.
+  // * Null: neither `task` nor `len` may be null; if one is, the result is an empty message. The
+  //   result is never null.
+  // * Thread: `[any thread]`.
+  const char *(*task_message)(const struct chi_ipc *ipc, const struct chi_task *task, uint64_t *len);
+  // Allocates `size` bytes, aligned to 64 and not zeroed. A size of 0 gives `CHI_SHM_NULL` and
+  // null data.
+  //
+  // * Ownership: with an `owner`, the block belongs to that task and is freed with it; in a
+  //   method, a block for the method's own task is allocated in the client's segment, so that
+  //   the client can read it. Without an `owner`, the block is the caller's until `free`.
+  // * Null: `owner` may be null, `buffer` must not.
+  // * Errors: `CHI_NO_SPACE`, `CHI_TOO_LARGE`.
+  // * Thread: `[any thread]`.
+  chi_status (*alloc)(const struct chi_ipc *ipc,
+                      struct chi_task *owner,
+                      uint64_t size,
+                      struct chi_buffer *buffer);
+  // Frees a buffer that was allocated without an owner. No task in flight may refer to it.
+  //
+  // * Ownership: the block is freed and must not be used again. `*buffer` itself is only read.
+  // * Null: a null `buffer` is ignored, and so is one without data.
+  // * Thread: `[any thread]`.
+  void (*free)(const struct chi_ipc *ipc, const struct chi_buffer *buffer);
+  // The address in this process that a shared pointer refers to.
+  //
+  // * Ownership: the block stays with its owner.
+  // * Null: the result is null when the shared pointer is null or invalid.
+  // * Thread: `[any thread]`.
+  void *(*resolve)(const struct chi_ipc *ipc, chi_shm_ptr shm);
+  // Makes a new task node: in an application, the root of a new tree; in a method, a child of
+  // the running task.
+  //
+  // * Ownership: `*node` is written; the pointer is not kept.
+  // * Null: a null `node` is ignored.
+  // * Thread: `[any thread]`.
+  void (*make_task_node)(const struct chi_ipc *ipc, struct chi_task_node *node);
+  // Creates the pool `name` of the module `module` (`"repo:module"`) with `params_len` bytes of
+  // parameters, or finds it when it exists with the same module and parameters. Waits until it
+  // is ready.
+  //
+  // * Ownership: the arguments are not kept; `*id` is written on success.
+  // * Null: `params` may be null when `params_len` is 0; the others must not be null.
+  // * Errors: `CHI_NO_MODULE`; `CHI_EXISTS`; `CHI_INVALID` for a malformed name, or parameters
+  //   that the module rejects; `CHI_BUSY` when another task has been creating or destroying a
+  //   pool of that name for 40 seconds; the status with which the construction of a container
+  //   failed; and those of `wait`.
+  // * Thread: `[any thread]`.
+  chi_status (*create_pool)(const struct chi_ipc *ipc,
+                            const char *module,
+                            const char *name,
+                            const void *params,
+                            uint64_t params_len,
+                            struct chi_pool_id *id);
+  // Finds a pool by its name.
+  //
+  // * Ownership: the arguments are not kept; `*id` is written on success.
+  // * Null: neither `name` nor `id` may be null.
+  // * Errors: `CHI_NO_POOL`, `CHI_INVALID` for a malformed name, and those of `wait`.
+  // * Thread: `[any thread]`.
+  chi_status (*find_pool)(const struct chi_ipc *ipc, const char *name, struct chi_pool_id *id);
+  // Destroys a pool. Tasks that have not started end with `CHI_CANCELLED`; the call waits until
+  // those that are running have finished.
+  //
+  // * Ownership: `*id` is only read.
+  // * Null: `id` must not be null.
+  // * Errors: `CHI_NO_POOL`; `CHI_DENIED` for the admin pool; `CHI_BUSY` when tasks are still
+  //   running after 30 seconds, which keeps the pool; and those of `wait`.
+  // * Thread: `[any thread]`.
+  chi_status (*destroy_pool)(const struct chi_ipc *ipc, const struct chi_pool_id *id);
+  // The message of the last call that failed on this thread or in this method, zero-terminated;
+  // or that of a failed task, if `wait` has reported one since.
+  //
+  // * Ownership: the text belongs to the table and is valid until the next call on this thread.
+  // * Null: the result is never null.
+  // * Thread: `[any thread]`.
+  const char *(*last_error)(const struct chi_ipc *ipc);
+  // Like `alloc`, for a block that will itself hold strings or vectors. Inside a method the
+  // block is in the runtime's private memory, so that the client cannot change a descriptor
+  // while the method uses it; at completion it is copied into the segment.
+  //
+  // * Ownership: as `alloc`.
+  // * Null: `owner` may be null, `buffer` must not.
+  // * Errors: as `alloc`.
+  // * Thread: `[any thread]`.
+  chi_status (*alloc_elements)(const struct chi_ipc *ipc,
+                               struct chi_task *owner,
+                               uint64_t size,
+                               struct chi_buffer *buffer);
+  // Like `create_pool`, with options. Since ABI 1.1.
+  //
+  // * Ownership: as `create_pool`.
+  // * Null: `params` may be null when `params_len` is 0; the others must not be null.
+  // * Errors: as `create_pool`; also `CHI_EXISTS` for a pool that exists with a different number
+  //   of containers, and `CHI_INVALID` for more than `CHI_MAX_CONTAINERS`.
+  // * Thread: `[any thread]`.
+  chi_status (*create_pool_with)(const struct chi_ipc *ipc,
+                                 const char *module,
+                                 const char *name,
+                                 const void *params,
+                                 uint64_t params_len,
+                                 const struct chi_pool_options *options,
+                                 struct chi_pool_id *id);
+  // Submits the `count` tasks at `tasks` in order, like `enqueue`, but wakes the runtime only
+  // once. Stores in `*submitted` how many were submitted: all of them, unless it fails. Since
+  // ABI 1.1.
+  //
+  // * Ownership: as `enqueue`, for each task that was submitted; the others are still the
+  //   caller's. The array is only read.
+  // * Null: `tasks` may be null when `count` is 0; `submitted` may be null. A null task fails
+  //   with `CHI_INVALID`.
+  // * Errors: those of `enqueue`, for the first task that cannot be submitted; later ones are
+  //   not tried.
+  // * Thread: `[any thread]`.
+  chi_status (*enqueue_batch)(const struct chi_ipc *ipc,
+                              struct chi_task *const *tasks,
+                              uint64_t count,
+                              uint64_t *submitted);
+  // Waits for the `count` tasks at `tasks`, like `wait`, with one timeout for all. Since ABI
+  // 1.1.
+  //
+  // * Ownership: as `wait`. The array is only read.
+  // * Null: `tasks` may be null when `count` is 0. A null task fails with `CHI_INVALID`.
+  // * Errors: those of `wait`, for the first task whose wait fails; later ones are not waited
+  //   for.
+  // * Thread: `[any thread]`.
+  chi_status (*wait_all)(const struct chi_ipc *ipc,
+                         struct chi_task *const *tasks,
+                         uint64_t count,
+                         uint64_t timeout_ns);
+  // Requests the cancellation of a task, and returns at once. A task that has not started never
+  // runs. A suspended task resumes: the wait that suspends it ends; if it waits for other tasks,
+  // those are cancelled too, and its wait ends when they have completed. A running task notices
+  // at its next wait, or when it checks. The task completes exactly once, with `CHI_CANCELLED`
+  // or with the status that its method returns; `wait` reports when. A task that is complete, or
+  // was never submitted, does not change. Since ABI 1.1.
+  //
+  // * Ownership: the task stays with its owner.
+  // * Null: `task` must not be null.
+  // * Errors: `CHI_INVALID` when the pointer does not refer to a task; `CHI_RING_FULL` when the
+  //   request cannot be sent for 10 seconds.
+  // * Thread: `[any thread]`.
+  chi_status (*cancel)(const struct chi_ipc *ipc, struct chi_task *task);
+  // Sleeps for `duration_ns` nanoseconds; inside a method, suspends the task and not the worker.
+  // Since ABI 1.1.
+  //
+  // * Errors: in a method, `CHI_CANCELLED` as soon as the task is cancelled; `CHI_INVALID` in a
+  //   monitor, which cannot wait.
+  // * Thread: `[any thread]`.
+  chi_status (*sleep)(const struct chi_ipc *ipc, uint64_t duration_ns);
+  // Yields: inside a method, to other tasks of its worker; elsewhere, to other threads. Since
+  // ABI 1.1.
+  //
+  // * Errors: in a method, `CHI_CANCELLED` when the task is cancelled, and the method should
+  //   return soon; `CHI_INVALID` in a monitor, which cannot yield.
+  // * Thread: `[any thread]`.
+  chi_status (*yield_now)(const struct chi_ipc *ipc);
+} chi_ipc;
+
+#endif  // CHIMAERA_ABI_IPC_H_

@@ -1,0 +1,293 @@
+//! `chimaera call`: methods are called by what modules say of their tasks.
+
+use std::time::{Duration, Instant};
+
+use chimaera::abi::*;
+use chimaera_tests::process::{self, Running};
+use chimaera_tests::{artefacts, Daemon, Options, Output};
+use rustix::process::Signal;
+use serde_json::{json, Value};
+
+/// A daemon with a store, `store`.
+fn with_store() -> Daemon {
+    let daemon = Daemon::start(&Options::new().kv());
+    daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
+    daemon
+}
+
+/// A daemon with the same described module in C++ and in Rust, as pools `cpp` and `rust`.
+fn with_both() -> Daemon {
+    let both = Options::new()
+        .file(artefacts::repo_module("described_parts"))
+        .file(artefacts::rust_module("described_shelf"));
+    let daemon = Daemon::start(&both);
+    for (pool, module) in [("cpp", "described:parts"), ("rust", "described:shelf")] {
+        daemon.cli(&["pool", "create", pool, "--module", module]).ok();
+    }
+    daemon
+}
+
+fn call(daemon: &Daemon, args: &[&str]) -> Output {
+    daemon.cli(&[&["call"], args].concat())
+}
+
+/// Its one line of standard error.
+#[track_caller]
+fn refused(daemon: &Daemon, args: &[&str], code: i32, part: &str) {
+    let output = call(daemon, args);
+    assert_eq!(output.code, code, "{output:#?}");
+    assert!(output.stderr.contains(part) && output.stdout.is_empty(), "{output:#?}");
+}
+
+#[test]
+fn what_is_put_is_got() {
+    let daemon = with_store();
+    assert_eq!(
+        call(&daemon, &["store", "kPut", "key=a", "value=x=y"]).ok().stdout,
+        "replaced = 0\n"
+    );
+    assert_eq!(call(&daemon, &["store", "put", "key=a", "value=z"]).ok().stdout, "replaced = 1\n");
+    assert_eq!(call(&daemon, &["store", "11", "key=a"]).ok().stdout, "value = z\n");
+    let document = call(&daemon, &["store", "get", "key=a", "--json"]).ok().json();
+    assert_eq!(document["results"], json!({ "value": "z" }));
+    assert_eq!((&document["status"], &document["method"]), (&json!("CHI_OK"), &json!("kGet")));
+    assert!(document["took"]["ns"].as_u64().unwrap() > 0, "{document}");
+    let output = call(&daemon, &["store", "scan", "--zero", "--json"]).ok().json();
+    assert_eq!(output["results"]["keys"], json!(["a"]));
+    let output = call(&daemon, &["store", "stats", "--json"]).ok().json();
+    assert_eq!(output["results"]["stats"]["max_bytes"], u64::MAX);
+}
+
+/// Every type of field, at every depth, in both languages: what the module turns round, it was given.
+#[test]
+fn every_type_goes_in_and_comes_out() {
+    let daemon = with_both();
+    let entry = |name: &str, data: Value, weights: Value, kind: u8| {
+        json!({ "name": name, "extent": { "start": 7, "blocks": kind, "sparse": kind == 2 },
+                "data": data, "weights": weights, "kind": kind })
+    };
+    let extent =
+        |start: u64, sparse: bool| json!({ "start": start, "blocks": 1, "sparse": sparse });
+    let entries =
+        json!([entry("one", json!("ab"), json!([]), 4), entry("", json!(""), json!([2.5]), 5)]);
+    let inputs = [
+        "tiny=-128".to_owned(),
+        "wide=0.25".to_owned(),
+        "flag=false".to_owned(),
+        "digest=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,0xff".to_owned(),
+        "text=abc".to_owned(),
+        "data=xyz".to_owned(),
+        format!("extent={}", extent(u64::MAX - 1, true)),
+        format!("entry={}", entry("own", json!({ "hex": "ff00" }), json!([0.5]), 1)),
+        format!("extents={}", json!([extent(1, false), extent(2, true)])),
+        "words=ab".to_owned(),
+        "words=c,d".to_owned(),
+        format!("blobs={}", json!(["pq", { "hex": "80" }])),
+        "rows=[[1, -2], []]".to_owned(),
+        format!("entries={entries}"),
+        format!("pairs={}", json!([extent(3, false), extent(4, true)])),
+    ];
+    let changed = |name: &str, data: Value, weights: Value, kind: u8| {
+        json!({ "name": format!("{name}!"), "extent": { "start": 7, "blocks": kind + 1, "sparse": kind == 2 },
+                "data": data, "weights": weights, "kind": kind + 1 })
+    };
+    let expected = json!({
+        "tiny": -128,
+        "wide": 0.5,
+        "flag": true,
+        "digest": [255, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1],
+        "text": "cba",
+        "data": "zyx",
+        "extent": extent(u64::MAX, true),
+        "entry": changed("own", json!({ "hex": "00ff" }), json!([0.5, 1.0]), 1),
+        "extents": [extent(2, true), extent(1, false)],
+        "words": ["ba", "d,c"],
+        "blobs": ["qp", { "hex": "80" }],
+        "rows": [[-2, 1], []],
+        "entries": [changed("one", json!("ba"), json!([1.0]), 4), changed("", json!(""), json!([2.5, 1.0]), 5)],
+        "pairs": [extent(4, true), extent(3, false)],
+    });
+    let inputs: Vec<&str> = inputs.iter().map(|input| &input[..]).collect();
+    for pool in ["cpp", "rust"] {
+        let all = [&[pool, "turn", "--json"], &inputs[..]].concat();
+        assert_eq!(call(&daemon, &all).ok().json()["results"], expected, "{pool}");
+    }
+}
+
+#[test]
+fn methods_are_listed_with_their_fields() {
+    let daemon = with_both();
+    for pool in ["cpp", "rust"] {
+        let text = call(&daemon, &[pool]).ok().stdout;
+        assert!(text.contains("kSum  Sums up the bytes of every block.\n"), "{text}");
+        assert!(
+            text.contains("  in   block_size  u32          Bytes of a block, not 0\n"),
+            "{text}"
+        );
+        assert!(text.contains("struct Extent\n"), "{text}");
+        let document = call(&daemon, &[pool, "--json"]).ok().json();
+        let methods = document["methods"].as_array().unwrap();
+        assert_eq!(methods.len(), 7, "{document}");
+        assert_eq!(
+            methods[0]["fields"][3],
+            json!({ "name": "sums", "type": "vector<u64>", "dir": "out", "doc": "A sum for every block" })
+        );
+    }
+}
+
+#[test]
+fn what_fails_is_told_with_its_status() {
+    let daemon = with_both();
+    for pool in ["cpp", "rust"] {
+        refused(&daemon, &[pool, "fail", "thrown=false", "why=no reason"], 1, "no reason");
+        let output =
+            call(&daemon, &[pool, "sum", "data=abc", "block_size=2", "exact=true", "--json"]);
+        let document = output.json();
+        assert_eq!(output.code, 1, "{document}");
+        assert_eq!(
+            (&document["status"], &document["code"], &document["message"]),
+            (&json!("CHI_INVALID"), &json!(CHI_INVALID), &json!("the last block is not whole"))
+        );
+    }
+}
+
+#[test]
+fn wrong_arguments_are_told_with_their_field() {
+    let daemon = with_both();
+    let cases: [(&[&str], &str); 12] = [
+        (&["cpp", "summ"], "no method 'summ': did you mean 'kSum'?"),
+        (&["cpp", "sum", "dat=1"], "no field 'dat': did you mean 'data'?"),
+        (&["cpp", "sum", "sums=1"], "'sums' is a result of kSum"),
+        (&["cpp", "sum", "data=a", "exact=true"], "block_size=u32  Bytes of a block, not 0"),
+        (
+            &["cpp", "sum", "--zero", "block_size=-1"],
+            "field 'block_size': expected an integer from 0 to 4294967295",
+        ),
+        (
+            &["cpp", "sum", "--zero", "block_size=x"],
+            "field 'block_size' (u32): expected an integer",
+        ),
+        (&["cpp", "sum", "--zero", "exact=maybe"], "field 'exact' (bool): expected true or false"),
+        (&["cpp", "sum", "--zero", "exact=1", "exact=0"], "is given more than once"),
+        (&["cpp", "turn", "--zero", "digest=1,2"], "field 'digest': expected 20 of u8"),
+        (
+            &["cpp", "turn", "--zero", "entry={\"name\":\"a\"}"],
+            "field 'entry': the field 'extent' is missing",
+        ),
+        (
+            &["cpp", "turn", "--zero", "extents=[{\"begin\":1}]"],
+            "field 'extents': element 0: no field 'begin'",
+        ),
+        (&["cpp", "sum", "--zero", "--out", "data=/x"], "'data' is an input of kSum"),
+    ];
+    for (args, part) in cases {
+        refused(&daemon, args, 2, part);
+    }
+    refused(&daemon, &["nobody"], 1, "there is no pool 'nobody'");
+    refused(&daemon, &["cpp", "sum", "data"], 2, "write NAME=VALUE");
+    refused(
+        &daemon,
+        &["cpp", "sum", "--query", "everywhere"],
+        2,
+        "write one of dynamic, local-id:N",
+    );
+    refused(
+        &daemon,
+        &["cpp", "sum", "--zero", "--file", "data=/nowhere"],
+        1,
+        "/nowhere: No such file",
+    );
+    let output = call(&daemon, &["cpp", "summ", "--json"]);
+    assert!(output.json()["error"].as_str().unwrap().contains("kSum"), "{output:#?}");
+}
+
+#[test]
+fn files_go_in_and_results_to_files() {
+    let daemon = with_store();
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+    let [from, to] = ["from", "to"].map(|name| daemon.site().path().join(name));
+    std::fs::write(&from, &bytes).unwrap();
+    let [from, to] = [from, to].map(|path| format!("value={}", path.display()));
+    call(&daemon, &["store", "put", "key=a", "--file", &from]).ok();
+    let output = call(&daemon, &["store", "get", "key=a", "--out", &to]).ok();
+    assert_eq!(output.stdout, "");
+    assert!(std::fs::read(&to["value=".len()..]).unwrap() == bytes);
+}
+
+#[test]
+fn calls_are_repeated_and_measured() {
+    let daemon = with_store();
+    let text = call(&daemon, &["store", "count", "--repeat", "100"]).ok().stdout;
+    assert!(text.starts_with("count = 0\n100 calls: median "), "{text}");
+    let document = call(&daemon, &["store", "count", "--repeat", "100", "--json"]).ok().json();
+    assert_eq!(document["took"]["calls"], 100);
+    refused(&daemon, &["store", "get", "key=a", "--repeat", "5"], 1, "call 1 of 5: kGet of pool");
+}
+
+/// It runs once and again until its time is over; that it was cancelled then is no failure.
+#[test]
+fn a_periodic_call_ends_with_its_time() {
+    let daemon = with_both();
+    let begin = Instant::now();
+    let args =
+        ["cpp", "turn", "--zero", "tiny=1", "text=ab", "--periodic", "0.005", "--timeout", "0.5"];
+    let output = call(&daemon, &args).ok();
+    assert!(begin.elapsed() >= Duration::from_millis(500));
+    assert!(output.stdout.contains("stopped after 0.5 s"), "{output:#?}");
+    let wide: i64 = output
+        .stdout
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("tiny = ")?.parse().ok())
+        .unwrap();
+    assert_eq!(wide.abs(), 1);
+}
+
+#[test]
+fn a_call_ends_at_its_timeout_and_at_a_signal() {
+    let daemon = with_both();
+    for pool in ["cpp", "rust"] {
+        let args = [pool, "pause", "seconds=1000", "--timeout", "0.2"];
+        refused(&daemon, &args, 1, "kPause of pool '");
+        let output = call(&daemon, &[&args[..], &["--json"]].concat());
+        assert_eq!(output.json()["status"], "CHI_DEADLINE", "{output:#?}");
+        let mut command = daemon.site().command(artefacts::chimaera());
+        command.args(["--name", daemon.site().name(), "call", pool, "pause", "seconds=1000"]);
+        let mut running = Running::start(&mut command);
+        process::until("the task runs", || {
+            let pools = daemon.cli(&["pool", "list", "--json"]).ok().json();
+            let one = pools.as_array()?.iter().find(|one| one["name"] == pool)?;
+            (one["tasks"] == 1).then_some(())
+        });
+        running.signal(Signal::INT);
+        assert_eq!(running.end(), 1);
+    }
+}
+
+#[test]
+fn a_task_that_is_not_described_is_not_called() {
+    let daemon = Daemon::start(&Options::new().file(artefacts::test_module("nested")));
+    daemon.cli(&["pool", "create", "nested", "--module", "test:nested"]).ok();
+    let text = call(&daemon, &["nested"]).ok().stdout;
+    assert!(text.contains("kHold\n  (its fields are not described)\n"), "{text}");
+    refused(
+        &daemon,
+        &["nested", "hold"],
+        1,
+        "test:nested does not say which fields the task of kHold has",
+    );
+}
+
+/// A module's description must fit what its tasks are.
+#[test]
+fn a_description_that_does_not_fit_is_refused() {
+    let daemon = Daemon::start(&Options::new().file(artefacts::test_module("lies")));
+    let modules = daemon.cli(&["modules", "--json"]).ok().json();
+    let reason = modules["refused"][0]["reason"].as_str().unwrap();
+    assert!(
+        reason.contains(
+            "the strings and vectors in the task of kWrite are not where it describes them"
+        ),
+        "{reason}"
+    );
+}
