@@ -155,7 +155,8 @@ class Poller {
     try {
       return self->poll_(self->context_);
     } catch (const std::exception &error) {
-      self->Report(error.what());
+      const char *const text = error.what();
+      self->Report(text == nullptr ? "it threw an exception without a text" : text);
     } catch (const std::string &text) {
       self->Report(text.c_str());
     } catch (const char *text) {

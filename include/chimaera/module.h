@@ -73,6 +73,12 @@ inline std::string DescribeThrown() {
          " was thrown";
 }
 
+/* The text of an exception, whose own code may return a null pointer. */
+inline const char *TextOf(const std::exception &error) {
+  const char *const text = error.what();
+  return text == nullptr ? "an exception without a text was thrown" : text;
+}
+
 /* Calls `f`, which returns a status. An exception becomes a status, and its message goes to the
  * host.
  */
@@ -86,7 +92,7 @@ chi_status Guard(F &&f) noexcept {
   } catch (const std::bad_alloc &) {
     SetError(g_host, "std::bad_alloc: the module asked for more memory than there is");
   } catch (const std::exception &error) {
-    SetError(g_host, error.what());
+    SetError(g_host, TextOf(error));
   } catch (const std::string &text) {
     SetError(g_host, text.empty() ? DescribeThrown() : text);
   } catch (const char *text) {

@@ -1,6 +1,6 @@
 //! Makes the program export the functions of `exit.rs`, `signal_masks.rs` and `state_calls.rs`.
 
-const SYMBOLS: [&str; 31] = [
+const SYMBOLS: [&str; 32] = [
     "exit",
     "quick_exit",
     "_exit",
@@ -12,6 +12,7 @@ const SYMBOLS: [&str; 31] = [
     "umask",
     "chdir",
     "fchdir",
+    "daemon",
     "sigaltstack",
     "pthread_create",
     "thrd_create",

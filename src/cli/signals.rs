@@ -38,6 +38,11 @@ impl Signals {
         Ok(Arc::new(Signals { arrivals, log, has_file }))
     }
 
+    /// Whether this process has sent itself a signal: then a module stops the daemon, and not a user.
+    pub(crate) fn are_own(&self) -> bool {
+        self.arrivals.own.load(Ordering::Relaxed)
+    }
+
     /// Waits for a signal to stop. `None` if the wait is interrupted.
     fn next(&self) -> Option<i32> {
         loop {
@@ -114,7 +119,13 @@ impl Signals {
         runtime.spawn_helper("chi-signals", move || {
             let mut count = u32::from(since.is_some());
             while let Some(signal) = self.next() {
-                tracing::info!(signal, "received a signal to stop");
+                match self.are_own() {
+                    true => tracing::error!(
+                        signal,
+                        "received a signal to stop, sent by a module or a library in this process"
+                    ),
+                    false => tracing::info!(signal, "received a signal to stop"),
+                }
                 match count {
                     0 => stop(),
                     _ => end_process(),
@@ -166,6 +177,8 @@ struct Arrivals {
     /// Each signal, with the number of arrivals not returned yet.
     pending: Vec<(i32, Arc<AtomicU32>)>,
     bell: Arc<OwnedFd>,
+    /// One was sent by this process itself.
+    own: Arc<AtomicBool>,
     is_interrupted: AtomicBool,
 }
 
@@ -173,11 +186,17 @@ impl Arrivals {
     /// Handles these signals from now on.
     fn of(signals: &[i32]) -> io::Result<Arrivals> {
         let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+        let own = Arc::<AtomicBool>::default();
         let pending: Vec<_> =
             signals.iter().map(|signal| (*signal, Arc::<AtomicU32>::default())).collect();
         for (signal, count) in &pending {
-            let (count, bell) = (count.clone(), bell.clone());
-            let announce = move || {
+            let (count, bell, own) = (count.clone(), bell.clone(), own.clone());
+            let process = rustix::process::getpid().as_raw_pid();
+            let announce = move |info: &libc::siginfo_t| {
+                // SAFETY: a signal that a process has sent says which.
+                if info.si_code <= 0 && unsafe { info.si_pid() } == process {
+                    own.store(true, Ordering::Relaxed);
+                }
                 count.fetch_add(1, Ordering::Release);
                 // The write fails only if the counter is full, and then an event is already
                 // pending.
@@ -185,9 +204,9 @@ impl Arrivals {
             };
             // SAFETY: the handler only makes a system call, which leaves errno alone, and changes
             // an atomic.
-            unsafe { signal_hook::low_level::register(*signal, announce)? };
+            unsafe { signal_hook_registry::register_sigaction(*signal, announce)? };
         }
-        Ok(Arrivals { pending, bell, is_interrupted: AtomicBool::new(false) })
+        Ok(Arrivals { pending, bell, own, is_interrupted: AtomicBool::new(false) })
     }
 
     /// Waits for a signal. `None` if the wait is interrupted.

@@ -35,6 +35,11 @@ extern "C" fn fchdir(directory: c_int) -> c_int {
 }
 
 #[no_mangle]
+extern "C" fn daemon(keep_directory: c_int, keep_files: c_int) -> c_int {
+    state_calls::daemon(keep_directory, keep_files)
+}
+
+#[no_mangle]
 unsafe extern "C" fn sigaction(
     signal: c_int,
     new: *const libc::sigaction,

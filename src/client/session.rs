@@ -13,6 +13,7 @@ use chimaera_ipc::ring::Producer;
 use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::wire::{Kind, Message};
 use chimaera_ipc::{clock, futex};
+use rustix::io::Errno;
 
 use crate::connect::{answer_bound, ask, gone, Asked, Link};
 use crate::watcher::Watcher;
@@ -172,8 +173,11 @@ impl Session {
 
     pub(crate) fn disconnect(&self) {
         self.dead.store(true, Ordering::Relaxed);
-        // The runtime notices the hang-up. An error means that the socket is already shut down.
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        // The runtime notices the hang-up. Other errors mean that the socket is already shut down.
+        let ended = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        if let Err(Errno::BADF | Errno::NOTSOCK) = ended {
+            self.be_cut_off();
+        }
     }
 
     /// True while the application holds blocks in the segment.
@@ -218,9 +222,18 @@ impl Session {
     }
 
     pub(crate) fn ring_doorbell(&self) {
-        // The write fails only when the counter is at its maximum: the runtime is then signalled
-        // anyway.
-        let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
+        match rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes()) {
+            // When the counter is at its maximum, the runtime is signalled anyway.
+            Ok(_) | Err(Errno::AGAIN) => {}
+            Err(_) => self.be_cut_off(),
+        }
+    }
+
+    /// The process has closed the session's descriptors: the runtime cannot be woken any more.
+    #[cold]
+    fn be_cut_off(&self) {
+        self.end();
+        self.watcher.forsake();
     }
 
     /// Allocates a block.

@@ -38,6 +38,13 @@ impl Watcher {
         Ok(Watcher { users: AtomicUsize::new(0), bell, thread: Mutex::default() })
     }
 
+    /// The process has closed the session's descriptors: what the watcher waits for cannot come any more. It keeps
+    /// the session, whose descriptors may be others by now.
+    #[cold]
+    pub(crate) fn forsake(&self) {
+        lock(&self.thread).take();
+    }
+
     /// Waits until the watcher of a session that was disconnected is gone.
     pub(crate) fn join(&self) {
         let thread = lock(&self.thread).take();

@@ -25,7 +25,7 @@ const MAGIC: u32 = 0x4348_494d;
 const WORDS: usize = 6;
 const HEAD: usize = 8 + WORDS * 8;
 /// The maximum length of a message's text, in bytes.
-const MAX_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT: usize = 1024;
 
 /// The kind of a message, with the meaning of its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

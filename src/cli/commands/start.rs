@@ -203,7 +203,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     // The log also receives what modules write to standard error, and `chimaera status` finds
     // it there.
     log.take_standard_error()?;
-    signals.stop(&runtime, stopping_since)?;
+    signals.clone().stop(&runtime, stopping_since)?;
     if args.as_daemon {
         // From now on it does not end with the process that started it. A sandbox that refuses this has refused
         // the other call, too.
@@ -222,7 +222,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let ending = runtime.ending();
     let abandoned = runtime.wait();
     log.flush();
-    if !abandoned.is_empty() {
+    if !abandoned.is_empty() || signals.are_own() {
         chimaera_runtime::ends::leave(1)
     }
     if args.private {

@@ -22,6 +22,7 @@ const LC_GLOBAL_LOCALE: isize = -1;
 
 static CHDIR: Original = Original::new(c"chdir");
 static FCHDIR: Original = Original::new(c"fchdir");
+static DAEMON: Original = Original::new(c"daemon");
 static SIGACTION: Original = Original::new(c"sigaction");
 static SIGNAL: Original = Original::new(c"signal");
 static SYSV_SIGNAL: Original = Original::new(c"sysv_signal");
@@ -37,7 +38,9 @@ pub(crate) fn seal() {
     SEALED.get_or_init(|| {
         // A child must not call the dynamic linker: another thread may have been inside it at the
         // fork.
-        for function in [&CHDIR, &FCHDIR, &SIGACTION, &SIGNAL, &SYSV_SIGNAL, &SIGSET, &SIGIGNORE] {
+        let functions =
+            [&CHDIR, &FCHDIR, &DAEMON, &SIGACTION, &SIGNAL, &SYSV_SIGNAL, &SIGSET, &SIGIGNORE];
+        for function in functions {
             function.get();
         }
         THRD_CREATE.find();
@@ -213,6 +216,19 @@ pub fn fchdir(directory: c_int) -> c_int {
     unsafe {
         let original: unsafe extern "C" fn(c_int) -> c_int = std::mem::transmute(FCHDIR.get());
         original(directory)
+    }
+}
+
+/// `daemon`: refused. The process would end, and a child without the runtime's threads would go on.
+pub fn daemon(keep_directory: c_int, keep_files: c_int) -> c_int {
+    if refuse("daemon").is_some() {
+        return not_permitted();
+    }
+    // SAFETY: the function has this type, and takes any numbers.
+    unsafe {
+        let original: unsafe extern "C" fn(c_int, c_int) -> c_int =
+            std::mem::transmute(DAEMON.get());
+        original(keep_directory, keep_files)
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) type Handler = unsafe fn(&mut Fault) -> bool;
 
 /// The signals that can have handlers, with their names: those of faults, then others that end a
 /// process by default.
-const SIGNALS: [(libc::c_int, &str); 16] = [
+const SIGNALS: [(libc::c_int, &str); 17] = [
     (libc::SIGSEGV, "SIGSEGV"),
     (libc::SIGBUS, "SIGBUS"),
     (libc::SIGFPE, "SIGFPE"),
@@ -27,6 +27,7 @@ const SIGNALS: [(libc::c_int, &str); 16] = [
     (libc::SIGIO, "SIGIO"),
     (libc::SIGPROF, "SIGPROF"),
     (libc::SIGPWR, "SIGPWR"),
+    (libc::SIGQUIT, "SIGQUIT"),
     (libc::SIGSTKFLT, "SIGSTKFLT"),
     (libc::SIGUSR1, "SIGUSR1"),
     (libc::SIGUSR2, "SIGUSR2"),

@@ -82,6 +82,22 @@ pub fn switches(pid: u32) -> u64 {
     tasks.flatten().map(|task| of(task.path())).sum()
 }
 
+/// Stops a process, by SIGSTOP. Its threads run on for a moment after that: waits until none does.
+#[track_caller]
+pub fn pause(process: rustix::process::Pid) {
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("it is there");
+    until("all of its threads have stopped", || {
+        let threads = format!("/proc/{}/task", process.as_raw_pid());
+        let mut threads = std::fs::read_dir(threads).expect("it is there");
+        let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+            // The state follows the name, which is in parentheses.
+            let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+            stat.rsplit_once(") ")?.1.starts_with(['T', 't', 'Z']).then_some(())
+        };
+        threads.all(|thread| is_stopped(thread).is_some()).then_some(())
+    });
+}
+
 /// Runs a program to its end, within [`BOUND`].
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
@@ -229,6 +245,9 @@ impl Running {
     #[track_caller]
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
+        if signal == rustix::process::Signal::STOP {
+            return pause(pid);
+        }
         rustix::process::kill_process(pid, signal).expect("it has not been waited for");
         if signal == rustix::process::Signal::KILL {
             tally("kills", 1);

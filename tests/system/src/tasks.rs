@@ -145,6 +145,14 @@ pub mod crash {
     pub const IGNORED_FAULT: u64 = 73;
     /// The stack of a thread overflows that `thrd_create` has made.
     pub const OVERFLOW_THRD: u64 = 72;
+    /// Sends the process SIGQUIT.
+    pub const QUIT: u64 = 77;
+    /// Sends the process SIGTERM.
+    pub const TERMINATE: u64 = 78;
+    /// Calls `daemon`, which must be refused.
+    pub const DAEMON: u64 = 79;
+    /// Opens files until no descriptor is left.
+    pub const OPEN_ALL: u64 = 80;
     /// As `PPOLL`, for the `sigpause` of BSD.
     pub const SIGPAUSE: u64 = 76;
     /// A thread of a timer writes to address 8.
@@ -232,6 +240,8 @@ pub mod throws {
     /// Method: `EchoTask`; returns how many `YIELD` have begun, and how many have ended in whatever
     /// way.
     pub const RUNS: u32 = 17;
+    /// Method: `PlainTask`; throws an exception whose text is null.
+    pub const THROW_MUTE: u32 = 19;
     /// Method: `NumberTask`; calls `SLEEP` of the pool that its own pool's parameters name.
     pub const FLUSH: u32 = 18;
 

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chimaera::abi::CHI_UNAVAILABLE;
-use chimaera_tests::tasks::model;
+use chimaera_tests::tasks::{model, throws};
 use chimaera_tests::{
-    artefacts, connect, in_client, process, text_of, Daemon, Options, Output, Running, Site,
+    artefacts, connect, in_client, process, text_of, Call, Daemon, Options, Output, Running, Site,
     ValuePool,
 };
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -121,6 +121,24 @@ fn a_client_without_descriptors_is_told_so() {
     succeeds(daemon.site(), &["descriptors", "8"]);
 }
 
+/// As programs do that become daemons. The worker is asleep, and cannot be woken any more.
+#[test]
+fn a_client_that_has_closed_its_descriptors_is_told_so() {
+    in_client!(Options::new().throws(), |_| {
+        let ipc = connect();
+        let pool = ipc.create_pool(throws::MODULE, "throws", b"").unwrap();
+        let task = || ipc.task::<throws::NumberTask>(pool, throws::SLEEP);
+        task().call().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        // SAFETY: nothing that still runs in this process needs them, but the session.
+        unsafe { libc::close_range(3, u32::MAX, 0) };
+        let (status, message) = text_of(task().call());
+        assert_eq!(status, CHI_UNAVAILABLE, "{message}");
+        // It does not wait for what cannot come.
+        chimaera::client::shutdown();
+    });
+}
+
 #[test]
 fn a_task_that_was_refused_is_not_in_flight() {
     let daemon = Daemon::start(&Options::new().kv());
@@ -165,7 +183,7 @@ fn threads_that_give_up_end_no_task_of_others() {
         let call = || pool.task(model::TICKS, 0, 0).call().map(drop);
         let sleeps = pool.task(model::SLEEP, 7_000_000_000, 0).submit().unwrap();
         let daemon = site.status()["pid"].as_i64().and_then(|it| Pid::from_raw(it as i32)).unwrap();
-        kill_process(daemon, Signal::STOP).unwrap();
+        process::pause(daemon);
         let before = Instant::now();
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..3).map(|_| scope.spawn(call)).collect();

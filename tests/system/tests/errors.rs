@@ -42,6 +42,8 @@ fn a_method_that_throws() {
             let (code, message) = fails(ipc, pool, throws::THROW_INT);
             assert_eq!(code, CHI_FAILED);
             assert_eq!(message, "an object of type int was thrown");
+            let mute = (CHI_FAILED, "an exception without a text was thrown".to_owned());
+            assert_eq!(fails(ipc, pool, throws::THROW_MUTE), mute);
             assert!(echo(ipc, pool, 1000).unwrap());
         }
     });
@@ -188,7 +190,7 @@ fn an_unknown_method() {
     in_client!(Options::new().throws().kv(), |_| {
         let ipc = connect();
         let pool = throws_pool(ipc);
-        for method in [throws::FLUSH + 1, 999, 4095, 4096, u32::MAX] {
+        for method in [throws::THROW_MUTE + 1, 999, 4095, 4096, u32::MAX] {
             let (code, message) = fails(ipc, pool, method);
             assert_eq!(code, CHI_NO_METHOD);
             assert_eq!(message, format!("the module test:throws_method has no method {method}"));

@@ -289,7 +289,7 @@ fn a_host_that_is_stopped_is_killed() {
         let sleeping = pool.submit(model::SLEEP, 3600 * SECOND);
         let host = host_of(site, "far");
         pool.call(model::TICK, 0, 0);
-        kill_process(Pid::from_raw(host).unwrap(), Signal::STOP).unwrap();
+        process::pause(Pid::from_raw(host).unwrap());
         let (status, message) = text_of(sleeping.wait());
         assert_eq!(status, CHI_FAULT, "{message}");
         assert!(

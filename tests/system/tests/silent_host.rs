@@ -27,7 +27,7 @@ fn stopped(site: &Site) -> (LifePool, Pending<KeyTask>, Pid) {
     let task = pool.submit_slow(site, 3000);
     pool.add("key", 1);
     let host = host(site);
-    kill_process(host, Signal::STOP).unwrap();
+    process::pause(host);
     (pool, task, host)
 }
 
@@ -80,7 +80,7 @@ fn it_is_waited_for_from_its_first_task_on() {
     let daemon = in_client_that_may_end_it!(options(), |site| {
         let pool = LifePool::new(connect(), "");
         let host = host(site);
-        kill_process(host, Signal::STOP).unwrap();
+        process::pause(host);
         let task = pool.submit_slow(site, 1);
         until_it_is_silent(site);
         // Longer than anything else in a runtime waits for another process.
@@ -105,7 +105,7 @@ fn it_is_killed_before_its_first_task_if_methods_have_a_bound() {
     let options = Options::new().file(artefacts::rust_life(1)).config(config);
     in_client!(options, |site| {
         let pool = LifePool::new(connect(), "");
-        kill_process(host(site), Signal::STOP).unwrap();
+        process::pause(host(site));
         let task = pool.submit_slow(site, 1);
         let why = task.wait().unwrap_err().to_string();
         assert!(why.contains("has not answered") && why.contains("kill_after"), "{why}");
@@ -120,7 +120,7 @@ fn it_is_ended_if_it_would_miss_something() {
     let daemon = in_client_that_may_end_it!(options(), |site| {
         let pool = LifePool::new(connect(), "");
         let first = host(site);
-        kill_process(first, Signal::STOP).unwrap();
+        process::pause(first);
         let is_running = || std::fs::read_link(format!("/proc/{first}/exe")).is_ok();
         let told = (0..2000).take_while(|round| {
             let level = if round % 2 == 0 { "debug" } else { "info" };
@@ -169,13 +169,13 @@ fn what_waits_for_it_ends() {
         pool.add("key", 1);
 
         // Without a task, it is asked for its state, and killed, because it does not go on.
-        kill_process(first, Signal::STOP).unwrap();
+        process::pause(first);
         refused(&site.cli(&save));
         assert_eq!(pool.check(0).recovered.get(), 1);
         assert_ne!(host(site), first);
 
         // It is killed at its own bound when its pool is destroyed; the command has another one.
-        kill_process(host(site), Signal::STOP).unwrap();
+        process::pause(host(site));
         let destroyed = site.cli(&destroy);
         assert!(refused(&destroyed).contains("its kDestroy has not ended"), "{destroyed:?}");
         process::until("it is gone", || {

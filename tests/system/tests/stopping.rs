@@ -598,3 +598,32 @@ fn a_child_that_a_module_forks_does_not_stand_for_the_runtime() {
     assert!(status.stderr.contains("is not running"), "{status:#?}");
     Daemon::start_at(site, &Options::new().workers(1)).stop();
 }
+
+/// Nobody has asked for that: it does not end like a daemon that its user has stopped.
+#[test]
+fn a_module_that_stops_the_runtime_by_a_signal_is_told() {
+    let mut daemon = after!(crash::TERMINATE, 0);
+    assert_eq!(daemon.end(), 1, "{}", daemon.log());
+    assert!(
+        daemon.log().contains("sent by a module or a library in this process"),
+        "{}",
+        daemon.log()
+    );
+    assert!(daemon.log().contains(" stopped"), "{}", daemon.log());
+}
+
+#[test]
+fn a_module_cannot_leave_the_runtime_by_daemon() {
+    let mut daemon = after!(crash::DAEMON, 0);
+    assert!(daemon.log().contains(": daemon is refused: "), "{}", daemon.log());
+    daemon.stop();
+}
+
+/// The program's own descriptors, to be told the end with, are gone as well.
+#[test]
+fn a_runtime_without_descriptors_is_stopped() {
+    let mut daemon = after!(crash::OPEN_ALL, 0);
+    let stopped = daemon.cli(&["stop"]);
+    assert_eq!((stopped.code, &stopped.stderr[..]), (0, ""), "{stopped:#?}\n{}", daemon.log());
+    assert_eq!(daemon.end(), 0, "{}", daemon.log());
+}
