@@ -208,7 +208,11 @@ impl Runtime {
                 let listener = listen(&instance, !shared.config.may_connect.is_empty())?;
                 let acceptor = lock
                     .try_clone()
-                    .and_then(|lock| Acceptor::new(shared.clone(), instance.name(), listener, lock))
+                    .and_then(|lock| {
+                        let socket = instance.socket();
+                        let of = (instance.name(), Some(&*socket));
+                        Acceptor::new(shared.clone(), of, listener, lock)
+                    })
                     .map_err(|error| Error::io("preparing to accept clients", error))?;
                 (acceptor, lock)
             }
@@ -399,8 +403,10 @@ fn succeed(
         Failure::new(CHI_IO, format!("cannot take over the clients: {error}"))
     };
     let for_successor = lock.try_clone().map_err(failed)?;
+    let socket = instance.socket();
     let mut acceptor =
-        Acceptor::new(shared.clone(), instance.name(), listener, for_successor).map_err(failed)?;
+        Acceptor::new(shared.clone(), (instance.name(), Some(&socket)), listener, for_successor)
+            .map_err(failed)?;
     let work = acceptor.adopt(taken)?;
     predecessor.is_loaded()?;
     note_holder(&lock);
@@ -616,7 +622,7 @@ fn host_pool(
     let made = silent().and_then(|listener| Ok((listener, silent()?, silent()?)));
     let (listener, lock, own) =
         made.map_err(|error| Error::io("creating eventfds", std::io::Error::from(error)))?;
-    let acceptor = Acceptor::new(shared.clone(), instance.name(), listener, lock)
+    let acceptor = Acceptor::new(shared.clone(), (instance.name(), None), listener, lock)
         .map_err(|error| Error::io("preparing to serve the daemon", error))?;
     Ok((acceptor, own))
 }

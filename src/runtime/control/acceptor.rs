@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use rustix::event::epoll;
 use rustix::net::SocketFlags;
 use rustix::process::{Pid, PidfdFlags};
 
+use super::address::Address;
 use super::client::{add_ring, Client, Phase};
 use super::close::close_pools;
 use super::descriptors::Closer;
@@ -50,12 +52,15 @@ const FEW_SILENT: usize = 4;
 
 const CONTROL: u64 = 0;
 const LISTENER: u64 = 1;
+const ADDRESS: u64 = u64::MAX;
 
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     /// The name of the instance.
     instance: String,
     listener: Unshared,
+    /// Where clients find the runtime, if it is watched.
+    address: Option<Address>,
     /// The instance's lock, for a successor.
     lock: Unshared,
     closer: Closer,
@@ -79,10 +84,10 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts clients of an instance, whose lock is held.
+    /// Accepts clients of an instance, whose lock is held, and which listens on this socket.
     pub(crate) fn new(
         shared: Arc<Shared>,
-        instance: &str,
+        (instance, socket): (&str, Option<&Path>),
         listener: OwnedFd,
         lock: OwnedFd,
     ) -> std::io::Result<Acceptor> {
@@ -94,6 +99,11 @@ impl Acceptor {
             epoll::EventFlags::IN | epoll::EventFlags::ET,
         )?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+        let address = socket.and_then(Address::watch);
+        if let Some(address) = &address {
+            let data = epoll::EventData::new_u64(ADDRESS);
+            epoll::add(&epoll, address, data, epoll::EventFlags::IN)?;
+        }
         quota::warn_of_few_descriptors(&epoll);
         shared.descriptors.add(&listener, "the listening socket".into());
         shared.descriptors.add(&epoll, "what the control thread waits for".into());
@@ -107,6 +117,7 @@ impl Acceptor {
             closer: Closer::new(&listener),
             instance: instance.to_owned(),
             listener: Unshared::new(listener),
+            address,
             lock: Unshared::new(lock),
             epoll,
             clients: HashMap::new(),
@@ -306,6 +317,7 @@ impl Acceptor {
             match token {
                 CONTROL => {}
                 LISTENER => self.accept(),
+                ADDRESS => self.address.iter_mut().for_each(Address::look),
                 token if token % 2 == 1 => self.end(token / 2, "the client's process exited"),
                 token => self.hear(token / 2),
             }

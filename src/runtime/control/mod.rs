@@ -3,6 +3,7 @@
 //! `admin` to destroy pools.
 
 mod acceptor;
+mod address;
 mod client;
 pub(crate) mod close;
 pub(crate) mod descriptors;

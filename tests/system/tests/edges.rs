@@ -121,6 +121,21 @@ fn a_client_without_descriptors_is_told_so() {
     succeeds(daemon.site(), &["descriptors", "8"]);
 }
 
+/// As programs do that tidy up temporary directories.
+#[test]
+fn a_runtime_whose_socket_is_removed_says_so() {
+    let mut daemon = Daemon::start(&Options::new().kv());
+    let lines = |daemon: &Daemon| daemon.log().matches("the socket was removed").count();
+    // What others have beside it may go.
+    let beside = daemon.site().socket().with_file_name("another.sock");
+    std::fs::write(&beside, "").unwrap();
+    std::fs::remove_file(&beside).unwrap();
+    std::fs::remove_dir_all(beside.parent().unwrap()).unwrap();
+    process::until("it says so", || (lines(&daemon) == 1).then_some(()));
+    daemon.signal(Signal::TERM);
+    assert_eq!((daemon.end(), lines(&daemon)), (0, 1), "{}", daemon.log());
+}
+
 /// As programs do that become daemons. The worker is asleep, and cannot be woken any more.
 #[test]
 fn a_client_that_has_closed_its_descriptors_is_told_so() {
