@@ -7,6 +7,7 @@
 
 mod bench;
 mod commands;
+mod complete;
 mod context;
 mod exit;
 mod last_crash;
@@ -158,9 +159,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Bench(command) => bench::run(&context, command),
         Command::ModuleHost => start::host(),
         Command::Completion { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "chimaera", &mut script);
-            let script = String::from_utf8_lossy(&script);
+            let script = complete::script(shell)?;
             if !context.print_json(&json!({ "shell": shell.to_string(), "script": script })) {
                 write_out(&script);
             }
@@ -191,6 +190,7 @@ fn documented() -> clap::Command {
 }
 
 fn main() -> ExitCode {
+    complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

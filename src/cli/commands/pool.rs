@@ -7,11 +7,13 @@ use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS};
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
 use chimaera_runtime::{Accounts, Isolation, OnCrash, PoolAccess};
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{json, Value};
 
 use super::offered;
 use super::policy::{policy_flags, PolicyArgs};
 use crate::commands::status::host_in_words;
+use crate::complete;
 use crate::context::{Context, Failed, Outcome};
 use crate::number::{counted, number};
 use crate::progress;
@@ -29,7 +31,7 @@ pub(crate) enum Command {
         /// Name of the pool
         pool: String,
         /// Module of the pool, `repo:module`
-        #[arg(long)]
+        #[arg(long, add = ArgValueCompleter::new(complete::modules))]
         module: String,
         /// Parameters to pass to the module: those that differ from its defaults, as NAME=VALUE
         /// separated by commas, for example blocks=65536,direct=true. Put text that contains commas
@@ -68,6 +70,7 @@ pub(crate) enum Command {
     /// Replace the containers that are in quarantine because a method crashed
     Reset {
         /// Name of the pool
+        #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
     },
     /// Replace containers by new ones of the same module, which load what the old ones saved
@@ -77,6 +80,7 @@ pub(crate) enum Command {
     /// its state.
     Migrate {
         /// Name of the pool
+        #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
         /// Number of the container to replace [default: all]
         #[arg(long, value_name = "N", value_parser = number::<u32>(0..=CHI_MAX_CONTAINERS - 1))]
@@ -95,6 +99,7 @@ pub(crate) enum Command {
     /// comes back, it does not get them back.
     Recover {
         /// Name of the pool
+        #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
         /// Number of the container [default: all that no node has]
         #[arg(long, value_name = "N", value_parser = number::<u32>(0..=CHI_MAX_CONTAINERS - 1))]
@@ -113,6 +118,7 @@ pub(crate) enum Command {
     /// able to save its state.
     Save {
         /// Name of the pool
+        #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
         /// The file, which is replaced if it exists
         file: PathBuf,
@@ -139,6 +145,7 @@ pub(crate) enum Command {
     /// chimaera:bdev, it is blocks, and it may. A module offers it by a method kGrow.
     Grow {
         /// Name of the pool
+        #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
         /// The size that it shall have; 0 for as much as there is room for
         #[arg(value_parser = number::<u64>(0..=u64::MAX))]
@@ -153,6 +160,7 @@ pub(crate) enum Command {
     /// wait meanwhile. A module offers it by a method kCompact.
     Compact {
         /// Name of the pool
+        #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
         /// How long it may take, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(1..=86_400))]
@@ -161,6 +169,7 @@ pub(crate) enum Command {
     /// Show one pool
     Show {
         /// Name of the pool
+        #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
     },
     /// Destroy a pool: queued tasks are cancelled, running ones at their next wait
@@ -170,6 +179,7 @@ pub(crate) enum Command {
     /// destroyed, unless it is forced; their modules are then told (kNodeFailure).
     Destroy {
         /// Name of the pool
+        #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
         /// How long its tasks may take to end, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]

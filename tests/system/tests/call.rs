@@ -291,3 +291,37 @@ fn a_description_that_does_not_fit_is_refused() {
         "{reason}"
     );
 }
+
+/// The words that bash offers, by the script that the program prints for it.
+fn offered(daemon: &Daemon, words: &[&str]) -> Vec<String> {
+    let program = artefacts::chimaera();
+    let script = format!(
+        "PATH={}:$PATH; source <(chimaera completion bash)
+        COMP_WORDS=(chimaera {}) COMP_CWORD={} COMP_TYPE=9
+        _clap_complete_chimaera chimaera \"${{COMP_WORDS[COMP_CWORD]}}\"
+        printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        program.parent().unwrap().display(),
+        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        words.len()
+    );
+    let mut bash = daemon.site().command("bash");
+    let output = process::run(bash.env("CHI_INSTANCE", daemon.site().name()).args(["-c", &script]));
+    output.ok().stdout.lines().filter(|word| !word.starts_with("--")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_completes_pools_methods_and_fields() {
+    let daemon = with_both();
+    assert_eq!(offered(&daemon, &["call", ""]), ["admin", "cpp", "rust"]);
+    assert_eq!(offered(&daemon, &["pool", "show", "c"]), ["cpp"]);
+    assert_eq!(offered(&daemon, &["call", "cpp", "kS"]), ["kSum", "kSettings"]);
+    assert_eq!(offered(&daemon, &["call", "rust", "se"]), ["settings"]);
+    assert_eq!(offered(&daemon, &["call", "rust", "sum", ""]), ["data=", "block_size=", "exact="]);
+    assert_eq!(offered(&daemon, &["call", "cpp", "kSum", "data=1", "e"]), ["exact="]);
+    assert_eq!(offered(&daemon, &["call", "cpp", "sum", "--out", ""]), ["sums="]);
+    let modules = offered(&daemon, &["pool", "create", "x", "--module", ""]);
+    assert_eq!(modules, ["described:parts", "described:shelf"]);
+    assert!(offered(&daemon, &["call", "nobody", ""]).is_empty());
+    // An instance that does not run offers nothing, and says nothing.
+    assert!(offered(&daemon, &["--name", "nobody", "call", ""]).is_empty());
+}

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_description::{decode, encode, Body, Field, Value};
+use clap_complete::engine::ArgValueCompleter;
 use hdrhistogram::Histogram;
 use serde_json::{json, Map, Value as Json};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -20,14 +21,17 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use self::inputs::{known, pair, Given, Pair};
 use self::raw::{Address, RawTask};
 use self::target::{Method, Target};
+use crate::complete;
 use crate::context::{Context, Failed, Outcome};
 use crate::number::{number, seconds};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Name or id of the pool
+    #[arg(add = ArgValueCompleter::new(complete::pools))]
     pool: String,
     /// Method to call, with or without its k, or its number; without one, the methods are listed
+    #[arg(add = ArgValueCompleter::new(complete::methods))]
     method: Option<String>,
     /// Values of the method's fields
     ///
@@ -35,17 +39,31 @@ pub(crate) struct Args {
     /// arrays and vectors are separated by commas, or a JSON list; of a vector, each may also be given
     /// on its own, by the same name. Structs are JSON objects. Bytes in JSON are text, or
     /// {"hex": "00ff"}.
-    #[arg(value_name = "FIELD=VALUE", value_parser = pair)]
+    #[arg(
+        value_name = "FIELD=VALUE",
+        value_parser = pair,
+        add = ArgValueCompleter::new(complete::fields)
+    )]
     fields: Vec<Pair>,
     /// Read the value of a field from a file, or from standard input (-)
     ///
     /// Text, bytes and vectors of numbers are taken as the file has them, everything else as JSON.
-    #[arg(long, value_name = "FIELD=PATH", value_parser = pair)]
+    #[arg(
+        long,
+        value_name = "FIELD=PATH",
+        value_parser = pair,
+        add = ArgValueCompleter::new(complete::fields)
+    )]
     file: Vec<Pair>,
     /// Write a result to a file, or to standard output (-), instead of showing it
     ///
     /// Text and bytes are written as they are, everything else as JSON.
-    #[arg(long, value_name = "FIELD=PATH", value_parser = pair)]
+    #[arg(
+        long,
+        value_name = "FIELD=PATH",
+        value_parser = pair,
+        add = ArgValueCompleter::new(complete::results)
+    )]
     out: Vec<Pair>,
     /// Fields without a value are zero or empty
     #[arg(long)]
