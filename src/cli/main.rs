@@ -27,8 +27,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use crate::commands::{
-    call, cluster, compose, config, module, modules, pool, repo, restart, sessions, start, status,
-    stop,
+    call, cluster, compose, config, list, module, modules, pool, repo, restart, sessions, start,
+    status, stop,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -81,6 +81,11 @@ enum Command {
     /// With --json, `each_worker` lists the workers in order of their numbers. `group` is
     /// `low_latency`, which runs all tasks if it is the only group, or `high_latency`.
     Status,
+    /// List the instances of this user that are running, and those that have crashed
+    ///
+    /// An instance that has crashed is listed until it has been started again and has ended properly:
+    /// `chimaera --name INSTANCE status` shows its last words.
+    List,
     /// Show a cluster of runtimes, or start one on this machine
     Cluster(cluster::Args),
     /// List the sessions of clients, or end one
@@ -146,6 +151,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Stop(args) => stop::run(&context, args),
         Command::Restart(args) => restart::run(&context, args),
         Command::Status => status::run(&context),
+        Command::List => list::run(&context),
         Command::Cluster(args) => cluster::run(&context, args),
         Command::Sessions(args) => sessions::run(&context, args),
         Command::Modules(args) => modules::run(&context, args),

@@ -244,17 +244,20 @@ impl Instance {
     /// The names of other running instances in the directory, in order: the first few.
     fn others_running(&self) -> Vec<String> {
         const SHOWN: usize = 4;
+        let others = self.all().into_iter().filter(|other| other.name != self.name);
+        let running = others.filter(|other| matches!(other.holds_lock(), Ok(Some(true))));
+        running.map(|other| other.name).take(SHOWN).collect()
+    }
+
+    /// The instances that have been started in this one's directory, by their names. They may have ended.
+    pub fn all(&self) -> Vec<Instance> {
         let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries
             .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".lock")?.to_owned()))
-            .filter(|name| is_name(name) && *name != self.name)
+            .filter(|name| is_name(name))
             .collect();
         names.sort();
-        let is_running = |name: &String| {
-            let other = Instance { name: name.clone(), ..self.clone() };
-            matches!(other.holds_lock(), Ok(Some(true)))
-        };
-        names.into_iter().filter(is_running).take(SHOWN).collect()
+        names.into_iter().map(|name| Instance { name, ..self.clone() }).collect()
     }
 
     /// Makes the directory when it is missing (mode 0700), and checks that it is this user's own

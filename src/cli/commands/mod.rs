@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod compose;
 pub(crate) mod config;
 mod inspect;
+pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod modules;

@@ -74,7 +74,7 @@ fn row(session: &Value) -> [String; 8] {
 }
 
 /// Seconds in words: `12 s`, `3 min`, `5 h`, `8 d`.
-fn age(seconds: u64) -> String {
+pub(crate) fn age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

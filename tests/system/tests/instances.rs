@@ -254,3 +254,28 @@ fn a_method_that_never_returns_does_not_keep_it_from_ending() {
     assert!(daemon.site().status_page().is_none() && !daemon.site().socket().exists());
     not_running(daemon.cli(&["status"]));
 }
+
+#[test]
+fn all_instances_of_a_user_are_listed() {
+    let mut crashed = Daemon::start(&Options::new());
+    let site = crashed.site().sibling("-beside");
+    let mut beside = Daemon::start_at(site, &Options::new().kv());
+    beside.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
+    let list = |site: &Site| site.cli(&["list", "--json"]).ok().json();
+    let all = list(beside.site());
+    assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
+    assert_eq!(
+        (&all[0]["name"], &all[0]["state"]),
+        (&crashed.site().name().into(), &"running".into())
+    );
+    assert_eq!((&all[1]["pools"], &all[1]["pid"]), (&2.into(), &beside.site().status()["pid"]));
+    let text = beside.cli(&["list"]).ok().stdout;
+    assert!(text.starts_with("INSTANCE") && text.lines().count() == 3, "{text}");
+    crashed.signal(Signal::ABORT);
+    crashed.end();
+    let all = list(beside.site());
+    assert_eq!((&all[0]["state"], &all[0]["pid"]), (&"crashed".into(), &Value::Null), "{all}");
+    assert!(all[0]["last_crash"]["text"].as_str().unwrap().contains("SIGABRT"), "{all}");
+    beside.stop();
+    assert_eq!(list(beside.site()).as_array().unwrap().len(), 1);
+}
