@@ -6,13 +6,10 @@ use std::time::Duration;
 use chimaera_abi::{CHI_DESCRIBE_MODULES, CHI_DESCRIBE_POOLS};
 use chimaera_ipc::control::{self, Request};
 use chimaera_ipc::instance::{self, Instance};
-use clap::CommandFactory;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 use clap_complete::Shell;
 use serde_json::Value;
-
-use crate::Cli;
 
 /// The variable by which a shell asks, with its own name.
 const VARIABLE: &str = "CHIMAERA_COMPLETE";
@@ -21,8 +18,8 @@ const VARIABLE: &str = "CHIMAERA_COMPLETE";
 const BOUND: Duration = Duration::from_secs(1);
 
 /// If a shell asks what an argument may be, answers it and ends the process.
-pub(crate) fn answer() {
-    clap_complete::CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+pub(crate) fn answer(program: fn() -> clap::Command) {
+    clap_complete::CompleteEnv::with_factory(program).var(VARIABLE).complete();
 }
 
 /// The script with which a shell asks.

@@ -196,7 +196,7 @@ fn documented() -> clap::Command {
 }
 
 fn main() -> ExitCode {
-    complete::answer();
+    complete::answer(Cli::command);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
