@@ -40,6 +40,8 @@ pub(crate) enum LineKind {
     PollerLost,
     /// A module has called a function that changes the state of the process.
     StateCall,
+    /// A task was deleted twice.
+    Deleted,
     /// A lock was freed while tasks held it.
     LockFreed,
     /// Tasks wait for each other in a cycle.

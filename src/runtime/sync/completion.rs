@@ -41,6 +41,18 @@ pub(crate) enum Completed {
     Free,
 }
 
+/// What a deletion has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Deleted {
+    /// The caller must free the task.
+    Now,
+    /// The task is freed when it completes.
+    AtCompletion,
+    /// The task was deleted before, and nobody has made it anew since: a mistake of its owner's.
+    Again,
+}
+
 /// The completion word.
 pub(crate) struct CompletionWord(AtomicU64);
 
@@ -121,19 +133,22 @@ impl CompletionWord {
         self.0.load(Ordering::Acquire) & DELETED != 0
     }
 
-    /// Deletes the task. False if the deletion takes effect only at the task's completion.
-    #[must_use]
+    /// Deletes the task.
     #[inline]
-    pub(crate) fn delete(&self) -> bool {
+    pub(crate) fn delete(&self) -> Deleted {
         let mut state = self.0.load(Ordering::Acquire);
         while state & IN_FLIGHT != 0 {
             let deleted = state | DELETED;
             match self.0.compare_exchange(state, deleted, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return false,
+                Ok(_) => return Deleted::AtCompletion,
                 Err(now) => state = now,
             }
         }
-        true
+        if state & DELETED != 0 {
+            return Deleted::Again;
+        }
+        self.0.store(state | DELETED, Ordering::Relaxed);
+        Deleted::Now
     }
 
     /// Marks the task as complete. From here on its owner may delete it, so it may be freed at any
@@ -143,10 +158,9 @@ impl CompletionWord {
         let mut state = self.0.load(Ordering::Acquire);
         loop {
             let waiter = Waiter::unpack(state);
-            let left = if waiter.is_some() { state & DELETED } else { 0 };
             match self.0.compare_exchange(
                 state,
-                COMPLETE | left,
+                COMPLETE | state & DELETED,
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {
@@ -186,15 +200,19 @@ mod tests {
     #[test]
     fn a_task_that_is_deleted_in_flight_is_freed_once() {
         let word = CompletionWord::new();
-        assert!(word.delete(), "it was never submitted");
+        assert_eq!(word.delete(), Deleted::Now, "it was never submitted");
         word.submit(true);
         assert_eq!(word.complete(), Completed::Free);
         word.submit(false);
-        assert!(!word.delete());
+        assert_eq!(word.delete(), Deleted::AtCompletion);
         assert_eq!(word.complete(), Completed::Free);
+        assert_eq!(word.delete(), Deleted::Again);
         word.submit(false);
         assert_eq!(word.complete(), Completed::Kept);
-        assert!(word.delete());
+        assert_eq!(word.delete(), Deleted::Now);
+        assert_eq!(word.delete(), Deleted::Again);
+        word.renew(false);
+        assert_eq!(word.delete(), Deleted::Now);
     }
 
     /// Deleting a task that another coroutine waits for is a mistake, but nothing may hang because
@@ -204,9 +222,10 @@ mod tests {
         let word = CompletionWord::new();
         word.submit(false);
         assert_eq!(word.park(FIRST), Parking::Parked);
-        assert!(!word.delete());
+        assert_eq!(word.delete(), Deleted::AtCompletion);
         assert_eq!(word.complete(), Completed::Wake(FIRST));
         assert!(word.is_complete() && word.is_left_to_waiter());
+        assert_eq!(word.delete(), Deleted::Again);
     }
 }
 
@@ -269,7 +288,7 @@ mod loom_tests {
                 let word = word.clone();
                 loom::thread::spawn(move || word.complete())
             };
-            let freed_here = word.delete();
+            let freed_here = word.delete() == Deleted::Now;
             let freed_there = completer.join().unwrap() == Completed::Free;
             assert!(freed_here != freed_there);
         });

@@ -7,7 +7,7 @@ mod lock_core;
 mod wait_graph;
 mod waiter;
 
-pub(crate) use self::completion::{Completed, CompletionWord, Parking};
+pub(crate) use self::completion::{Completed, CompletionWord, Deleted, Parking};
 pub(crate) use self::lock::{Held, Holdings, Lock};
 pub(crate) use self::lock_core::{Entry, Mode, Standing};
 pub(crate) use self::wait_graph::{

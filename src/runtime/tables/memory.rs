@@ -8,8 +8,10 @@ use chimaera_front::Block;
 use chimaera_ipc::arena::Failed;
 
 use crate::failure::Failure;
+use crate::log::{log_task, LineKind};
 use crate::scheduler::Worker;
 use crate::session::NoRoom;
+use crate::sync::Deleted;
 use crate::sys::Use;
 use crate::task::{CancelReason, NoMemory, Origin, PrivateBlock, Record};
 
@@ -67,9 +69,22 @@ pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
         {
             worker.shared.cancel_marked();
         }
-        if (*record).completion.delete() {
-            worker.recycle(Box::from_raw(record));
+        match (*record).completion.delete() {
+            Deleted::Now => worker.recycle(Box::from_raw(record)),
+            Deleted::AtCompletion => {}
+            Deleted::Again => deleted_again(worker),
         }
+    }
+}
+
+/// Tells of a module's mistake, of which nothing comes as long as the task has not been made anew.
+#[cold]
+fn deleted_again(worker: &Worker) {
+    let Some(record) = worker.running() else {
+        return tracing::error!("a callback of a module has deleted a task twice");
+    };
+    if let Some(left_out) = worker.shared.rate_limit.pass(LineKind::Deleted, record.log_subject()) {
+        log_task!(error, record.log_context(), left_out, "the method has deleted a task twice");
     }
 }
 

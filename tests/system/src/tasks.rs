@@ -240,6 +240,8 @@ pub mod throws {
     /// Method: `EchoTask`; returns how many `YIELD` have begun, and how many have ended in whatever
     /// way.
     pub const RUNS: u32 = 17;
+    /// Method: `PlainTask`; deletes subtasks twice, one before and one after it has run.
+    pub const DELETE_TWICE: u32 = 20;
     /// Method: `PlainTask`; throws an exception whose text is null.
     pub const THROW_MUTE: u32 = 19;
     /// Method: `NumberTask`; calls `SLEEP` of the pool that its own pool's parameters name.

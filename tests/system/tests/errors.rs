@@ -9,7 +9,9 @@ use chimaera::{DomainQuery, Ipc, PoolId, Status};
 use chimaera_kv_client as kv;
 use chimaera_test_rust_faults_client as faults;
 use chimaera_tests::tasks::throws::{self, EchoTask, NumberTask, PlainTask};
-use chimaera_tests::{artefacts, bytes, connect, in_client, text_of, Call, Daemon, Options};
+use chimaera_tests::{
+    artefacts, bytes, connect, in_client, in_client_that_may_end_it, text_of, Call, Daemon, Options,
+};
 
 fn throws_pool(ipc: Ipc) -> PoolId {
     ipc.create_pool(throws::MODULE, "throws", b"").unwrap()
@@ -47,6 +49,22 @@ fn a_method_that_throws() {
             assert!(echo(ipc, pool, 1000).unwrap());
         }
     });
+}
+
+/// Nothing comes of it but a line in the log.
+#[test]
+fn a_method_that_deletes_a_task_twice() {
+    let daemon = in_client_that_may_end_it!(Options::new().throws(), |_| {
+        let ipc = connect();
+        let pool = throws_pool(ipc);
+        for _ in 0..3 {
+            ipc.task::<throws::PlainTask>(pool, throws::DELETE_TWICE).call().unwrap();
+            assert!(echo(ipc, pool, 1000).unwrap());
+        }
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert!(daemon.log().contains("the method has deleted a task twice"), "{}", daemon.log());
+    daemon.stop();
 }
 
 #[test]
@@ -190,7 +208,7 @@ fn an_unknown_method() {
     in_client!(Options::new().throws().kv(), |_| {
         let ipc = connect();
         let pool = throws_pool(ipc);
-        for method in [throws::THROW_MUTE + 1, 999, 4095, 4096, u32::MAX] {
+        for method in [throws::DELETE_TWICE + 1, 999, 4095, 4096, u32::MAX] {
             let (code, message) = fails(ipc, pool, method);
             assert_eq!(code, CHI_NO_METHOD);
             assert_eq!(message, format!("the module test:throws_method has no method {method}"));
