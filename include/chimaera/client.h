@@ -76,6 +76,12 @@ class PoolClient : public ContainerClient {
     }
   }
 
+  /** Finds an existing pool by its name, whatever its parameters, and stores its id in this client.
+   * Errors: `CHI_NO_POOL`; `CHI_INVALID` when the pool is of another module. */
+  void FindPool(const hipc::MemContext &, const std::string &pool_name) {
+    pool_id_ = CHI_IPC_MANAGER->FindPoolOf(Self::kModule, pool_name);
+  }
+
   /** Destroys the pool. */
   void Destroy(const hipc::MemContext &mctx) {
     OwnedTask<DestroyTask> task(AsyncDestroy(mctx));

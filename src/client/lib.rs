@@ -76,6 +76,19 @@ pub fn create_pool_with(
     made.map_err(Failure::from)
 }
 
+/// Finds a pool by its name, if it is of this module.
+///
+/// # Safety
+/// `ipc` is a valid table.
+pub unsafe fn find_pool_of(
+    ipc: *const chimaera_abi::chi_ipc,
+    module: &[u8],
+    name: &[u8],
+) -> Result<chimaera_abi::chi_pool_id> {
+    // SAFETY: by the caller's promise.
+    unsafe { chimaera_ipc::admin::find_pool_of(ipc, module, name) }.map_err(Failure::from)
+}
+
 /// Gives the containers of a pool that are in quarantine new objects.
 pub fn reset_pool(name: &str) -> Result<chimaera_abi::chi_pool_id> {
     // SAFETY: the table is valid for the process's life.

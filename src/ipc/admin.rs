@@ -184,6 +184,25 @@ pub unsafe fn find_pool(ipc: *const chi_ipc, name: &[u8]) -> Result<chi_pool_id,
     Ok(task.run()?.pool_id_)
 }
 
+/// Finds a pool by its name, if it is of this module.
+///
+/// # Safety
+/// `ipc` must be a valid table.
+pub unsafe fn find_pool_of(
+    ipc: *const chi_ipc,
+    module: &[u8],
+    name: &[u8],
+) -> Result<chi_pool_id, Failure> {
+    let mut task = Owned::<chi_create_task>::new(ipc, CHI_ADMIN_FIND_POOL_OF)?;
+    // SAFETY: the fields are those of the live task.
+    let (module_field, name_field) = unsafe {
+        (&raw mut (*task.task).module_name_.bytes_, &raw mut (*task.task).pool_name_.bytes_)
+    };
+    task.field(module_field, module)?;
+    task.field(name_field, name)?;
+    Ok(task.run()?.pool_id_)
+}
+
 /// See `chi_ipc.destroy_pool`.
 ///
 /// # Safety

@@ -126,6 +126,18 @@ chi_status chi_pool_create_with(const char *module,
 // * Thread: `[any thread]`.
 chi_status chi_pool_find(const char *name, struct chi_pool_id *id);
 
+// Finds a pool by its name, if it is of the module `module` (`"repo:module"`), and stores its id: a pool of
+// another module would misread the tasks. The generated `<repo>_<module>_find_pool` call it.
+//
+// * Ownership: the arguments are not kept; `*id` is written on success.
+// * Null: no argument may be null.
+// * Errors: `CHI_NO_POOL`, `CHI_INVALID` (a malformed name, or the pool is of another module), `CHI_NO_METHOD`
+//   from a runtime of ABI 1.0, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+// * Thread: `[any thread]`.
+chi_status chi_pool_find_of(const char *module,
+                            const char *name,
+                            struct chi_pool_id *id);
+
 // Destroys a pool. Tasks that have not started end with `CHI_CANCELLED`; the call waits until
 // those that are running have finished.
 //

@@ -30,6 +30,15 @@ extern "C" {
 #define CHIMAERA_BDEV_GROW 16
 /** Method kRelease (chimaera_bdev_release_task). */
 #define CHIMAERA_BDEV_RELEASE 17
+#ifndef CHIMAERA_BDEV_FIND_POOL_
+#define CHIMAERA_BDEV_FIND_POOL_
+
+/** Finds an existing pool by its name, whatever its parameters, and stores its id. Errors: those of
+ * `chi_pool_find_of`. Any thread. */
+static inline chi_status chimaera_bdev_find_pool(const char *pool_name, chi_pool_id *pool) {
+  return chi_pool_find_of(CHIMAERA_BDEV_MODULE, pool_name, pool);
+}
+#endif
 
 // A contiguous range of blocks.
 typedef struct chimaera_bdev_extent {

@@ -30,6 +30,15 @@ extern "C" {
 #define CHIMAERA_KV_STATS 16
 /** Method kCompact (chimaera_kv_compact_task). */
 #define CHIMAERA_KV_COMPACT 17
+#ifndef CHIMAERA_KV_FIND_POOL_
+#define CHIMAERA_KV_FIND_POOL_
+
+/** Finds an existing pool by its name, whatever its parameters, and stores its id. Errors: those of
+ * `chi_pool_find_of`. Any thread. */
+static inline chi_status chimaera_kv_find_pool(const char *pool_name, chi_pool_id *pool) {
+  return chi_pool_find_of(CHIMAERA_KV_MODULE, pool_name, pool);
+}
+#endif
 
 // The size of a store, and its counters: with a path, since its file was opened, else since its
 // pool was created. The numbers are those of the whole pool.

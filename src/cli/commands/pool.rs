@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 
 use super::offered;
 use super::policy::{policy_flags, PolicyArgs};
+use crate::commands::sessions::age;
 use crate::commands::status::host_in_words;
 use crate::complete;
 use crate::context::{Context, Failed, Outcome};
@@ -166,9 +167,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(1..=86_400))]
         timeout: u32,
     },
-    /// Show one pool
+    /// Show one pool, with its methods
     Show {
-        /// Name of the pool
+        /// Name or id of the pool
         #[arg(add = ArgValueCompleter::new(complete::pools))]
         pool: String,
     },
@@ -383,13 +384,16 @@ fn list(context: &Context) -> Outcome {
 }
 
 fn show(context: &Context, name: &str) -> Outcome {
-    let document = context.describe(CHI_DESCRIBE_POOLS)?;
-    let pool = document.as_array().into_iter().flatten().find(|pool| pool["name"] == name);
-    let Some(pool) = pool else {
-        return Err(Failed::Message(format!("there is no pool '{name}'")));
-    };
-    if !context.print_json(pool) {
-        table(std::iter::once(pool));
+    let pool = context.ask_with_text(Request::Pool, name)?;
+    if !context.print_json(&pool) {
+        table(std::iter::once(&pool));
+        let since = pool["since_ms"].as_u64().unwrap_or_default() / 1000;
+        let version = pool["version"].as_str().unwrap_or_default();
+        crate::context::print(&format!("version {version}, for {}\n", age(since)));
+        let methods = pool["methods"].as_array().into_iter().flatten();
+        let own = methods.filter(|method| method["supported"] == true);
+        let names: Vec<&str> = own.filter_map(|method| method["name"].as_str()).collect();
+        crate::context::print(&format!("methods: {}\n", names.join(", ")));
         for (key, what) in [("depends_on", "depends on"), ("dependants", "needed by")] {
             let names = pool[key].as_array().into_iter().flatten().filter_map(Value::as_str);
             let names: Vec<_> = names.collect();

@@ -227,6 +227,37 @@ pub unsafe extern "C" fn chi_pool_find(name: *const c_char, id: *mut chi_pool_id
     unsafe { ((*ipc).find_pool)(ipc, name, id) }
 }
 
+/// Finds a pool by its name, if it is of the module `module` (`"repo:module"`), and stores its id: a pool of
+/// another module would misread the tasks. The generated `<repo>_<module>_find_pool` call it.
+///
+/// * Ownership: the arguments are not kept; `*id` is written on success.
+/// * Null: no argument may be null.
+/// * Errors: `CHI_NO_POOL`, `CHI_INVALID` (a malformed name, or the pool is of another module), `CHI_NO_METHOD`
+///   from a runtime of ABI 1.0, `CHI_UNAVAILABLE`, `CHI_FORKED`, `CHI_NOT_INITIALIZED`.
+/// * Thread: `[any thread]`.
+///
+/// # Safety
+/// Both names are C strings, and `id` can be written.
+#[no_mangle]
+pub unsafe extern "C" fn chi_pool_find_of(
+    module: *const c_char,
+    name: *const c_char,
+    id: *mut chi_pool_id,
+) -> chi_status {
+    for (pointer, argument) in [(module, "module"), (name, "name"), (id.cast_const().cast(), "id")]
+    {
+        if pointer.is_null() {
+            return client::keep_error(Failure::null(argument));
+        }
+    }
+    // SAFETY: by the caller's promise; the table is valid.
+    unsafe {
+        let (module, name) = (CStr::from_ptr(module), CStr::from_ptr(name));
+        let found = client::find_pool_of(chi_ipc_manager(), module.to_bytes(), name.to_bytes());
+        answer(found.map(|found| id.write(found)))
+    }
+}
+
 /// Destroys a pool. Tasks that have not started end with `CHI_CANCELLED`; the call waits until
 /// those that are running have finished.
 ///

@@ -10,7 +10,8 @@ use crate::model::{is_plain, Method, Struct, TaskFromYaml};
 use crate::names;
 
 /// Names that a call cannot have because clients in Rust have functions of these names.
-const TAKEN_CALLS: &[&str] = &["create_with", "from_pool", "pool_id", "task", "with_query"];
+const TAKEN_CALLS: &[&str] =
+    &["create_with", "find_pool", "from_pool", "pool_id", "task", "with_query"];
 
 /// The structs of the section `structs`.
 pub(super) fn read_structs(

@@ -54,16 +54,24 @@ fn pools(shared: &Shared) -> serde_json::Value {
 /// Describes the pool with this name or this id, with the methods of its module and what that says of their tasks.
 pub(crate) fn describe_one(shared: &Shared, wanted: &str) -> Result<serde_json::Value, Failure> {
     let table = shared.table();
-    let is_named = |pool: &&Arc<Pool>| pool.name() == wanted;
-    let has_id = |pool: &&Arc<Pool>| id(pool) == wanted;
-    let found = table.iter().find(is_named).or_else(|| table.iter().find(has_id));
-    let Some(pool) = found else {
+    let changing = shared.pools.changing();
+    let of_table = || table.iter().map(|pool| (&**pool, None));
+    // Those that are not in the table are being destroyed.
+    let others = || {
+        let others = changing.iter().filter_map(|(_, pool)| pool.as_deref());
+        others.map(|pool| (pool, Some("destroying")))
+    };
+    let find = |is_wanted: &dyn Fn(&Pool) -> bool| {
+        of_table().chain(others()).find(|(pool, _)| is_wanted(pool))
+    };
+    let found = find(&|pool| pool.name() == wanted).or_else(|| find(&|pool| id(pool) == wanted));
+    let Some((pool, state)) = found else {
         let message = format!("there is no pool '{wanted}'");
         return Err(Failure::new(CHI_NO_POOL, message));
     };
     let module = pool.module().itself();
     let description = module.description.as_ref().map(|said| said.to_json().concat());
-    let mut document = describe_pool(shared, pool, None);
+    let mut document = describe_pool(shared, pool, state);
     document["methods"] = methods(module);
     // What was read is written so that it can be read.
     document["description"] =

@@ -139,6 +139,11 @@ static char *long_text(void) {
     const char *text = "note=" TEXT ",factor=7,exact=false";                                     \
     EXPECT(chi_pool_create(NAME, "typed_" #MODULE, text, strlen(text), &same) == CHI_OK);        \
     EXPECT(same.major_ == pool.major_ && same.minor_ == pool.minor_);                            \
+    same = (chi_pool_id){0, 0};                                                                  \
+    EXPECT(described_##MODULE##_find_pool("typed_" #MODULE, &same) == CHI_OK);                   \
+    EXPECT(same.major_ == pool.major_ && same.minor_ == pool.minor_);                            \
+    EXPECT(described_##MODULE##_find_pool("nobody", &same) == CHI_NO_POOL);                      \
+    EXPECT(described_##MODULE##_find_pool("admin", &same) == CHI_INVALID);                       \
     described_##MODULE##_settings_task *found;                                                   \
     EXPECT(described_##MODULE##_settings_new(pool, kQuery, &found) == CHI_OK);                   \
     expect_end(&found->task, CHI_OK, NULL);                                                      \

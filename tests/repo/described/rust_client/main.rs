@@ -48,6 +48,9 @@ macro_rules! call {
         let module = concat!("described:", stringify!($module));
         let text = format!("note={TEXT},exact=false, factor=7");
         assert_eq!(ipc.create_pool(module, "typed", text.as_bytes())?, typed.pool_id());
+        assert_eq!($module::Client::find_pool("typed")?, typed);
+        let missing = $module::Client::find_pool("nobody").map_err(|status| status.code());
+        assert_eq!(missing, Err(chimaera::abi::CHI_NO_POOL));
         let other = $module::Client::create("typed", &$module::Params::default());
         expect_failure(other, CHI_EXISTS, "with other parameters");
         let malformed = ipc.create_pool(module, "malformed", &[1, 2]);

@@ -18,6 +18,15 @@ extern "C" {
 #define HELLO_GREET_MODULE "hello:greet"
 /** Method kGreet (hello_greet_greet_task). */
 #define HELLO_GREET_GREET 10
+#ifndef HELLO_GREET_FIND_POOL_
+#define HELLO_GREET_FIND_POOL_
+
+/** Finds an existing pool by its name, whatever its parameters, and stores its id. Errors: those of
+ * `chi_pool_find_of`. Any thread. */
+static inline chi_status hello_greet_find_pool(const char *pool_name, chi_pool_id *pool) {
+  return chi_pool_find_of(HELLO_GREET_MODULE, pool_name, pool);
+}
+#endif
 
 /** Makes a greeting of a name. */
 typedef struct hello_greet_greet_task {

@@ -41,6 +41,11 @@ impl Client {
         let id = ipc.create_pool_with("hello:greet", name, params, options)?;
         Ok(Client::from_pool(id))
     }
+    /// A client for the existing pool of this name, whatever its parameters. Errors: `CHI_NO_POOL`;
+    /// `CHI_INVALID` if the pool is of another module.
+    pub fn find_pool(name: &str) -> Result<Self> {
+        chimaera::ipc()?.find_pool_of("hello:greet", name).map(Client::from_pool)
+    }
     /// A client for an existing pool with this id.
     pub fn from_pool(pool_id: PoolId) -> Self {
         let query = DomainQuery::dynamic();

@@ -18,6 +18,15 @@ extern "C" {
 #define HELLO_SHOUT_MODULE "hello:shout"
 /** Method kShout (hello_shout_shout_task). */
 #define HELLO_SHOUT_SHOUT 10
+#ifndef HELLO_SHOUT_FIND_POOL_
+#define HELLO_SHOUT_FIND_POOL_
+
+/** Finds an existing pool by its name, whatever its parameters, and stores its id. Errors: those of
+ * `chi_pool_find_of`. Any thread. */
+static inline chi_status hello_shout_find_pool(const char *pool_name, chi_pool_id *pool) {
+  return chi_pool_find_of(HELLO_SHOUT_MODULE, pool_name, pool);
+}
+#endif
 
 /** Makes a text loud. */
 typedef struct hello_shout_shout_task {

@@ -16,6 +16,15 @@ extern "C" {
 #define EXAMPLE_MOD_NAME_MODULE "example:mod_name"
 /** Method kFirst (example_mod_name_first_task). */
 #define EXAMPLE_MOD_NAME_FIRST 10
+#ifndef EXAMPLE_MOD_NAME_FIND_POOL_
+#define EXAMPLE_MOD_NAME_FIND_POOL_
+
+/** Finds an existing pool by its name, whatever its parameters, and stores its id. Errors: those of
+ * `chi_pool_find_of`. Any thread. */
+static inline chi_status example_mod_name_find_pool(const char *pool_name, chi_pool_id *pool) {
+  return chi_pool_find_of(EXAMPLE_MOD_NAME_MODULE, pool_name, pool);
+}
+#endif
 
 // Where a part lies.
 typedef struct example_mod_name_extent {

@@ -31,6 +31,15 @@ extern "C" {
 #define DESCRIBED_PARTS_SETTINGS 16
 /** Method kPause (described_parts_pause_task). */
 #define DESCRIBED_PARTS_PAUSE 17
+#ifndef DESCRIBED_PARTS_FIND_POOL_
+#define DESCRIBED_PARTS_FIND_POOL_
+
+/** Finds an existing pool by its name, whatever its parameters, and stores its id. Errors: those of
+ * `chi_pool_find_of`. Any thread. */
+static inline chi_status described_parts_find_pool(const char *pool_name, chi_pool_id *pool) {
+  return chi_pool_find_of(DESCRIBED_PARTS_MODULE, pool_name, pool);
+}
+#endif
 
 /** What a pool is created with. Start from described_parts_params_default(). */
 typedef struct described_parts_params {

@@ -31,6 +31,15 @@ extern "C" {
 #define DESCRIBED_SHELF_SETTINGS 16
 /** Method kPause (described_shelf_pause_task). */
 #define DESCRIBED_SHELF_PAUSE 17
+#ifndef DESCRIBED_SHELF_FIND_POOL_
+#define DESCRIBED_SHELF_FIND_POOL_
+
+/** Finds an existing pool by its name, whatever its parameters, and stores its id. Errors: those of
+ * `chi_pool_find_of`. Any thread. */
+static inline chi_status described_shelf_find_pool(const char *pool_name, chi_pool_id *pool) {
+  return chi_pool_find_of(DESCRIBED_SHELF_MODULE, pool_name, pool);
+}
+#endif
 
 /** What a pool is created with. Start from described_shelf_params_default(). */
 typedef struct described_shelf_params {

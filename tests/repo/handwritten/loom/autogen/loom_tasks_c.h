@@ -20,6 +20,15 @@ extern "C" {
 #define WRITTEN_LOOM_FAIL 11
 /** Method kRelay (written_loom_relay_task). */
 #define WRITTEN_LOOM_RELAY 12
+#ifndef WRITTEN_LOOM_FIND_POOL_
+#define WRITTEN_LOOM_FIND_POOL_
+
+/** Finds an existing pool by its name, whatever its parameters, and stores its id. Errors: those of
+ * `chi_pool_find_of`. Any thread. */
+static inline chi_status written_loom_find_pool(const char *pool_name, chi_pool_id *pool) {
+  return chi_pool_find_of(WRITTEN_LOOM_MODULE, pool_name, pool);
+}
+#endif
 
 // A range of blocks.
 typedef struct written_loom_extent {
