@@ -98,7 +98,8 @@ void CallParams(const std::string &module) {
   same.FindPool(HSHM_MCTX, "typed");
   EXPECT(same.pool_id_ == client.pool_id_);
   ExpectFailure(CHI_NO_POOL, "no pool", [&] { same.FindPool(HSHM_MCTX, "nobody"); });
-  ExpectFailure(CHI_INVALID, "of the module", [&] { same.FindPool(HSHM_MCTX, "admin"); });
+  ExpectFailure(CHI_INVALID, "is of module chimaera:admin",
+                [&] { same.FindPool(HSHM_MCTX, "admin"); });
   ExpectFailure(CHI_EXISTS, "with other parameters", [&] { create("factor=7"); });
   ExpectFailure(CHI_INVALID, "malformed pool parameters: the bytes end too early",
                 [&] { create(std::string_view("\1\2", 2)); });
