@@ -27,8 +27,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use crate::commands::{
-    call, cluster, compose, config, list, module, modules, pool, repo, restart, sessions, start,
-    status, stop,
+    call, cluster, compose, config, list, logs, module, modules, pool, repo, restart, sessions,
+    start, status, stop,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -104,6 +104,11 @@ enum Command {
     /// Any method can be called whose fields the module describes: in its chimaera_mod.yaml, or as tasks
     /// in Rust that this file names.
     Call(call::Args),
+    /// Show the log of an instance that logs to a file
+    ///
+    /// Rotated files are shown, too. If the instance is not running, the log of its last run as a daemon
+    /// is shown.
+    Logs(logs::Args),
     /// Show or change what a running runtime logs, and reopen its log file
     #[command(subcommand)]
     Log(commands::log::Command),
@@ -157,6 +162,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
         Command::Call(args) => call::run(&context, args),
+        Command::Logs(args) => logs::run(&context, args),
         Command::Log(command) => commands::log::run(&context, command),
         Command::Compose(command) => compose::run(context, command),
         Command::Config(command) => config::run(&context, command),

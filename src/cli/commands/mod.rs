@@ -7,6 +7,7 @@ pub(crate) mod config;
 mod inspect;
 pub(crate) mod list;
 pub(crate) mod log;
+pub(crate) mod logs;
 pub(crate) mod module;
 pub(crate) mod modules;
 mod offered;

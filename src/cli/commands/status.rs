@@ -56,7 +56,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if holder.is_some_and(|holder| u64::from(holder) != pid) {
         return not_ready(context, &early());
     }
-    let log = if page["log_is_file"] == true { log(pid) } else { None };
+    let log = if page["log_is_file"] == true { log_of(pid) } else { None };
     let lost = page["log_lost"].as_u64().unwrap_or_default();
     let why = chimaera_runtime::log::why(page["log_error"].as_i64().unwrap_or_default() as i32);
     let mut document = json!({ "name": instance.name(), "running": true, "step": step });
@@ -222,7 +222,7 @@ fn in_words(worker: &Value) -> String {
 }
 
 /// The file to which a process's standard error goes.
-fn log(pid: u64) -> Option<PathBuf> {
+pub(crate) fn log_of(pid: u64) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/fd/2")).ok()
 }
 

@@ -11,7 +11,7 @@ use std::process::Stdio;
 
 use chimaera_test_rust_faults_client as faults;
 use chimaera_tests::{
-    connect, in_client, process, Call, Daemon, Options, Running, SharedMemory, Site,
+    artefacts, connect, in_client, process, Call, Daemon, Options, Running, SharedMemory, Site,
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::{json, Value};
@@ -476,4 +476,61 @@ fn without_room_or_a_place_for_named_shared_memory() {
         assert_eq!(site.status()["pools"], 21, "{found:?}");
         daemon.stop();
     }
+}
+
+fn create(daemon: &Daemon, pool: &str) {
+    daemon.cli(&["pool", "create", pool, "--module", "chimaera:kv"]).ok();
+}
+
+#[test]
+fn the_log_is_shown_with_what_was_rotated_and_as_asked() {
+    for format in ["text", "json"] {
+        let config = logging(&format!(", format: {format}"));
+        let daemon = Daemon::start(&Options::new().kv().config(config));
+        let file = file(daemon.site());
+        create(&daemon, "first");
+        std::fs::rename(&file, file.with_file_name("own.log.1")).unwrap();
+        daemon.cli(&["log", "reopen"]).ok();
+        create(&daemon, "second");
+        let text = daemon.cli(&["logs"]).ok().stdout;
+        let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
+        assert!(place("first") < place("second"));
+        let of = |args: &[&str]| daemon.cli(&[&["logs", "--json"], args].concat()).ok().json();
+        let pools = of(&["--pool", "second"]);
+        assert_eq!(pools.as_array().unwrap().len(), 1, "{pools}");
+        assert_eq!((&pools[0]["pool"], &pools[0]["level"]), (&"second".into(), &"INFO".into()));
+        assert_eq!(of(&["--level", "error"]), json!([]));
+        assert_eq!(of(&["--since", "2200-01-01"]), json!([]));
+        assert_eq!(of(&["--since", "1h"]), of(&[]));
+        let output = daemon.cli(&["logs", "--since", "soon"]);
+        assert!(output.code == 2 && output.stderr.contains("write a time in UTC"), "{output:?}");
+    }
+}
+
+#[test]
+fn the_log_is_followed_into_a_new_file() {
+    let daemon = Daemon::start(&Options::new().kv().config(logging("")));
+    let file = file(daemon.site());
+    let mut command = daemon.site().command(artefacts::chimaera());
+    let mut following =
+        Running::start(command.args(["--name", daemon.site().name(), "logs", "-f"]));
+    let mut until = |what: &str| while !following.line().expect("it goes on").contains(what) {};
+    until("ready");
+    create(&daemon, "before");
+    until("before");
+    std::fs::rename(&file, file.with_file_name("own.log.1")).unwrap();
+    daemon.cli(&["log", "reopen"]).ok();
+    create(&daemon, "after");
+    until("after");
+    following.signal(Signal::INT);
+    following.end();
+}
+
+#[test]
+fn a_log_that_is_no_file_is_said_so() {
+    let daemon = Daemon::start(&Options::new());
+    let output = daemon.cli(&["logs"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("logs to its standard error"), "{output:?}");
+    assert_eq!(Site::new().cli(&["logs"]).code, 3);
 }
