@@ -142,8 +142,9 @@ pub struct chi_module_descriptor {
     >,
     /// What the module says of its tasks: JSON with the names, types and documentation of their fields, as
     /// `chimaera_mod.yaml` has them, at most 1 MiB. With it, programs can call methods without the module's client.
-    /// Null when the module says nothing. A module whose tasks have another layout than it says is refused. Since ABI
-    /// 1.2.
+    /// Null when the module says nothing. A module is refused whose tasks have another size than it says, or whose
+    /// strings and vectors are elsewhere; what a runtime cannot read, because it is of a later version, it leaves aside.
+    /// Since ABI 1.2.
     pub description: *const c_char,
 }
 

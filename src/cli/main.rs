@@ -83,7 +83,7 @@ enum Command {
     Status,
     /// List the instances of this user that are running, and those that have crashed
     ///
-    /// An instance that has crashed is listed until it has been started again and has ended properly:
+    /// An instance that has crashed, and left last words, is listed until it has been started again and has ended properly:
     /// `chimaera --name INSTANCE status` shows its last words.
     List,
     /// Show a cluster of runtimes, or start one on this machine

@@ -33,14 +33,14 @@ impl Signals {
         if has_file || !is_ignored(SIGHUP) {
             handled.push(SIGHUP);
         }
-        let arrivals = Arrivals::of(&handled)?;
+        let arrivals = Arrivals::of(&handled, !has_file)?;
         state_calls::seal_signals(handled);
         Ok(Arc::new(Signals { arrivals, log, has_file }))
     }
 
-    /// Whether this process has sent itself a signal: then a module stops the daemon, and not a user.
+    /// Whether this process has sent itself the signal to stop: then a module stops the daemon, and not a user.
     pub(crate) fn are_own(&self) -> bool {
-        self.arrivals.own.load(Ordering::Relaxed)
+        self.arrivals.own.load(Ordering::Relaxed) == OWN
     }
 
     /// Waits for a signal to stop. `None` if the wait is interrupted.
@@ -162,6 +162,13 @@ fn is_ignored(signal: i32) -> bool {
     found == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
+/// Nobody has sent a signal to stop yet.
+const UNKNOWN: u32 = 0;
+/// The process has sent it itself.
+const OWN: u32 = 1;
+/// Another process, or the kernel for a terminal.
+const OTHERS: u32 = 2;
+
 /// What a wait for a signal has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -177,25 +184,37 @@ struct Arrivals {
     /// Each signal, with the number of arrivals not returned yet.
     pending: Vec<(i32, Arc<AtomicU32>)>,
     bell: Arc<OwnedFd>,
-    /// One was sent by this process itself.
-    own: Arc<AtomicBool>,
+    /// Who has sent the first signal to stop.
+    own: Arc<AtomicU32>,
     is_interrupted: AtomicBool,
 }
 
 impl Arrivals {
-    /// Handles these signals from now on.
-    fn of(signals: &[i32]) -> io::Result<Arrivals> {
+    /// Handles these signals from now on. SIGHUP is one to stop only if `stops_by_hangup`.
+    fn of(signals: &[i32], stops_by_hangup: bool) -> io::Result<Arrivals> {
         let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let own = Arc::<AtomicBool>::default();
+        let own = Arc::<AtomicU32>::default();
         let pending: Vec<_> =
             signals.iter().map(|signal| (*signal, Arc::<AtomicU32>::default())).collect();
         for (signal, count) in &pending {
             let (count, bell, own) = (count.clone(), bell.clone(), own.clone());
+            let signal = *signal;
             let process = rustix::process::getpid().as_raw_pid();
             let announce = move |info: &libc::siginfo_t| {
-                // SAFETY: a signal that a process has sent says which.
-                if info.si_code <= 0 && unsafe { info.si_pid() } == process {
-                    own.store(true, Ordering::Relaxed);
+                let is_own = match info.si_code {
+                    // A timer is always of the process that it signals.
+                    libc::SI_TIMER => true,
+                    // SAFETY: a signal that a process has sent so says which.
+                    libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE => unsafe {
+                        info.si_pid() == process
+                    },
+                    _ => false,
+                };
+                // SIGHUP may only reopen the log. It is what has come first that stops the runtime.
+                if signal != SIGHUP || stops_by_hangup {
+                    let origin = if is_own { OWN } else { OTHERS };
+                    let _ =
+                        own.compare_exchange(UNKNOWN, origin, Ordering::Relaxed, Ordering::Relaxed);
                 }
                 count.fetch_add(1, Ordering::Release);
                 // The write fails only if the counter is full, and then an event is already
@@ -204,7 +223,7 @@ impl Arrivals {
             };
             // SAFETY: the handler only makes a system call, which leaves errno alone, and changes
             // an atomic.
-            unsafe { signal_hook_registry::register_sigaction(*signal, announce)? };
+            unsafe { signal_hook_registry::register_sigaction(signal, announce)? };
         }
         Ok(Arrivals { pending, bell, own, is_interrupted: AtomicBool::new(false) })
     }
@@ -269,7 +288,7 @@ mod tests {
 
     #[test]
     fn each_is_returned_as_often_as_it_arrives() {
-        let arrivals = Arrivals::of(&[SIGUSR1, SIGUSR2]).unwrap();
+        let arrivals = Arrivals::of(&[SIGUSR1, SIGUSR2], true).unwrap();
         for signal in [SIGUSR1, SIGUSR2, SIGUSR1] {
             signal_hook::low_level::raise(signal).unwrap();
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chimaera_abi::*;
 use chimaera_front::{Failure, Result};
@@ -24,10 +24,10 @@ const SWEEP_AT: usize = 16;
 pub(crate) struct Session {
     instance: Instance,
     mapping: Mapping,
-    doorbell: OwnedFd,
+    doorbell: Arc<OwnedFd>,
     /// Requests hold the lock until their answer has come; the watcher waits for the hang-up
     /// without it.
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     watcher: Watcher,
     gone: Failure,
     clock_offset: i64,
@@ -82,8 +82,8 @@ impl Session {
         Ok(Session {
             instance,
             mapping,
-            doorbell,
-            socket,
+            doorbell: Arc::new(doorbell),
+            socket: Arc::new(socket),
             watcher: Watcher::new()?,
             gone,
             clock_offset,
@@ -172,12 +172,12 @@ impl Session {
     }
 
     pub(crate) fn disconnect(&self) {
-        self.dead.store(true, Ordering::Relaxed);
         // The runtime notices the hang-up. Other errors mean that the socket is already shut down.
         let ended = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         if let Err(Errno::BADF | Errno::NOTSOCK) = ended {
             self.be_cut_off();
         }
+        self.dead.store(true, Ordering::Relaxed);
     }
 
     /// True while the application holds blocks in the segment.
@@ -229,11 +229,16 @@ impl Session {
         }
     }
 
-    /// The process has closed the session's descriptors: the runtime cannot be woken any more.
+    /// The process has closed the session's descriptors: the runtime cannot be woken any more. Their numbers may be
+    /// those of others by now, or soon, and so are never closed.
     #[cold]
     fn be_cut_off(&self) {
         self.end();
-        self.watcher.forsake();
+        if self.watcher.forsake() {
+            for descriptor in [&self.doorbell, &self.socket] {
+                std::mem::forget(descriptor.clone());
+            }
+        }
     }
 
     /// Allocates a block.

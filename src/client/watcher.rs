@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,7 +26,9 @@ pub(crate) struct Watcher {
     /// whose `main` called `pthread_exit` ends with its last thread.
     users: AtomicUsize,
     /// Signalled when the last of them has gone.
-    bell: OwnedFd,
+    bell: Arc<OwnedFd>,
+    /// The process has closed the session's descriptors, whose numbers may be those of others by now.
+    forsaken: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -35,14 +37,20 @@ impl Watcher {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let bell = rustix::event::eventfd(0, flags)
             .map_err(|error| Failure::new(CHI_IO, format!("cannot make an eventfd: {error}")))?;
-        Ok(Watcher { users: AtomicUsize::new(0), bell, thread: Mutex::default() })
+        let (users, bell) = (AtomicUsize::new(0), Arc::new(bell));
+        Ok(Watcher { users, bell, forsaken: AtomicBool::new(false), thread: Mutex::default() })
     }
 
-    /// The process has closed the session's descriptors: what the watcher waits for cannot come any more. It keeps
-    /// the session, whose descriptors may be others by now.
+    /// The process has closed the session's descriptors: what the watcher waits for cannot come any more, and its own
+    /// descriptor is neither used nor closed. False if that was known already.
     #[cold]
-    pub(crate) fn forsake(&self) {
+    pub(crate) fn forsake(&self) -> bool {
+        let is_first = !self.forsaken.swap(true, Ordering::Relaxed);
+        if is_first {
+            std::mem::forget(self.bell.clone());
+        }
         lock(&self.thread).take();
+        is_first
     }
 
     /// Waits until the watcher of a session that was disconnected is gone.
@@ -92,7 +100,8 @@ impl std::ops::Deref for User {
 impl Drop for User {
     fn drop(&mut self) {
         let watcher = self.watcher();
-        if watcher.users.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let is_last = watcher.users.fetch_sub(1, Ordering::SeqCst) == 1;
+        if is_last && !watcher.forsaken.load(Ordering::Relaxed) {
             // It fails only when the counter is full, and then the watcher is signalled anyway.
             let _ = rustix::io::write(&watcher.bell, &1_u64.to_ne_bytes());
         }

@@ -1,16 +1,23 @@
 //! A module's description as JSON.
 
+use chimaera_abi::CHI_MAX_FIELD_DEPTH;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::spelling::{parse_type, shown, spell_type};
-use crate::types::{Body, Direction, Field, Struct, TASK_HEADER};
+use crate::types::{Body, Direction, Field, Struct, Type, TASK_HEADER};
 
 /// The format of descriptions that this version writes and reads.
 pub const FORMAT: u32 = 1;
 
 /// The longest description, in bytes.
 pub const MAX_DESCRIPTION: usize = 1 << 20;
+
+/// The most levels on which structs are nested in structs.
+const MAX_NESTING: u32 = 64;
+
+/// The most strings and vectors in a task, those in elements of vectors counted once.
+const MAX_PLACES: u64 = 65_536;
 
 /// The largest numbers of structs, of tasks, and of fields in one of them.
 const MAX_STRUCTS: usize = 1024;
@@ -119,7 +126,9 @@ impl FieldEntry {
         FieldEntry {
             name: field.name.clone(),
             ty: spell_type(&field.ty, structs),
-            dir: in_task.then(|| field.direction.name().to_owned()),
+            // Both ways is what it means if nothing is said.
+            dir: (in_task && field.direction != Direction::InOut)
+                .then(|| field.direction.name().to_owned()),
             doc: field.doc.clone(),
         }
     }
@@ -172,7 +181,8 @@ impl Description {
     /// # Errors
     /// Why it is none.
     pub fn from_json(text: &str) -> Result<Description, String> {
-        if text.len() > MAX_DESCRIPTION {
+        // One that a module has is somewhat longer when it is written anew.
+        if text.len() > 2 * MAX_DESCRIPTION {
             let length = text.len();
             return Err(format!("has {length} bytes, more than {MAX_DESCRIPTION}"));
         }
@@ -185,18 +195,21 @@ impl Description {
             return Err("has too many structs or tasks".to_owned());
         }
         let mut structs: Vec<Struct> = Vec::new();
+        let mut extents: Vec<Extent> = Vec::new();
         for entry in file.structs {
-            if !is_word(&entry.name) || structs.iter().any(|other| other.name == entry.name) {
+            let is_taken = parse_type(&entry.name, &structs).is_ok();
+            if !is_word(&entry.name) || is_taken {
                 let name = shown(&entry.name);
                 return Err(format!("the name of the struct '{name}' is malformed or not its own"));
             }
-            let body = read(entry.fields, 0, &structs)
+            let (body, extent) = read(entry.fields, 0, &structs, &extents)
                 .map_err(|why| format!("struct {}: {why}", entry.name))?;
             if body.size == 0 {
                 return Err(format!("struct {} is empty", entry.name));
             }
             let plain = body.fields.iter().all(|field| crate::types::is_plain(&field.ty, &structs));
             structs.push(Struct { name: entry.name, doc: entry.doc, body, plain });
+            extents.push(Extent { structs: extent.structs + 1, ..extent });
         }
         let mut tasks: Vec<Described> = Vec::new();
         for entry in file.tasks {
@@ -205,14 +218,23 @@ impl Description {
                 let name = shown(&method);
                 return Err(format!("the name of the method '{name}' is malformed or not its own"));
             }
-            let body = entry.fields.map(|fields| read(fields, TASK_HEADER, &structs));
+            let body = entry.fields.map(|fields| read(fields, TASK_HEADER, &structs, &extents));
             let body = body.transpose().map_err(|why| format!("{method}: {why}"))?;
+            let body = body.map(|(body, _)| body);
             tasks.push(Described { method, doc: entry.doc, body });
         }
         let params = file.params.map(|entry| Params { doc: entry.doc, fields: entry.fields });
-        let names = params.iter().flat_map(|params| &params.fields);
-        if let Some(param) = names.into_iter().find(|param| !is_word(&param.name)) {
-            return Err(format!("the name of the parameter '{}' is malformed", shown(&param.name)));
+        if let Some(params) = &params {
+            for (index, param) in params.fields.iter().enumerate() {
+                let name = shown(&param.name);
+                let is_taken = params.fields[..index].iter().any(|other| other.name == param.name);
+                if !is_word(&param.name) || !is_word(&param.ty) || is_taken {
+                    return Err(format!("the parameter '{name}' is malformed or not its own"));
+                }
+                if matches!(param.default, Some(Json::Array(_) | Json::Object(_))) {
+                    return Err(format!("the default of the parameter '{name}' is no plain value"));
+                }
+            }
         }
         Ok(Description { about: file.about, structs, params, tasks })
     }
@@ -232,12 +254,52 @@ fn add_list(pieces: &mut Vec<String>, name: &str, items: impl Iterator<Item = Js
     pieces.push("]".to_owned());
 }
 
+/// How far a type, or all fields of a struct, extend. Whoever walks through them is done soon.
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    /// The levels of structs.
+    structs: u32,
+    /// The levels of vectors, a string being one.
+    vectors: u32,
+    /// The number of strings and vectors.
+    places: u64,
+}
+
+impl Extent {
+    /// That of a type; `known` has those of the structs.
+    fn of(ty: &Type, known: &[Extent]) -> Extent {
+        match ty {
+            Type::Scalar(_) | Type::Bool => Extent::default(),
+            Type::String | Type::Bytes => Extent { structs: 0, vectors: 1, places: 1 },
+            Type::Struct(index) => known[*index],
+            Type::Array(of, _) => Extent::of(of, known),
+            Type::Vector(of) => {
+                let of = Extent::of(of, known);
+                Extent { vectors: of.vectors + 1, places: of.places.saturating_add(1), ..of }
+            }
+        }
+    }
+
+    fn with(self, other: Extent) -> Extent {
+        Extent {
+            structs: self.structs.max(other.structs),
+            vectors: self.vectors.max(other.vectors),
+            places: self.places.saturating_add(other.places),
+        }
+    }
+}
+
 /// Reads the fields of a struct, or of a task after its header.
-fn read(fields: Vec<FieldEntry>, start: u32, structs: &[Struct]) -> Result<Body, String> {
+fn read(
+    fields: Vec<FieldEntry>,
+    start: u32,
+    structs: &[Struct],
+    known: &[Extent],
+) -> Result<(Body, Extent), String> {
     if fields.len() > MAX_FIELDS {
         return Err(format!("{} fields, more than {MAX_FIELDS}", fields.len()));
     }
-    let mut body = Body::new(start);
+    let (mut body, mut extent) = (Body::new(start), Extent::default());
     for entry in fields {
         let name = shown(&entry.name);
         if !is_word(&entry.name) || body.field(&entry.name).is_some() {
@@ -249,12 +311,19 @@ fn read(fields: Vec<FieldEntry>, start: u32, structs: &[Struct]) -> Result<Body,
             Some(dir) => Direction::by_name(&dir)
                 .ok_or_else(|| format!("{name}: '{}' is no direction", shown(&dir)))?,
         };
+        extent = extent.with(Extent::of(&ty, known));
         body.push((entry.name, entry.doc), ty, direction, structs);
+    }
+    if extent.structs >= MAX_NESTING
+        || extent.vectors > CHI_MAX_FIELD_DEPTH
+        || extent.places > MAX_PLACES
+    {
+        return Err("structs or vectors are nested too deep, or there are too many".to_owned());
     }
     // Sizes that would wrap saturate.
     match body.size > i32::MAX as u32 {
         true => Err("too large".to_owned()),
-        false => Ok(body),
+        false => Ok((body, extent)),
     }
 }
 
@@ -316,6 +385,24 @@ mod tests {
         );
         let found = Description::from_json(&text).unwrap_err();
         assert!(found.contains("a type of 3002 characters"), "{found}");
+    }
+
+    /// Each struct has two vectors of the one before: whoever walked through them all would not come to an end.
+    #[test]
+    fn what_is_nested_too_deep_is_refused() {
+        for field in ["vector<S{of}>", "S{of}"] {
+            let mut structs =
+                vec![r#"{"name":"S0","fields":[{"name":"a","type":"string"}]}"#.to_owned()];
+            for n in 1..70 {
+                let ty = field.replace("{of}", &(n - 1).to_string());
+                structs.push(format!(
+                    r#"{{"name":"S{n}","fields":[{{"name":"a","type":"{ty}"}},{{"name":"b","type":"{ty}"}}]}}"#
+                ));
+            }
+            let text = format!(r#"{{"format":1,"structs":[{}]}}"#, structs.join(","));
+            let found = Description::from_json(&text).unwrap_err();
+            assert!(found.contains("nested too deep, or there are too many"), "{found}");
+        }
     }
 
     /// Each struct has 4096 of the one before.

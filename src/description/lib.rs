@@ -40,7 +40,7 @@ mod value;
 pub use json::{Described, Description, Param, Params, FORMAT, MAX_DESCRIPTION};
 pub use places::{places, Place};
 pub use spelling::{parse_type, spell_type};
-pub use task::{decode, encode, Block, Memory};
+pub use task::{contents, decode, encode, Block, Memory};
 pub use types::{
     is_plain, size_and_align, Body, Direction, Field, Member, Scalar, Struct, Type, MAX_ARRAY,
     TASK_HEADER,

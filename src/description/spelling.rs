@@ -18,7 +18,8 @@ pub(crate) fn shown(text: &str) -> String {
     short
 }
 
-/// The type that `text` names, or an error message and how to fix it.
+/// The type that `text` names, or an error message and how to fix it. Vectors may hold anything, arrays only what
+/// needs no memory elsewhere.
 ///
 /// # Errors
 /// It names none, or one that a field cannot have.
@@ -39,30 +40,16 @@ pub fn parse_type(text: &str, structs: &[Struct]) -> Result<Type, (String, Strin
                 )
             })?;
         let of = parse_type(of, structs)?;
-        return match (&of, is_plain(&of, structs)) {
-            (Type::Scalar(_) | Type::Struct(_), true) => Ok(Type::Array(Box::new(of), n)),
-            _ => Err((
+        return match is_plain(&of, structs) {
+            true => Ok(Type::Array(Box::new(of), n)),
+            false => Err((
                 "an array of something other than numbers or plain structs".into(),
                 "use a vector: `vector<string>`, for example".into(),
             )),
         };
     }
     if let Some(of) = text.strip_prefix("vector<").and_then(|text| text.strip_suffix('>')) {
-        let of = parse_type(of, structs)?;
-        let allowed = match &of {
-            Type::Vector(inner) => is_plain(inner, structs) && **inner != Type::Bool,
-            Type::Bool | Type::Array(..) => false,
-            _ => true,
-        };
-        return match allowed {
-            true => Ok(Type::Vector(Box::new(of))),
-            false => Err((
-                format!("a vector of `{}`", shown(text)),
-                "vectors hold numbers, strings, bytes, structs, and vectors of numbers or plain \
-                 structs"
-                    .into(),
-            )),
-        };
+        return Ok(Type::Vector(Box::new(parse_type(of, structs)?)));
     }
     match text {
         "bool" => return Ok(Type::Bool),

@@ -34,6 +34,9 @@ pub trait Memory {
     fn read(&self, shm: u64, size: u64) -> Result<Vec<u8>, String>;
 }
 
+/// The most elements of a list that become values: one takes much more memory then.
+const MAX_ELEMENTS: usize = 1 << 20;
+
 /// The size of a string or vector in a task.
 const DESCRIPTOR: usize = size_of::<chi_shm_vector>();
 
@@ -67,6 +70,21 @@ pub fn decode<M: Memory>(
     read(&field.ty, structs, &task[start..end], memory)
 }
 
+/// The bytes of a field that is text, bytes or a vector of numbers, as they are. `None` for any other.
+pub fn contents<M: Memory>(
+    field: &Field,
+    task: &[u8],
+    memory: &M,
+) -> Option<Result<Vec<u8>, String>> {
+    let (start, end) = (field.offset as usize, (field.offset + field.size) as usize);
+    let is_raw = match &field.ty {
+        Type::String | Type::Bytes => true,
+        Type::Vector(of) => matches!(**of, Type::Scalar(_)),
+        _ => false,
+    };
+    is_raw.then(|| bytes_of(&task[start..end], memory))
+}
+
 struct Encoder<'e, M> {
     structs: &'e [Struct],
     memory: &'e mut M,
@@ -89,6 +107,9 @@ impl<M: Memory> Encoder<'_, M> {
                     _ => return Err(unexpected()),
                 };
                 match bits {
+                    32 if value.is_finite() && (value as f32).is_infinite() => {
+                        return Err(unexpected());
+                    }
                     32 => to.copy_from_slice(&(value as f32).to_le_bytes()),
                     _ => to.copy_from_slice(&value.to_le_bytes()),
                 }
@@ -222,13 +243,13 @@ fn read<M: Memory>(
         Type::Scalar(scalar) => number(*scalar, from),
         Type::Bool => Value::Bool(from[0] != 0),
         Type::String => {
-            let bytes = contents(from, memory)?;
+            let bytes = bytes_of(from, memory)?;
             String::from_utf8(bytes)
                 .map_or_else(|error| Value::Bytes(error.into_bytes()), Value::Text)
         }
-        Type::Bytes => Value::Bytes(contents(from, memory)?),
+        Type::Bytes => Value::Bytes(bytes_of(from, memory)?),
         Type::Array(of, _) => list(of, structs, from, memory)?,
-        Type::Vector(of) => list(of, structs, &contents(from, memory)?, memory)?,
+        Type::Vector(of) => list(of, structs, &bytes_of(from, memory)?, memory)?,
         Type::Struct(index) => {
             let fields = structs[*index].body.fields.iter();
             let values = fields.map(|field| {
@@ -246,15 +267,19 @@ fn list<M: Memory>(
     from: &[u8],
     memory: &M,
 ) -> Result<Value, String> {
-    let size = size_and_align(of, structs).0 as usize;
-    let elements = from.chunks_exact(size.max(1));
+    let size = size_and_align(of, structs).0.max(1) as usize;
+    let count = from.len() / size;
+    if count > MAX_ELEMENTS {
+        return Err(format!("{count} elements are more than the {MAX_ELEMENTS} that are shown"));
+    }
+    let elements = from.chunks_exact(size);
     elements
         .map(|element| read(of, structs, element, memory))
         .collect::<Result<_, _>>()
         .map(Value::List)
 }
 
-fn contents<M: Memory>(from: &[u8], memory: &M) -> Result<Vec<u8>, String> {
+fn bytes_of<M: Memory>(from: &[u8], memory: &M) -> Result<Vec<u8>, String> {
     debug_assert_eq!(from.len(), DESCRIPTOR);
     let get = |offset: usize| {
         from[offset..offset + 8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))

@@ -38,9 +38,13 @@ impl Value {
     pub fn from_text(text: &str, ty: &Type, structs: &[Struct]) -> Result<Value, String> {
         let unexpected = || format!("expected {}, found '{}'", expected(ty, structs), shown(text));
         match ty {
-            Type::Scalar(Scalar::Float(_)) => {
-                text.trim().parse().map(Value::Float).map_err(|_| unexpected())
-            }
+            Type::Scalar(Scalar::Float(_)) => match text.trim().parse::<f64>() {
+                // A number that is too large is not infinite.
+                Ok(value) if value.is_finite() || !text.contains(|c: char| c.is_ascii_digit()) => {
+                    Ok(Value::Float(value))
+                }
+                _ => Err(unexpected()),
+            },
             Type::Scalar(_) => integer(text.trim()).map(Value::Integer).ok_or_else(unexpected),
             Type::Bool => match text.trim() {
                 "true" | "1" => Ok(Value::Bool(true)),
@@ -51,7 +55,7 @@ impl Value {
             Type::Bytes => Ok(Value::Bytes(text.as_bytes().to_vec())),
             Type::Array(of, _) | Type::Vector(of) => {
                 if text.trim_start().starts_with('[') {
-                    return from_json(text);
+                    return Value::from_json_text(text);
                 }
                 match &**of {
                     _ if text.is_empty() => Ok(Value::List(Vec::new())),
@@ -64,7 +68,7 @@ impl Value {
                 }
             }
             Type::Struct(_) => match text.trim_start().starts_with('{') {
-                true => from_json(text),
+                true => Value::from_json_text(text),
                 false => Err(unexpected()),
             },
         }
@@ -99,6 +103,16 @@ impl Value {
                 ),
             },
         })
+    }
+
+    /// The value in a JSON text.
+    ///
+    /// # Errors
+    /// It is no JSON, or as for [`from_json`](Self::from_json).
+    pub fn from_json_text(text: &str) -> Result<Value, String> {
+        let json: Json =
+            serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        Value::from_json(&json)
     }
 
     /// Its JSON. Numbers that JSON lacks are text: `"NaN"`, `"inf"`.
@@ -146,6 +160,18 @@ impl Value {
         }
     }
 
+    /// About how many bytes it takes in a task and its blocks.
+    pub fn size(&self) -> u64 {
+        const DESCRIPTOR: u64 = size_of::<chimaera_abi::chi_shm_vector>() as u64;
+        match self {
+            Value::Integer(_) | Value::Float(_) | Value::Bool(_) => 8,
+            Value::Text(text) => DESCRIPTOR + text.len() as u64,
+            Value::Bytes(bytes) => DESCRIPTOR + bytes.len() as u64,
+            Value::List(all) => DESCRIPTOR + all.iter().map(Value::size).sum::<u64>(),
+            Value::Struct(fields) => fields.iter().map(|(_, value)| value.size()).sum(),
+        }
+    }
+
     /// What it is, for a message.
     pub(crate) fn kind(&self) -> String {
         match self {
@@ -160,11 +186,6 @@ impl Value {
     }
 }
 
-fn from_json(text: &str) -> Result<Value, String> {
-    let json: Json = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-    Value::from_json(&json)
-}
-
 /// What a field of this type takes, in words.
 pub(crate) fn expected(ty: &Type, structs: &[Struct]) -> String {
     match ty {
@@ -175,7 +196,7 @@ pub(crate) fn expected(ty: &Type, structs: &[Struct]) -> String {
         }
         Type::Bool => "true or false".to_owned(),
         Type::String => "text".to_owned(),
-        Type::Bytes => "text, or JSON like {\"hex\": \"00ff\"}".to_owned(),
+        Type::Bytes => "text or, in JSON, {\"hex\": \"00ff\"}".to_owned(),
         Type::Array(of, n) => format!("{n} of {}, as JSON", spell_type(of, structs)),
         Type::Vector(of) => format!("a list of {}, as JSON", spell_type(of, structs)),
         Type::Struct(index) => {

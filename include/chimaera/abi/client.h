@@ -127,7 +127,7 @@ chi_status chi_pool_create_with(const char *module,
 chi_status chi_pool_find(const char *name, struct chi_pool_id *id);
 
 // Finds a pool by its name, if it is of the module `module` (`"repo:module"`), and stores its id: a pool of
-// another module would misread the tasks. The generated `<repo>_<module>_find_pool` call it.
+// another module would misread the tasks. The generated functions `<repo>_<module>_find_pool` call it.
 //
 // * Ownership: the arguments are not kept; `*id` is written on success.
 // * Null: no argument may be null.

@@ -144,8 +144,9 @@ typedef struct chi_module_descriptor {
   chi_status (*pools)(const void *params, uint64_t len, struct chi_archive *archive);
   // What the module says of its tasks: JSON with the names, types and documentation of their fields, as
   // `chimaera_mod.yaml` has them, at most 1 MiB. With it, programs can call methods without the module's client.
-  // Null when the module says nothing. A module whose tasks have another layout than it says is refused. Since ABI
-  // 1.2.
+  // Null when the module says nothing. A module is refused whose tasks have another size than it says, or whose
+  // strings and vectors are elsewhere; what a runtime cannot read, because it is of a later version, it leaves aside.
+  // Since ABI 1.2.
   const char *description;
 } chi_module_descriptor;
 

@@ -5,9 +5,9 @@ use chimaera_ipc::status_page::Reader;
 use chimaera_runtime::describe_page;
 use serde_json::{json, Value};
 
-use crate::commands::sessions::age;
 use crate::context::{Context, Outcome};
 use crate::last_crash::LastCrash;
+use crate::number::age;
 use crate::table;
 
 /// Lists the instances of this user that run, and those whose last run crashed.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS};
+use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_METHOD_CUSTOM};
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
 use chimaera_runtime::{Accounts, Isolation, OnCrash, PoolAccess};
@@ -12,11 +12,10 @@ use serde_json::{json, Value};
 
 use super::offered;
 use super::policy::{policy_flags, PolicyArgs};
-use crate::commands::sessions::age;
 use crate::commands::status::host_in_words;
 use crate::complete;
 use crate::context::{Context, Failed, Outcome};
-use crate::number::{counted, number};
+use crate::number::{age, counted, number};
 use crate::progress;
 use crate::table;
 
@@ -391,7 +390,10 @@ fn show(context: &Context, name: &str) -> Outcome {
         let version = pool["version"].as_str().unwrap_or_default();
         crate::context::print(&format!("version {version}, for {}\n", age(since)));
         let methods = pool["methods"].as_array().into_iter().flatten();
-        let own = methods.filter(|method| method["supported"] == true);
+        let own = methods.filter(|method| {
+            let number = method["number"].as_u64().unwrap_or_default();
+            method["supported"] == true && number >= u64::from(CHI_METHOD_CUSTOM)
+        });
         let names: Vec<&str> = own.filter_map(|method| method["name"].as_str()).collect();
         crate::context::print(&format!("methods: {}\n", names.join(", ")));
         for (key, what) in [("depends_on", "depends on"), ("dependants", "needed by")] {

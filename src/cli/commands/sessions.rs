@@ -5,7 +5,7 @@ use chimaera_ipc::control::Request;
 use serde_json::Value;
 
 use crate::context::{Context, Outcome};
-use crate::number::number;
+use crate::number::{age, number};
 use crate::table;
 
 #[derive(clap::Args)]
@@ -71,25 +71,4 @@ fn row(session: &Value) -> [String; 8] {
         text("tasks_in_flight"),
         throttled.to_owned(),
     ]
-}
-
-/// Seconds in words: `12 s`, `3 min`, `5 h`, `8 d`.
-pub(crate) fn age(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::age;
-
-    #[test]
-    fn ages_are_in_the_largest_unit_of_which_there_are_two() {
-        let shown = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(age);
-        assert_eq!(shown, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
-    }
 }

@@ -228,7 +228,7 @@ pub unsafe extern "C" fn chi_pool_find(name: *const c_char, id: *mut chi_pool_id
 }
 
 /// Finds a pool by its name, if it is of the module `module` (`"repo:module"`), and stores its id: a pool of
-/// another module would misread the tasks. The generated `<repo>_<module>_find_pool` call it.
+/// another module would misread the tasks. The generated functions `<repo>_<module>_find_pool` call it.
 ///
 /// * Ownership: the arguments are not kept; `*id` is written on success.
 /// * Null: no argument may be null.

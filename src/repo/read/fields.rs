@@ -2,7 +2,7 @@
 
 use chimaera_yaml::{shown, text, Entry, Kind, Position, Report, Section, Text};
 
-use chimaera_description::parse_type;
+use chimaera_description::{parse_type, spell_type};
 
 use crate::model::{is_plain, Body, Direction, Struct, Type, TASK_HEADER};
 use crate::names;
@@ -147,7 +147,7 @@ fn read_type(
         report.add(field, "a field without `type`", "write `type: u64`, for example");
         return None;
     };
-    let ty = match parse_type(&text, structs) {
+    let ty = match parse_type(&text, structs).and_then(|ty| restrict(&ty, structs).map(|()| ty)) {
         Ok(ty) => ty,
         Err((message, help)) => {
             report.add(at, message, help);
@@ -171,4 +171,35 @@ fn read_type(
         return None;
     }
     Some(ty)
+}
+
+/// Refuses the types that tasks may have, but not those that a file describes: generated clients have no calls for
+/// them.
+fn restrict(ty: &Type, structs: &[Struct]) -> Result<(), (String, String)> {
+    match ty {
+        Type::Array(of, _) => match **of {
+            Type::Scalar(_) | Type::Struct(_) => Ok(()),
+            _ => Err((
+                "an array of something other than numbers or plain structs".into(),
+                "use a vector: `vector<string>`, for example".into(),
+            )),
+        },
+        Type::Vector(of) => {
+            let allowed = match &**of {
+                Type::Vector(inner) => is_plain(inner, structs) && **inner != Type::Bool,
+                Type::Bool | Type::Array(..) => false,
+                _ => true,
+            };
+            match allowed {
+                true => restrict(of, structs),
+                false => Err((
+                    format!("a vector of `{}`", spell_type(of, structs)),
+                    "vectors hold numbers, strings, bytes, structs, and vectors of numbers or plain \
+                     structs"
+                        .into(),
+                )),
+            }
+        }
+        _ => Ok(()),
+    }
 }

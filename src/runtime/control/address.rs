@@ -1,17 +1,19 @@
 //! The socket's place in the file system, by which clients find the runtime: programs that tidy up may remove it.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
+use crate::sys::Unshared;
+
 /// Where a runtime listens, watched without polling.
 pub(super) struct Address {
     socket: PathBuf,
     file: (u64, u64),
-    events: OwnedFd,
+    events: Unshared,
     is_lost: bool,
 }
 
@@ -28,6 +30,7 @@ impl Address {
                 | WatchFlags::ONLYDIR;
             inotify::add_watch(&events, socket.parent().unwrap_or(Path::new("/")), flags)?;
             let file = identity(socket)?;
+            let events = Unshared::new(events);
             Ok(Address { socket: socket.to_owned(), file, events, is_lost: false })
         };
         let watched: std::io::Result<Address> = watch();

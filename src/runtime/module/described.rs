@@ -1,16 +1,37 @@
 //! What a module says of its tasks, checked against its methods.
 
 use std::ffi::CStr;
+use std::path::Path;
 
-use chimaera_description::{places, Description, Place};
+use chimaera_description::{places, Description, Place, MAX_DESCRIPTION};
 
 use super::method_table::{Field, Methods};
 
-/// Reads what a module says of its tasks. The error says what is wrong with it.
-pub(super) fn read(text: &CStr, methods: &Methods) -> Result<Description, String> {
-    let text = text.to_str().map_err(|error| format!("its description is no text: {error}"))?;
-    let description = Description::from_json(text)
-        .map_err(|why| format!("its description is malformed: {why}"))?;
+/// Reads what a module says of its tasks. `None` if that cannot be read: it may be in the format of a later version, and
+/// the module works without it.
+///
+/// # Errors
+/// What the module says is untrue: whoever filled in a task by it would send something else.
+pub(super) fn read(
+    text: &CStr,
+    methods: &Methods,
+    path: &Path,
+) -> Result<Option<Description>, String> {
+    let read = match text.to_str() {
+        Ok(text) if text.len() > MAX_DESCRIPTION => {
+            Err(format!("it has {} bytes, more than {MAX_DESCRIPTION}", text.len()))
+        }
+        Ok(text) => Description::from_json(text),
+        Err(error) => Err(error.to_string()),
+    };
+    let description = match read {
+        Ok(description) => description,
+        Err(why) => {
+            let path = path.display();
+            tracing::warn!(%path, why, "what the module says of its tasks cannot be read");
+            return Ok(None);
+        }
+    };
     for task in &description.tasks {
         let name = &task.method;
         let method = methods.iter().find(|method| method.name == *name && method.supported);
@@ -29,7 +50,7 @@ pub(super) fn read(text: &CStr, methods: &Methods) -> Result<Description, String
             ));
         }
     }
-    Ok(description)
+    Ok(Some(description))
 }
 
 fn agree(said: &[Place], are: &[Field]) -> bool {
@@ -39,4 +60,20 @@ fn agree(said: &[Place], are: &[Field]) -> bool {
                 && u64::from(said.elem_size) == is.elem_size
                 && agree(&said.inner, &is.inner)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_untrue_is_refused() {
+        let read = |text: &CStr| read(text, &Methods::default(), Path::new("libx.so"));
+        for text in [c"", c"{", c"\xff", c"{\"format\":2}", c"{\"format\":1,\"structs\":[{}]}"] {
+            assert_eq!(read(text), Ok(None), "{text:?}");
+        }
+        assert_eq!(read(c"{\"format\":1}"), Ok(Some(Description::default())));
+        let missing = read(c"{\"format\":1,\"tasks\":[{\"method\":\"kX\"}]}");
+        assert_eq!(missing, Err("it describes kX, which it does not have".to_owned()));
+    }
 }

@@ -422,7 +422,10 @@ impl Modules {
             let text = if covers_description { (*descriptor).description } else { ptr::null() };
             (!text.is_null()).then(|| CStr::from_ptr(text))
         };
-        let description = said.map(|text| described::read(text, &methods)).transpose()?;
+        let description = match said {
+            Some(text) => described::read(text, &methods, path)?,
+            None => None,
+        };
         let path = Some(path.to_owned());
         let (stamp, _file, libraries) = (None, None, Vec::new());
         Ok(Module {

@@ -15,6 +15,8 @@ const IN_FLIGHT: u64 = 1;
 const COMPLETE: u64 = 2;
 const DELETED: u64 = 4;
 const FLAGS: u64 = IN_FLIGHT | COMPLETE | DELETED;
+/// The bits of a waiter, all set in a word that is not in flight: the task was deleted.
+const FREED: u64 = !FLAGS;
 const _: () = assert!(FLAGS < 1 << Waiter::FREE_BITS);
 
 /// What a coroutine that is about to wait finds.
@@ -144,11 +146,12 @@ impl CompletionWord {
                 Err(now) => state = now,
             }
         }
-        if state & DELETED != 0 {
-            return Deleted::Again;
+        // Not `DELETED`: that tells whoever was woken to free the task.
+        let before = self.0.fetch_or(FREED, Ordering::AcqRel);
+        match before & DELETED != 0 || before & FREED == FREED {
+            true => Deleted::Again,
+            false => Deleted::Now,
         }
-        self.0.store(state | DELETED, Ordering::Relaxed);
-        Deleted::Now
     }
 
     /// Marks the task as complete. From here on its owner may delete it, so it may be freed at any
@@ -225,6 +228,13 @@ mod tests {
         assert_eq!(word.delete(), Deleted::AtCompletion);
         assert_eq!(word.complete(), Completed::Wake(FIRST));
         assert!(word.is_complete() && word.is_left_to_waiter());
+        assert_eq!(word.delete(), Deleted::Again);
+        // It was woken, and has not looked yet.
+        word.submit(false);
+        assert_eq!(word.park(FIRST), Parking::Parked);
+        assert_eq!(word.complete(), Completed::Wake(FIRST));
+        assert_eq!(word.delete(), Deleted::Now);
+        assert!(word.leave(FIRST) && !word.is_left_to_waiter());
         assert_eq!(word.delete(), Deleted::Again);
     }
 }

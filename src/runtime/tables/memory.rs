@@ -77,7 +77,8 @@ pub(super) unsafe fn del_task(worker: &Worker, task: NonNull<chi_task>) {
     }
 }
 
-/// Tells of a module's mistake, of which nothing comes as long as the task has not been made anew.
+/// Tells of a module's mistake. Nothing comes of it as long as the task's record is kept, and has not become that of a
+/// new task; after that, it cannot be told.
 #[cold]
 fn deleted_again(worker: &Worker) {
     let Some(record) = worker.running() else {

@@ -161,7 +161,7 @@ fn wrong_arguments_are_told_with_their_field() {
         (&["cpp", "sum", "data=a", "exact=true"], "block_size=u32  Bytes of a block, not 0"),
         (
             &["cpp", "sum", "--zero", "block_size=-1"],
-            "field 'block_size': expected an integer from 0 to 4294967295",
+            "field 'block_size' (u32): expected an integer from 0 to 4294967295",
         ),
         (
             &["cpp", "sum", "--zero", "block_size=x"],
@@ -169,14 +169,14 @@ fn wrong_arguments_are_told_with_their_field() {
         ),
         (&["cpp", "sum", "--zero", "exact=maybe"], "field 'exact' (bool): expected true or false"),
         (&["cpp", "sum", "--zero", "exact=1", "exact=0"], "is given more than once"),
-        (&["cpp", "turn", "--zero", "digest=1,2"], "field 'digest': expected 20 of u8"),
+        (&["cpp", "turn", "--zero", "digest=1,2"], "field 'digest' (u8[20]): expected 20 of u8"),
         (
             &["cpp", "turn", "--zero", "entry={\"name\":\"a\"}"],
-            "field 'entry': the field 'extent' is missing",
+            "field 'entry' (Entry): the field 'extent' is missing",
         ),
         (
             &["cpp", "turn", "--zero", "extents=[{\"begin\":1}]"],
-            "field 'extents': element 0: no field 'begin'",
+            "field 'extents' (vector<Extent>): element 0: no field 'begin'",
         ),
         (&["cpp", "sum", "--zero", "--out", "data=/x"], "'data' is an input of kSum"),
     ];
@@ -184,6 +184,7 @@ fn wrong_arguments_are_told_with_their_field() {
         refused(&daemon, args, 2, part);
     }
     refused(&daemon, &["nobody"], 1, "there is no pool 'nobody'");
+    refused(&daemon, &["rusty"], 1, "there is no pool 'rusty': did you mean 'rust'?");
     refused(&daemon, &["cpp", "sum", "data"], 2, "write NAME=VALUE");
     refused(
         &daemon,
@@ -222,6 +223,62 @@ fn calls_are_repeated_and_measured() {
     let document = call(&daemon, &["store", "count", "--repeat", "100", "--json"]).ok().json();
     assert_eq!(document["took"]["calls"], 100);
     refused(&daemon, &["store", "get", "key=a", "--repeat", "5"], 1, "call 1 of 5: kGet of pool");
+}
+
+#[test]
+fn times_of_calls_are_true() {
+    let daemon = with_both();
+    let args = ["cpp", "pause", "seconds=1", "--repeat", "2", "--json"];
+    let took = call(&daemon, &args).ok().json()["took"].take();
+    for key in ["ns_p50", "ns_p99", "ns_max"] {
+        assert!((1_000_000_000..10_000_000_000).contains(&took[key].as_u64().unwrap()), "{took}");
+    }
+}
+
+/// Also when each call ends before anybody could look.
+#[test]
+fn repeated_calls_end_at_a_signal() {
+    let daemon = with_both();
+    let mut command = daemon.site().command(artefacts::chimaera());
+    command.args([
+        "--name",
+        daemon.site().name(),
+        "call",
+        "cpp",
+        "nothing",
+        "--repeat",
+        "1000000000",
+    ]);
+    let mut running = Running::start(&mut command);
+    process::until("it calls", || (daemon.site().status()["sessions"] == 1).then_some(()));
+    running.signal(Signal::INT);
+    assert_eq!(running.end(), 1);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_told_before_the_call() {
+    let daemon = with_store();
+    let put = ["store", "put", "key=a", "value=b", "--out"];
+    refused(
+        &daemon,
+        &[&put[..], &["replaced=/nowhere/x"]].concat(),
+        1,
+        "--out replaced=/nowhere/x: ",
+    );
+    let output = call(&daemon, &[&put[..], &["replaced=-", "--json"]].concat());
+    assert!(output.code == 2 && output.json()["error"].as_str().unwrap().contains("JSON document"));
+    assert_eq!(call(&daemon, &["store", "count"]).ok().stdout, "count = 0\n");
+    assert_eq!(call(&daemon, &[&put[..], &["replaced=-"]].concat()).ok().stdout, "0\n");
+}
+
+#[test]
+fn large_inputs_make_the_segment_larger() {
+    let daemon = with_both();
+    let from = daemon.site().path().join("from");
+    std::fs::write(&from, vec![1_u8; 80 << 20]).unwrap();
+    let file = format!("data={}", from.display());
+    let args = ["cpp", "sum", "block_size=83886080", "exact=true", "--file", &file];
+    assert_eq!(call(&daemon, &args).ok().stdout, "sums = [83886080]\n");
 }
 
 /// It runs once and again until its time is over; that it was cancelled then is no failure.

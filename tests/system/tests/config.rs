@@ -341,7 +341,7 @@ fn the_program_explains_configurations() {
     run(&site, &["config", "check", again.to_str().unwrap()]).ok();
 
     let script = run(&site, &["completion", "bash"]).ok().stdout;
-    assert!(script.contains("complete ") && script.contains(" chimaera"), "{script}");
+    assert!(script.contains("CHIMAERA_COMPLETE=\"bash\""), "{script}");
     let pages = site.path().join("man");
     run(&site, &["man", "--out", pages.to_str().unwrap()]).ok();
     for page in ["chimaera-config-show.1", "chimaera-compose-up.1"] {

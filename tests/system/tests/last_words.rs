@@ -344,7 +344,6 @@ fn of_a_fault_at_the_end_of_a_worker_s_thread() {
     assert!(thread.contains(" (chi-worker-"), "{words}");
 }
 
-/// A signal that nobody handles, here that of a timer which a module has set.
 #[test]
 fn of_a_quit() {
     let (daemon, code) = ended_by!(crash::CRASH, crash::QUIT);
@@ -352,6 +351,7 @@ fn of_a_quit() {
     assert!(crash_file(&daemon).contains("last words: SIGQUIT"), "{}", crash_file(&daemon));
 }
 
+/// A signal that nobody handles, here that of a timer which a module has set.
 #[test]
 fn of_an_alarm() {
     let daemon = in_client_that_may_end_it!(Options::new().crash(), |_| {

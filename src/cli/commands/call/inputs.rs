@@ -107,7 +107,7 @@ fn value(field: &Field, structs: &[Struct], given: &Given<'_>) -> Result<Option<
     match (&texts[..], &files[..]) {
         ([], []) => Ok(None),
         ([text], []) => Value::from_text(text, &field.ty, structs).map(Some).map_err(wrong),
-        ([], [path]) => from_file(path, field, structs).map(Some),
+        ([], [path]) => from_file(path, field, wrong).map(Some),
         (texts, []) => match &field.ty {
             Type::Vector(of) => texts
                 .iter()
@@ -125,10 +125,11 @@ fn of<'p>(pairs: &'p [Pair], name: &str) -> Vec<&'p str> {
     pairs.iter().filter(|(other, _)| other == name).map(|(_, value)| &value[..]).collect()
 }
 
-/// The contents of a file: as they are for text, bytes and numbers, as JSON for everything else.
-fn from_file(path: &str, field: &Field, structs: &[Struct]) -> Result<Value, Failed> {
-    let failed = |why: String| Failed::Message(format!("{path}: {why}"));
-    let bytes = contents(path).map_err(|error| failed(error.to_string()))?;
+/// The contents of a file: as they are for text, bytes and vectors of numbers, as JSON for everything else.
+fn from_file(path: &str, field: &Field, wrong: impl Fn(String) -> Failed) -> Result<Value, Failed> {
+    let failed =
+        |error: io::Error| Failed::Message(format!("--file {}={path}: {error}", field.name));
+    let bytes = contents(path).map_err(failed)?;
     let is_raw = match &field.ty {
         Type::String | Type::Bytes => true,
         Type::Vector(of) => matches!(**of, Type::Scalar(_)),
@@ -137,8 +138,8 @@ fn from_file(path: &str, field: &Field, structs: &[Struct]) -> Result<Value, Fai
     if is_raw {
         return Ok(Value::Bytes(bytes));
     }
-    let text = String::from_utf8(bytes).map_err(|error| failed(error.to_string()))?;
-    Value::from_text(text.trim(), &field.ty, structs).map_err(failed)
+    let text = String::from_utf8(bytes).map_err(|error| wrong(format!("{path}: {error}")))?;
+    Value::from_json_text(&text).map_err(|why| wrong(format!("{path}: {why}")))
 }
 
 fn contents(path: &str) -> io::Result<Vec<u8>> {

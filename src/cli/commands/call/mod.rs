@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
-use chimaera_description::{decode, encode, Body, Field, Value};
+use chimaera_description::{contents, decode, encode, spell_type, Body, Field, Value};
 use clap_complete::engine::ArgValueCompleter;
 use hdrhistogram::Histogram;
 use serde_json::{json, Map, Value as Json};
@@ -57,7 +57,7 @@ pub(crate) struct Args {
     file: Vec<Pair>,
     /// Write a result to a file, or to standard output (-), instead of showing it
     ///
-    /// Text and bytes are written as they are, everything else as JSON.
+    /// Text, bytes and vectors of numbers are written as they are, everything else as JSON.
     #[arg(
         long,
         value_name = "FIELD=PATH",
@@ -74,6 +74,11 @@ pub(crate) struct Args {
     /// How long each call may take, in seconds; then it is cancelled [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<f64>,
+    /// Size of the memory that is shared with the runtime, one half for inputs and one for results, in MiB
+    ///
+    /// [default: 128, or what the inputs need]
+    #[arg(long, value_name = "MIB", value_parser = number::<u64>(1..=1 << 20))]
+    segment_mib: Option<u64>,
     /// Call it so often, one call after another, and show how long the calls took
     #[arg(long, value_name = "N", value_parser = number::<u64>(1..=1_000_000_000), conflicts_with = "periodic")]
     repeat: Option<u64>,
@@ -102,13 +107,15 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     for (name, _) in &args.out {
         known(&body, &method.name, name, chimaera_description::Direction::In)?;
     }
+    let files = open(&args.out, context)?;
     let given = Given { values: &args.fields, files: &args.file, zero: args.zero };
     let structs = &target.description().structs;
     let inputs = inputs::read(&body, structs, &method.name, &given)?;
-    let call = Call::new(&target, method, &body, &inputs, &args)?;
-    context.connect_with(0)?;
+    let call = Call::new(&target, method, &body, &inputs, files, &args)?;
+    let needed: u64 = inputs.iter().map(|(_, value)| value.size()).sum();
+    context.connect_with(segment_for(needed, args.segment_mib))?;
     match args.periodic {
-        Some(_) => call.run_periodically(context, &args),
+        Some(_) => call.run_periodically(context),
         None => call.run(context, &args),
     }
 }
@@ -122,6 +129,8 @@ struct Call<'c> {
     address: Address,
     /// How long a call may take.
     bound: Option<Duration>,
+    /// The files for results, by fields.
+    files: Vec<(String, String, File)>,
     stop: Arc<AtomicBool>,
 }
 
@@ -129,7 +138,7 @@ struct Call<'c> {
 struct Ended {
     status: chi_status,
     message: String,
-    results: Vec<(String, Value)>,
+    results: Map<String, Json>,
 }
 
 impl<'c> Call<'c> {
@@ -138,6 +147,7 @@ impl<'c> Call<'c> {
         method: &'c Method,
         body: &'c Body,
         inputs: &'c [(&'c Field, Value)],
+        files: Vec<(String, String, File)>,
         args: &Args,
     ) -> Result<Call<'c>, Failed> {
         let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
@@ -165,7 +175,7 @@ impl<'c> Call<'c> {
             signal_hook::flag::register_conditional_default(signal, stop.clone())?;
             signal_hook::flag::register(signal, stop.clone())?;
         }
-        Ok(Call { target, method, body, inputs, address, bound, stop })
+        Ok(Call { target, method, body, inputs, address, bound, files, stop })
     }
 
     fn task(&self) -> Result<RawTask, Failed> {
@@ -174,8 +184,14 @@ impl<'c> Call<'c> {
         let mut copy = task.copy();
         let structs = &self.target.description().structs;
         for (field, value) in self.inputs {
-            encode(field, value, structs, &mut copy, &mut task)
-                .map_err(|why| Failed::Usage(format!("field '{}': {why}", field.name)))?;
+            encode(field, value, structs, &mut copy, &mut task).map_err(|why| {
+                let ty = spell_type(&field.ty, structs);
+                let message = format!("field '{}' ({ty}): {why}", field.name);
+                match task.has_failed() {
+                    true => Failed::Message(message),
+                    false => Failed::Usage(message),
+                }
+            })?;
         }
         task.fill(&copy);
         Ok(task)
@@ -205,15 +221,32 @@ impl<'c> Call<'c> {
         )))
     }
 
-    fn ended(&self, task: &RawTask) -> Result<Ended, Failed> {
+    /// How a task has ended, with its results if it has succeeded, or was `stopped`. Those for files are written to them.
+    fn ended(&self, task: &RawTask, stopped: bool, is_last: bool) -> Result<Ended, Failed> {
         let (status, message) = task.ended();
-        let copy = task.copy();
-        let structs = &self.target.description().structs;
-        let mut results = Vec::new();
-        for field in self.body.outputs() {
-            let value = decode(field, structs, &copy, task)
-                .map_err(|why| Failed::Message(format!("field '{}': {why}", field.name)))?;
-            results.push((field.name.clone(), value));
+        let mut results = Map::new();
+        if status == CHI_OK || stopped && status == CHI_CANCELLED {
+            let copy = task.copy();
+            let structs = &self.target.description().structs;
+            for field in self.body.outputs() {
+                let failed =
+                    |why: String| Failed::Message(format!("field '{}': {why}", field.name));
+                let file = self.files.iter().find(|(name, ..)| *name == field.name);
+                if let Some((_, path, file)) = file.filter(|_| is_last) {
+                    let bytes = match contents(field, &copy, task) {
+                        Some(bytes) => bytes.map_err(failed)?,
+                        None => {
+                            let value = decode(field, structs, &copy, task).map_err(failed)?;
+                            format!("{}\n", value.to_json()).into_bytes()
+                        }
+                    };
+                    write(file, &bytes).map_err(|error| failed(format!("{path}: {error}")))?;
+                } else if file.is_none() {
+                    let value = decode(field, structs, &copy, task)
+                        .map_err(|why| failed(format!("{why}: --out writes it to a file")))?;
+                    results.insert(field.name.clone(), value.to_json());
+                }
+            }
         }
         Ok(Ended { status, message, results })
     }
@@ -223,14 +256,17 @@ impl<'c> Call<'c> {
         let mut times = Histogram::<u64>::new(3)?;
         let mut last = None;
         for index in 0..count {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Failed::Message(format!("interrupted after {index} of {count} calls")));
+            }
             let mut task = self.task()?;
             let begin = Instant::now();
             task.submit().map_err(Failed::Message)?;
             let until = self.bound.map(|bound| begin + bound + GRACE);
             let by_itself = self.wait(&mut task, until)?;
             let took = begin.elapsed();
-            times.saturating_record(took.as_nanos() as u64);
-            let ended = self.ended(&task)?;
+            times.record(took.as_nanos() as u64)?;
+            let ended = self.ended(&task, false, index + 1 == count)?;
             if ended.status != CHI_OK {
                 let which = match count {
                     1 => String::new(),
@@ -253,7 +289,7 @@ impl<'c> Call<'c> {
                 "ns_max": times.max(),
             }),
         };
-        self.succeeded(context, ended, &args.out, timing)?;
+        self.succeeded(context, ended, timing);
         if args.repeat.is_some() && !context.json {
             let micro = |ns: u64| ns as f64 / 1e3;
             crate::context::print(&format!(
@@ -266,53 +302,43 @@ impl<'c> Call<'c> {
         Ok(())
     }
 
-    fn run_periodically(&self, context: &Context, args: &Args) -> Outcome {
+    fn run_periodically(&self, context: &Context) -> Outcome {
         let mut task = self.task()?;
         let begin = Instant::now();
         task.submit().map_err(Failed::Message)?;
         let by_itself = self.wait(&mut task, self.bound.map(|bound| begin + bound))?;
-        let ended = self.ended(&task)?;
+        let ended = self.ended(&task, !by_itself, true)?;
         // That it was cancelled is how it ends.
         let was_stopped = !by_itself && ended.status == CHI_CANCELLED;
         if !was_stopped && ended.status != CHI_OK {
             return self.failed(context, &ended, "");
         }
         let took = begin.elapsed();
-        self.succeeded(context, ended, &args.out, json!({ "ns": took.as_nanos() as u64 }))?;
+        self.succeeded(context, ended, json!({ "ns": took.as_nanos() as u64 }));
         if !context.json {
             crate::context::print(&format!("stopped after {:.1} s\n", took.as_secs_f64()));
         }
         Ok(())
     }
 
-    fn succeeded(&self, context: &Context, ended: Ended, out: &[Pair], timing: Json) -> Outcome {
-        let mut shown = Map::new();
-        for (name, value) in ended.results {
-            match out.iter().find(|(field, _)| *field == name) {
-                Some((_, path)) => write(path, &value)?,
-                None => {
-                    shown.insert(name, value.to_json());
-                }
-            }
-        }
+    fn succeeded(&self, context: &Context, ended: Ended, timing: Json) {
         let document = json!({
             "pool": self.target.name,
             "method": self.method.name,
-            "status": status_name(CHI_OK),
-            "results": shown,
+            "status": status_name(ended.status),
+            "results": ended.results,
             "took": timing,
         });
         if context.print_json(&document) {
-            return Ok(());
+            return;
         }
-        for (name, value) in &shown {
+        for (name, value) in &ended.results {
             let value = match value {
                 Json::String(text) => text.clone(),
                 other => other.to_string(),
             };
             crate::context::print(&format!("{name} = {value}\n"));
         }
-        Ok(())
     }
 
     /// Tells that a task has failed.
@@ -340,16 +366,40 @@ impl<'c> Call<'c> {
     }
 }
 
-/// Writes a result to a file.
-fn write(path: &str, value: &Value) -> Outcome {
-    let bytes = match value {
-        Value::Text(text) => text.clone().into_bytes(),
-        Value::Bytes(bytes) => bytes.clone(),
-        other => format!("{}\n", other.to_json()).into_bytes(),
-    };
-    let written = match path {
-        "-" => io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()),
-        _ => File::create(path).and_then(|mut file| file.write_all(&bytes)),
-    };
-    written.map_err(|error| Failed::Message(format!("{path}: {error}")))
+/// Opens the files for results, so that a call that cannot be told is not made. They keep their contents until then.
+fn open(out: &[Pair], context: &Context) -> Result<Vec<(String, String, File)>, Failed> {
+    let opened = out.iter().map(|(field, path)| {
+        if path == "-" && context.json {
+            let why = "standard output is for the JSON document: write it to a file";
+            return Err(Failed::Usage(format!("--out {field}=-: {why}")));
+        }
+        let file = match &path[..] {
+            "-" => {
+                rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3).map(File::from).map_err(Into::into)
+            }
+            _ => File::options().write(true).create(true).truncate(false).open(path),
+        };
+        let failed = |error: io::Error| Failed::Message(format!("--out {field}={path}: {error}"));
+        Ok((field.clone(), path.clone(), file.map_err(failed)?))
+    });
+    opened.collect()
+}
+
+/// Writes a result to a file, instead of what is in it.
+fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(bytes)
+}
+
+/// The size of the segment for inputs of so many bytes; 0 for the runtime's default, which suffices for most.
+fn segment_for(needed: u64, asked_mib: Option<u64>) -> u64 {
+    const USUAL: u64 = 32 << 20;
+    match asked_mib {
+        Some(mib) => mib << 20,
+        None if needed <= USUAL => 0,
+        // Half of it is for inputs.
+        None => (3 * needed).next_multiple_of(1 << 20),
+    }
 }

@@ -15,6 +15,8 @@ pub(super) struct RawTask {
     size: usize,
     /// It was submitted and has not been seen to end.
     in_flight: bool,
+    /// There was no memory for a block.
+    has_failed: bool,
 }
 
 /// To which method a task goes, and how.
@@ -39,7 +41,7 @@ impl RawTask {
         if status != CHI_OK {
             return Err(last_error(ipc));
         }
-        let new = RawTask { ipc, task, size, in_flight: false };
+        let new = RawTask { ipc, task, size, in_flight: false, has_failed: false };
         // SAFETY: a new task, which nobody else knows.
         let header = unsafe { &mut *task };
         header.pool_ = to.pool;
@@ -69,6 +71,11 @@ impl RawTask {
             let body = self.task.cast::<u8>().add(header);
             ptr::copy_nonoverlapping(copy[header..].as_ptr(), body, self.size - header);
         }
+    }
+
+    /// Whether there was no memory for a block.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     pub(super) fn submit(&mut self) -> Result<(), String> {
@@ -132,6 +139,7 @@ impl Memory for RawTask {
         unsafe {
             let alloc = if elements { (*self.ipc).alloc_elements } else { (*self.ipc).alloc };
             if alloc(self.ipc, self.task, bytes.len() as u64, &mut buffer) != CHI_OK {
+                self.has_failed = true;
                 return Err(last_error(self.ipc));
             }
             ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.data_.cast(), bytes.len());

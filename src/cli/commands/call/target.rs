@@ -1,6 +1,6 @@
 //! The pool that is called: its methods, and what its module says of their tasks.
 
-use chimaera_abi::{chi_pool_id, chi_status, chi_task, CHI_MAX_TASK_SIZE};
+use chimaera_abi::{chi_pool_id, chi_status, chi_task, CHI_DESCRIBE_POOLS, CHI_MAX_TASK_SIZE};
 use chimaera_description::{spell_type, Body, Description, Direction};
 use chimaera_ipc::control::Request;
 use chimaera_yaml::nearest;
@@ -32,7 +32,22 @@ pub(super) struct Method {
 impl Target {
     /// Asks the runtime for the pool with this name or id.
     pub(super) fn ask(context: &Context, pool: &str) -> Result<Target, Failed> {
-        let document = context.ask_with_text(Request::Pool, pool)?;
+        let document = context.ask_with_text(Request::Pool, pool).map_err(|failed| {
+            let Failed::Message(why) = failed else { return failed };
+            let pools = context.describe(CHI_DESCRIBE_POOLS).unwrap_or_default();
+            let names: Vec<&str> = pools
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|one| one["name"].as_str())
+                .collect();
+            match nearest(pool, &names) {
+                Some(near) if near != pool => {
+                    Failed::Message(format!("{why}: did you mean '{near}'?"))
+                }
+                _ => Failed::Message(why),
+            }
+        })?;
         Target::read(&document).ok_or_else(|| {
             let why = "the instance's answer is malformed; it may be of another version";
             Failed::Message(why.to_owned())

@@ -41,6 +41,7 @@ pub(in crate::generate) fn lib_exec(module: &Module) -> Generated {
             impl crate::Runtime {
                 #about
                 #[doc(hidden)]
+                #[allow(dead_code)]
                 pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> =
                     chimaera::module::__private::description(concat!(#(#pieces,)* "\0"));
             }

@@ -20,6 +20,7 @@ const _: () = {
 impl crate::Runtime {
     /// What the module says of its tasks.
     #[doc(hidden)]
+    #[allow(dead_code)]
     pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
         concat!(
             "{\"format\":1", ",\"structs\":[", "]", ",\"tasks\":[",

@@ -20,6 +20,7 @@ const _: () = {
 impl crate::Runtime {
     /// What the module says of its tasks.
     #[doc(hidden)]
+    #[allow(dead_code)]
     pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
         concat!(
             "{\"format\":1", ",\"structs\":[",
@@ -29,7 +30,7 @@ impl crate::Runtime {
             ",{\"name\":\"DomainQuery\",\"fields\":[{\"name\":\"kind\",\"type\":\"u32\"},{\"name\":\"value\",\"type\":\"u32\"}]}",
             ",{\"name\":\"TaskNode\",\"fields\":[{\"name\":\"root\",\"type\":\"u64\"},{\"name\":\"depth\",\"type\":\"u32\"},{\"name\":\"node\",\"type\":\"u32\"}]}",
             "]", ",\"tasks\":[",
-            "{\"method\":\"kFirst\",\"doc\":\"What this struct is takes so many words that its comment does not fit into a line of a header, which has at most a hundred columns.\",\"fields\":[{\"name\":\"entry\",\"type\":\"Entry\",\"dir\":\"in\"},{\"name\":\"entries\",\"type\":\"vector<Entry>\",\"dir\":\"inout\"},{\"name\":\"rows\",\"type\":\"vector<vector<i16>>\",\"dir\":\"out\"},{\"name\":\"blobs\",\"type\":\"vector<bytes>\",\"dir\":\"in\"},{\"name\":\"type\",\"type\":\"u8\",\"dir\":\"in\"},{\"name\":\"cache\",\"type\":\"PoolId\",\"dir\":\"skip\"},{\"name\":\"asked\",\"type\":\"DomainQuery\",\"dir\":\"in\"},{\"name\":\"node\",\"type\":\"TaskNode\",\"dir\":\"in\"},{\"name\":\"extents\",\"type\":\"Extent[2]\",\"dir\":\"out\"}]}",
+            "{\"method\":\"kFirst\",\"doc\":\"What this struct is takes so many words that its comment does not fit into a line of a header, which has at most a hundred columns.\",\"fields\":[{\"name\":\"entry\",\"type\":\"Entry\",\"dir\":\"in\"},{\"name\":\"entries\",\"type\":\"vector<Entry>\"},{\"name\":\"rows\",\"type\":\"vector<vector<i16>>\",\"dir\":\"out\"},{\"name\":\"blobs\",\"type\":\"vector<bytes>\",\"dir\":\"in\"},{\"name\":\"type\",\"type\":\"u8\",\"dir\":\"in\"},{\"name\":\"cache\",\"type\":\"PoolId\",\"dir\":\"skip\"},{\"name\":\"asked\",\"type\":\"DomainQuery\",\"dir\":\"in\"},{\"name\":\"node\",\"type\":\"TaskNode\",\"dir\":\"in\"},{\"name\":\"extents\",\"type\":\"Extent[2]\",\"dir\":\"out\"}]}",
             "]", "}", "\0"
         ),
     );
