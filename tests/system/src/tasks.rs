@@ -149,6 +149,8 @@ pub mod crash {
     pub const QUIT: u64 = 77;
     /// Sends the process SIGTERM.
     pub const TERMINATE: u64 = 78;
+    /// Sends the process SIGHUP.
+    pub const HANG_UP: u64 = 81;
     /// Calls `daemon`, which must be refused.
     pub const DAEMON: u64 = 79;
     /// Opens files until no descriptor is left.

@@ -612,6 +612,22 @@ fn a_module_that_stops_the_runtime_by_a_signal_is_told() {
     assert!(daemon.log().contains(" stopped"), "{}", daemon.log());
 }
 
+/// A SIGHUP that has only reopened the log is not what stops it.
+#[test]
+fn a_module_that_reopens_the_log_makes_no_stop_a_failure() {
+    let options = Options::new().crash().config("log: {file: own.log}\n");
+    let daemon = in_client_that_may_end_it!(options, |_| {
+        let ipc = connect();
+        let pool = ipc.create_pool(crash::MODULE, "fragile", b"").unwrap();
+        let task: NewTask<CrashTask> = ipc.task(pool, crash::CRASH);
+        task.mistake.set(crash::HANG_UP);
+        task.call().unwrap();
+    });
+    let Some(mut daemon) = daemon else { return };
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), 0);
+}
+
 #[test]
 fn a_module_cannot_leave_the_runtime_by_daemon() {
     let mut daemon = after!(crash::DAEMON, 0);
