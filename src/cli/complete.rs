@@ -11,6 +11,8 @@ use clap_complete::env::Shells;
 use clap_complete::Shell;
 use serde_json::Value;
 
+use crate::method_name::is_meant;
+
 /// The variable by which a shell asks, with its own name.
 const VARIABLE: &str = "CHIMAERA_COMPLETE";
 
@@ -86,12 +88,9 @@ fn fields_of(current: &OsStr, not: &str) -> Vec<CompletionCandidate> {
     let [pool, method, ..] = &line.call[..] else { return Vec::new() };
     let pool = ask(&line, Request::Pool, 0, pool);
     let methods = pool["methods"].as_array().into_iter().flatten();
-    let mut names = methods.map(|method| text(&method["name"]));
-    let plain = method.replace(['_', '-'], "");
-    let found = names.find(|name| {
-        name == method || name.get(1..).is_some_and(|stem| stem.eq_ignore_ascii_case(&plain))
-    });
-    let task = found.and_then(|name| task_of(&pool, &name));
+    let mut named = methods.map(|one| (text(&one["name"]), one["number"].as_u64()));
+    let found = named.find(|(name, number)| is_meant(name, number.unwrap_or_default(), method));
+    let task = found.and_then(|(name, _)| task_of(&pool, &name));
     let fields = task.and_then(|task| task["fields"].as_array()).into_iter().flatten();
     let fields = fields.filter(|field| field["dir"] != not && field["dir"] != "skip");
     let shown = fields.map(|field| {

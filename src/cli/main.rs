@@ -12,6 +12,7 @@ mod context;
 mod exit;
 mod last_crash;
 mod log;
+mod method_name;
 mod number;
 mod progress;
 mod settings;

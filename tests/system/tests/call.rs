@@ -269,6 +269,29 @@ fn a_result_that_cannot_be_written_is_told_before_the_call() {
     assert!(output.code == 2 && output.json()["error"].as_str().unwrap().contains("JSON document"));
     assert_eq!(call(&daemon, &["store", "count"]).ok().stdout, "count = 0\n");
     assert_eq!(call(&daemon, &[&put[..], &["replaced=-"]].concat()).ok().stdout, "0\n");
+    // What is in the file to which standard output goes stays there.
+    let file = daemon.site().path().join("all");
+    std::fs::write(&file, "before ").unwrap();
+    let mut command = daemon.site().command(artefacts::chimaera());
+    command.args([
+        "--name",
+        daemon.site().name(),
+        "call",
+        "store",
+        "get",
+        "key=a",
+        "--out",
+        "value=-",
+    ]);
+    command.stdout(std::fs::File::options().append(true).open(&file).unwrap());
+    assert!(command.status().unwrap().success());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "before b");
+    // A file for a result is replaced, and keeps what it has if the call is refused.
+    let to = format!("value={}", file.display());
+    refused(&daemon, &["store", "get", "--out", &to], 2, "key=string");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "before b");
+    call(&daemon, &["store", "get", "key=a", "--out", &to]).ok();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "b");
 }
 
 #[test]

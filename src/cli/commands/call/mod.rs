@@ -107,10 +107,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     for (name, _) in &args.out {
         known(&body, &method.name, name, chimaera_description::Direction::In)?;
     }
-    let files = open(&args.out, context)?;
     let given = Given { values: &args.fields, files: &args.file, zero: args.zero };
     let structs = &target.description().structs;
     let inputs = inputs::read(&body, structs, &method.name, &given)?;
+    let files = open(&args.out, context)?;
     let call = Call::new(&target, method, &body, &inputs, files, &args)?;
     let needed: u64 = inputs.iter().map(|(_, value)| value.size()).sum();
     context.connect_with(segment_for(needed, args.segment_mib))?;
@@ -240,7 +240,8 @@ impl<'c> Call<'c> {
                             format!("{}\n", value.to_json()).into_bytes()
                         }
                     };
-                    write(file, &bytes).map_err(|error| failed(format!("{path}: {error}")))?;
+                    write(file, path, &bytes)
+                        .map_err(|error| failed(format!("{path}: {error}")))?;
                 } else if file.is_none() {
                     let value = decode(field, structs, &copy, task)
                         .map_err(|why| failed(format!("{why}: --out writes it to a file")))?;
@@ -385,9 +386,9 @@ fn open(out: &[Pair], context: &Context) -> Result<Vec<(String, String, File)>, 
     opened.collect()
 }
 
-/// Writes a result to a file, instead of what is in it.
-fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
-    if file.metadata()?.is_file() {
+/// Writes a result to a file, instead of what is in it. Standard output may be a file that others write to as well.
+fn write(mut file: &File, path: &str, bytes: &[u8]) -> io::Result<()> {
+    if path != "-" && file.metadata()?.is_file() {
         file.set_len(0)?;
     }
     file.write_all(bytes)

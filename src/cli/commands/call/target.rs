@@ -7,6 +7,7 @@ use chimaera_yaml::nearest;
 use serde_json::{json, Value as Json};
 
 use crate::context::{Context, Failed};
+use crate::method_name::is_meant;
 use crate::table;
 
 /// A pool.
@@ -104,13 +105,7 @@ impl Target {
 
     /// The method with this name, with or without its `k`, or with this number.
     pub(super) fn method(&self, wanted: &str) -> Result<&Method, Failed> {
-        let is = |method: &&Method| {
-            let plain = wanted.replace(['_', '-'], "");
-            method.name == wanted
-                || method.number.to_string() == wanted
-                || method.name.eq_ignore_ascii_case(&plain)
-                || method.name.get(1..).is_some_and(|stem| stem.eq_ignore_ascii_case(&plain))
-        };
+        let is = |method: &&Method| is_meant(&method.name, method.number.into(), wanted);
         let exact = self.methods.iter().find(|method| method.name == wanted);
         exact.or_else(|| self.methods.iter().find(is)).ok_or_else(|| {
             let known: Vec<&str> = self.methods.iter().map(|method| &method.name[..]).collect();
