@@ -22,6 +22,7 @@ pub mod ring;
 pub mod segment;
 pub mod sleep;
 pub mod status_page;
+pub mod ticks;
 pub mod wire;
 pub mod word;
 

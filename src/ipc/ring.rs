@@ -5,7 +5,8 @@
 //! position is private; the copy in the header only tells the producer how much space there is.
 
 use crate::sleep::Sleeper;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::ticks;
 
 /// A request in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +56,91 @@ impl Entry {
     }
 }
 
+/// Of so many positions in a row, one is that of a task whose time is measured.
+const MEASURED_ONE_IN: u64 = 64;
+/// How many of a cache line's words are left for the stamps.
+const STAMPS_PER_LINE: usize = 7;
+/// The stamp that is for a task that wakes the consumer, or for which that has asked.
+const ASKED_STAMP: usize = 2 * STAMPS_PER_LINE - 1;
+
 /// The words that the two sides share besides the slots. Each has its own cache line: `sleeper` is
-/// read at every submission and rarely written, `head` the other way round.
+/// read at every submission and rarely written, `head` the other way round. The producer rarely writes
+/// stamps, too, so they have the rest of both lines.
 #[repr(C, align(64))]
 pub struct Header {
     head: AtomicU64,
-    _line: [u64; 7],
+    first_stamps: [AtomicU64; STAMPS_PER_LINE],
     sleeper: Sleeper,
-    _rest: [u32; 15],
+    /// Not 0 when the next task is to have a stamp.
+    asked: AtomicU32,
+    other_stamps: [AtomicU64; STAMPS_PER_LINE],
+}
+
+/// When an entry was pushed: the low bits of its position, and the time in ticks without the lowest bits. It is one
+/// word, so that it is never a mixture of two. Zeroed memory is none.
+#[derive(Clone, Copy)]
+struct Stamp(u64);
+
+impl Stamp {
+    const POSITION: u64 = 0xffff;
+    /// By how many bits ticks are coarser in a stamp: 16 ticks are a few nanoseconds.
+    const COARSER: u32 = 4;
+
+    fn new(position: u64, ticks: u64) -> Stamp {
+        Stamp(ticks >> Stamp::COARSER << 16 | (position + 1) & Stamp::POSITION)
+    }
+
+    fn is_of(self, position: u64) -> bool {
+        self.0 & Stamp::POSITION == (position + 1) & Stamp::POSITION
+    }
+
+    /// How many ticks before `now` it was made.
+    fn age(self, now: u64) -> u64 {
+        const TICKS: u64 = u64::MAX >> 16;
+        ((now >> Stamp::COARSER).wrapping_sub(self.0 >> 16) & TICKS) << Stamp::COARSER
+    }
+}
+
+/// Whether the task at a position is measured. Both sides compute it. Which one it is of so many differs from
+/// time to time, lest it be always the same of a pattern that repeats.
+#[inline]
+fn is_measured(position: u64) -> bool {
+    // Multiples of the golden ratio are spread evenly: Knuth, The Art of Computer Programming, section 6.4.
+    let which = (position / MEASURED_ONE_IN).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    position % MEASURED_ONE_IN == which >> (64 - MEASURED_ONE_IN.trailing_zeros())
+}
+
+/// Which of its stamps is that of a measured position. A ring has fewer positions than the stamps last for.
+fn stamp_of(position: u64) -> usize {
+    (position / MEASURED_ONE_IN) as usize % ASKED_STAMP
+}
+
+/// When a task was submitted, if it is measured. One word, for it goes a long way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submitted(u64);
+
+impl Submitted {
+    /// The task is not measured.
+    pub const NOT_MEASURED: Submitted = Submitted(0);
+    /// The task is measured, but its producer has not said when.
+    pub const UNKNOWN: Submitted = Submitted(1);
+
+    /// At this time, in ticks: no later than now, and otherwise whatever the producer says.
+    pub fn at(ticks: u64) -> Submitted {
+        Submitted(ticks.max(2))
+    }
+
+    /// Whether the task is measured.
+    #[inline]
+    pub fn is_measured(self) -> bool {
+        self != Submitted::NOT_MEASURED
+    }
+
+    /// The time in ticks, if it is known.
+    #[inline]
+    pub fn ticks(self) -> Option<u64> {
+        (self.0 > 1).then_some(self.0)
+    }
 }
 
 /// The ring is full.
@@ -105,6 +183,14 @@ impl RingMemory {
         unsafe { &*self.header }
     }
 
+    fn stamp(&self, index: usize) -> &AtomicU64 {
+        let header = self.header();
+        match index.checked_sub(STAMPS_PER_LINE) {
+            None => &header.first_stamps[index],
+            Some(index) => &header.other_stamps[index],
+        }
+    }
+
     fn slot(&self, position: u64) -> &AtomicU64 {
         // SAFETY: the index is below the number of slots, which the caller of `new` guarantees to
         // be mapped.
@@ -124,12 +210,14 @@ pub struct Producer {
     head_seen: u64,
     /// How many entries there were when the doorbell was last rung.
     rung_at: u64,
+    /// How many entries there were, with the one that has the stamp that was asked for, when that was made.
+    stamped_at: u64,
 }
 
 impl Producer {
     /// The producer of a new ring. There must be only one.
     pub fn new(memory: RingMemory) -> Producer {
-        Producer { memory, tail: 0, head_seen: 0, rung_at: 0 }
+        Producer { memory, tail: 0, head_seen: 0, rung_at: 0, stamped_at: 0 }
     }
 
     /// Publishes an entry. Submissions leave a quarter of the ring to other entries, so that memory
@@ -147,10 +235,43 @@ impl Producer {
                 return Err(Full);
             }
         }
+        if matches!(entry, Entry::Submit { .. }) && self.must_stamp() {
+            self.stamp();
+        }
         let bits = entry.pack() | self.memory.lap(self.tail);
         self.memory.slot(self.tail).store(bits, Ordering::Release);
         self.tail += 1;
         Ok(())
+    }
+
+    /// Whether the consumer may want to know when the next entry is pushed.
+    #[inline]
+    fn must_stamp(&self) -> bool {
+        let header = self.memory.header();
+        is_measured(self.tail)
+            || header.sleeper.may_sleep()
+            || header.asked.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says when the next entry is pushed.
+    #[cold]
+    fn stamp(&mut self) {
+        if ticks::are_cheap() {
+            let index = match is_measured(self.tail) {
+                true => stamp_of(self.tail),
+                // The stamp is that of another entry, which has not been taken.
+                false if self.memory.header().head.load(Ordering::Relaxed) < self.stamped_at => {
+                    return
+                }
+                false => {
+                    self.stamped_at = self.tail + 1;
+                    ASKED_STAMP
+                }
+            };
+            let stamp = Stamp::new(self.tail, ticks::now());
+            self.memory.stamp(index).store(stamp.0, Ordering::Relaxed);
+            self.memory.header().asked.store(0, Ordering::Relaxed);
+        }
     }
 
     /// True when the consumer is asleep, or about to be: the caller must ring the doorbell. Call it
@@ -192,6 +313,8 @@ pub struct Consumer {
     memory: RingMemory,
     head: u64,
     shown: u64,
+    /// The producer has been asked to say when it pushes a task, and none that it did say so of has been taken.
+    asks: bool,
 }
 
 impl Consumer {
@@ -203,7 +326,7 @@ impl Consumer {
     /// The consumer of a ring from which another one has taken the entries before `position`, and takes no
     /// more.
     pub fn resume(memory: RingMemory, position: u64) -> Consumer {
-        Consumer { memory, head: position, shown: position }
+        Consumer { memory, head: position, shown: position, asks: false }
     }
 
     /// The ring's memory.
@@ -236,6 +359,42 @@ impl Consumer {
         let bits = self.next()?;
         self.head += 1;
         Some(Entry::unpack(bits))
+    }
+
+    /// Asks the producer to say when it pushes the next task: that one is measured, besides those that are anyway.
+    /// If the producer has just woken this consumer, it has said so already.
+    #[cold]
+    pub fn ask(&mut self) {
+        self.asks = true;
+        self.memory.header().asked.store(1, Ordering::Relaxed);
+    }
+
+    /// When the entry that was taken last was pushed, if that is the submission of a task to be measured.
+    #[inline]
+    pub fn submitted(&mut self) -> Submitted {
+        match is_measured(self.head.wrapping_sub(1)) || self.asks {
+            false => Submitted::NOT_MEASURED,
+            true => self.read_stamp(),
+        }
+    }
+
+    #[cold]
+    fn read_stamp(&mut self) -> Submitted {
+        let position = self.head.wrapping_sub(1);
+        let always = is_measured(position);
+        let index = if always { stamp_of(position) } else { ASKED_STAMP };
+        // The producer wrote it before the entry.
+        let stamp = Stamp(self.memory.stamp(index).load(Ordering::Relaxed));
+        let now = ticks::now();
+        match now.checked_sub(stamp.age(now)) {
+            Some(at) if stamp.is_of(position) && ticks::are_cheap() => {
+                self.asks = false;
+                Submitted::at(at)
+            }
+            _ if always => Submitted::UNKNOWN,
+            // It was pushed before the producer was asked.
+            _ => Submitted::NOT_MEASURED,
+        }
     }
 
     /// Tells the producer how much has been consumed. Call it after a batch.
@@ -272,6 +431,10 @@ impl Consumer {
     }
 }
 
+// One cache line each for what the producer and what the consumer writes often.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() == 128 && std::mem::offset_of!(Header, sleeper) == 64);
+
 /// Bytes of a ring of `slots` slots: its header and the slots.
 pub const fn ring_bytes(slots: u64) -> u64 {
     std::mem::size_of::<Header>() as u64 + slots * 8
@@ -290,9 +453,10 @@ mod tests {
         pub(super) fn new(slots: usize) -> Memory {
             let header = Header {
                 head: AtomicU64::new(0),
-                _line: [0; 7],
+                first_stamps: Default::default(),
                 sleeper: Sleeper::default(),
-                _rest: [0; 15],
+                asked: AtomicU32::new(0),
+                other_stamps: Default::default(),
             };
             Memory {
                 header: Box::new(header),
@@ -347,6 +511,106 @@ mod tests {
         }
         assert!(producer.is_drained());
         assert_eq!(consumer.position(), 1000);
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn of_so_many_tasks_one_is_measured_and_has_a_time() {
+        let memory = Memory::new(1024);
+        let (mut producer, mut consumer) =
+            (Producer::new(memory.memory()), Consumer::new(memory.memory()));
+        let mut gaps = std::collections::HashSet::new();
+        for lap in 0..100 {
+            let begin = ticks::now();
+            // As many as a ring may have.
+            (0..768).for_each(|_| producer.push(Entry::Submit { offset: 64 }).unwrap());
+            let pushed = ticks::now();
+            let mut measured = Vec::new();
+            while consumer.pop().is_some() {
+                let submitted = consumer.submitted();
+                if submitted.is_measured() {
+                    let at = submitted.ticks().expect("the producer has said when");
+                    // The lowest bits are cut off, of both times.
+                    assert!(at + 32 >= begin && at <= pushed + 32, "{begin} {at} {pushed}");
+                    measured.push(consumer.position());
+                }
+            }
+            consumer.show_progress();
+            assert_eq!(measured.len() as u64, 768 / MEASURED_ONE_IN, "in lap {lap}");
+            gaps.extend(measured.windows(2).map(|two| two[1] - two[0]));
+        }
+        assert!(gaps.len() > 2, "{gaps:?}");
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn a_task_that_wakes_the_consumer_has_a_time() {
+        let memory = Memory::new(1024);
+        let (mut producer, mut consumer) =
+            (Producer::new(memory.memory()), Consumer::new(memory.memory()));
+        for _ in 0..300 {
+            assert!(consumer.park());
+            (0..3).for_each(|_| producer.push(Entry::Submit { offset: 64 }).unwrap());
+            consumer.unpark();
+            consumer.ask();
+            assert!(consumer.pop().is_some());
+            assert!(consumer.submitted().ticks().is_some());
+            assert!(consumer.pop().is_some() && consumer.pop().is_some());
+        }
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn a_task_that_was_asked_for_has_a_time() {
+        let memory = Memory::new(1024);
+        let (mut producer, mut consumer) =
+            (Producer::new(memory.memory()), Consumer::new(memory.memory()));
+        let mut push = |count| {
+            (0..count).for_each(|_| producer.push(Entry::Submit { offset: 64 }).unwrap());
+        };
+        for _ in 0..300 {
+            push(3);
+            consumer.ask();
+            push(3);
+            let mut measured = Vec::new();
+            while consumer.pop().is_some() {
+                let is_measured = is_measured(consumer.position() - 1);
+                let submitted = consumer.submitted();
+                if !is_measured {
+                    measured.push(submitted.ticks().is_some());
+                }
+            }
+            consumer.show_progress();
+            // If one of them was measured anyway, that answered the question.
+            assert!(measured.len() < 6 || measured == [false, false, false, true, false, false]);
+        }
+    }
+
+    /// Whatever the client writes there, the time is not later than now.
+    #[cfg(not(loom))]
+    #[test]
+    fn rubbish_in_stamps_is_no_time_to_come() {
+        let memory = Memory::new(8);
+        let (mut producer, mut consumer) =
+            (Producer::new(memory.memory()), Consumer::new(memory.memory()));
+        let mut found = 0;
+        for round in 0..100_000_u64 {
+            producer.push(Entry::Submit { offset: 64 }).unwrap();
+            let rubbish = round.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let header = &memory.header;
+            for stamp in header.first_stamps.iter().chain(&header.other_stamps) {
+                let tagged = rubbish & !Stamp::POSITION | (round + 1) & Stamp::POSITION;
+                stamp.store(if round % 2 == 0 { tagged } else { rubbish }, Ordering::Relaxed);
+            }
+            consumer.pop();
+            consumer.show_progress();
+            consumer.ask();
+            if let Some(at) = consumer.submitted().ticks() {
+                assert!(at <= ticks::now());
+                found += 1;
+            }
+        }
+        assert!(found > 1000);
     }
 
     #[cfg(not(loom))]
