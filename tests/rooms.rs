@@ -9,11 +9,12 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 /// The rooms of `src/runtime`, bottom up. Each may import those before it.
-const RUNTIME: [&str; 24] = [
+const RUNTIME: [&str; 25] = [
     "failure",
     "access",
     "sys",
     "log",
+    "metrics",
     "config",
     "durable",
     "module",
@@ -38,10 +39,11 @@ const RUNTIME: [&str; 24] = [
 
 /// The crates in `src`, bottom up. Each may depend only on the crates listed with it, which come
 /// before it.
-const CRATES: [(&str, &[&str]); 20] = [
+const CRATES: [(&str, &[&str]); 21] = [
     ("src/abi", &[]),
     ("src/ipc", &["src/abi"]),
     ("src/description", &["src/abi"]),
+    ("src/metrics", &[]),
     ("src/front", &["src/abi", "src/ipc"]),
     ("src/task/shape", &[]),
     ("src/macros", &["src/task/shape"]),
@@ -62,6 +64,7 @@ const CRATES: [(&str, &[&str]); 20] = [
             "src/link",
             "src/cluster",
             "src/journal",
+            "src/metrics",
         ],
     ),
     (".", &["src/abi", "src/client", "src/module", "src/runtime", "src/task"]),
@@ -77,6 +80,7 @@ const CRATES: [(&str, &[&str]); 20] = [
             "src/ipc",
             "src/client",
             "src/runtime",
+            "src/metrics",
             "src/config",
             "src/repo",
             "src/yaml",

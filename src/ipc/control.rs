@@ -71,6 +71,8 @@ pub enum Request {
     /// Describe the pool whose name is the text, or whose id, `3.0` for example, with the methods of its module and what
     /// that says of their tasks. The answer is JSON.
     Pool = 18,
+    /// Return what is counted and measured: a `chimaera_metrics::Snapshot` as JSON.
+    Metrics = 19,
 }
 
 impl Request {
@@ -94,6 +96,7 @@ impl Request {
             Request::AwaitEnd,
             Request::Cluster,
             Request::Pool,
+            Request::Metrics,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 
 use crate::failure::Failure;
 use crate::host::{Lender, Link, Parcel, Results};
-use crate::module::{elf, Field, Method};
+use crate::module::{elf, Field, Method, Transfer};
 use crate::pool::PoolMethod;
 use crate::session::{Loan, Session, SessionRef};
 use crate::state::{SavedPool, Storage};
@@ -53,7 +53,7 @@ const VECTOR: usize = std::mem::size_of::<chi_shm_vector>();
 
 fn field(offset: usize, elem_size: u64, inner: Vec<Field>) -> Field {
     let elem_align = if inner.is_empty() { 1 } else { 8 };
-    Field { offset, elem_size, elem_align, inner }
+    Field { offset, elem_size, elem_align, inner, sent: Transfer::BOTH }
 }
 
 /// A task with a string, a vector of numbers, and vectors of strings and of vectors of strings.
@@ -80,6 +80,8 @@ fn method() -> PoolMethod {
         layout: 0,
         unstated: 0,
         fields,
+        bytes_in: 0,
+        bytes_out: 0,
     })
 }
 
@@ -113,7 +115,7 @@ pub fn task_in_segment(bytes: &[u8]) {
             unsafe { check(&record, session, record.body().cast(), &method.fields) };
             record.method = method;
         }
-        marshal::complete(&mut record, CHI_OK, "");
+        marshal::complete(&mut record, CHI_OK, "", |_, _, _| {});
         for hold in 0..4 {
             session.release(hold);
         }

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `sys` | signals, fences, parking, mutexes, last words |
 //! | `log` | where log lines go, log lines about tasks, and their rate limit |
+//! | `metrics` | what is counted and measured of tasks |
 //! | `access` | callers, their rights, and who the owner is |
 //! | `config` | the configuration of a runtime |
 //! | `durable` | the definitions of durable pools, in files |
@@ -46,6 +47,7 @@ mod host;
 pub mod inspect;
 mod isolation;
 pub mod log;
+mod metrics;
 mod module;
 mod pool;
 mod runtime;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chimaera_abi::*;
 
+use super::snapshot;
 use crate::access::Accounts;
 use crate::config::{Isolation, Policy};
 use crate::failure::Failure;
@@ -13,6 +14,7 @@ use crate::module::Module;
 use crate::pool::{Life, Pool};
 use crate::scheduler::{Role, RunQueue, Shared};
 use crate::sys::{Budget, FileStamp, Use};
+use chimaera_metrics::Running;
 use serde_json::json;
 
 /// Describes a subject, `CHI_DESCRIBE_...`.
@@ -77,10 +79,11 @@ pub(crate) fn describe_one(shared: &Shared, wanted: &str) -> Result<serde_json::
     document["description"] =
         description.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     document["params_bytes"] = pool.params.len().into();
+    document["metrics"] = json!(snapshot::pool(shared, pool).methods);
     Ok(document)
 }
 
-fn id(pool: &Pool) -> String {
+pub(super) fn id(pool: &Pool) -> String {
     format!("{}.{}", pool.id.major_, pool.id.minor_)
 }
 
@@ -253,6 +256,7 @@ fn modules(shared: &Shared) -> serde_json::Value {
 fn runtime(shared: &Shared) -> serde_json::Value {
     let page = shared.page();
     let sessions = shared.sessions().into_iter().map(|session| {
+        let totals = session.metrics.totals();
         json!({
             "session": session.number,
             "pid": session.caller.pid,
@@ -261,6 +265,10 @@ fn runtime(shared: &Shared) -> serde_json::Value {
             "segment_bytes": session.mapping.layout().size,
             "runtime_arena_used_bytes": session.used_bytes(),
             "tasks_in_flight": session.tasks_in_flight(),
+            "tasks": totals.calls,
+            "tasks_failed": totals.failed,
+            "bytes_in": totals.bytes_in,
+            "bytes_out": totals.bytes_out,
             "throttled": shared.throttles(&session),
             "module_host": session.is_of_modules(),
         })
@@ -299,19 +307,23 @@ fn memory(budget: &Budget) -> serde_json::Value {
     })
 }
 
-/// Describes a worker, and the method that keeps it busy, if any.
-fn worker(shared: &Shared, index: u32) -> serde_json::Value {
-    let (queue, line) = (shared.run_queue(index), &shared.page().lines[index as usize]);
-    let role = queue.role();
-    let standby = match role {
+/// What a stand-by worker does; `None` for another worker.
+pub(super) fn standby(shared: &Shared, index: u32) -> Option<&'static str> {
+    match shared.run_queue(index).role() {
         _ if !shared.is_standby(index) => None,
         Role::Resting => Some("resting"),
         Role::Attending => Some("attending"),
         _ => Some("serving"),
-    };
+    }
+}
+
+/// Describes a worker, and the method that keeps it busy, if any.
+fn worker(shared: &Shared, index: u32) -> serde_json::Value {
+    let (queue, line) = (shared.run_queue(index), &shared.page().lines[index as usize]);
+    let role = queue.role();
     json!({
         "group": if role == Role::HighLatency { "high_latency" } else { "low_latency" },
-        "standby": standby,
+        "standby": standby(shared, index),
         "tasks": line.tasks.load(Ordering::Relaxed),
         "tasks_failed": line.failed.load(Ordering::Relaxed),
         "tasks_suspended": line.suspended.load(Ordering::Relaxed),
@@ -320,7 +332,7 @@ fn worker(shared: &Shared, index: u32) -> serde_json::Value {
 }
 
 /// Describes the method that keeps a worker busy.
-fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
+pub(super) fn running(shared: &Shared, queue: &RunQueue) -> Option<Running> {
     let since = queue.busy_since()?;
     let running = queue.running();
     running.parts()?;
@@ -328,29 +340,29 @@ fn running(shared: &Shared, queue: &RunQueue) -> Option<serde_json::Value> {
     let (method, pool) = running.in_words(&shared.pools).unzip();
     let sessions = shared.sessions();
     let client = sessions.iter().find(|client| client.number == session);
-    Some(json!({
-        "pool": pool,
-        "method": method,
-        "session": client.map(|client| client.number),
-        "pid": client.map(|client| client.caller.pid),
-        "thread_ended": queue.has_lost_thread(),
-        "age_ms": shared.start.elapsed().saturating_sub(since).as_millis() as u64,
-    }))
+    Some(Running {
+        pool,
+        method,
+        session: client.map(|client| client.number),
+        pid: client.map(|client| client.caller.pid),
+        thread_ended: queue.has_lost_thread(),
+        age_ms: shared.start.elapsed().saturating_sub(since).as_millis() as u64,
+    })
 }
 
 /// Puts `running` into words: "worker 0 has been busy for 3.2 s with kSleep of pool x for session 1
 /// (process 123)".
-fn busy_in_words(index: u32, running: &serde_json::Value) -> String {
-    let age = running["age_ms"].as_u64().unwrap_or(0) as f64 / 1e3;
-    let name = |key: &str| running[key].as_str().unwrap_or("unknown").to_owned();
-    let (method, pool) = (name("method"), name("pool"));
-    let mut text = match running["thread_ended"] == true {
+fn busy_in_words(index: u32, running: &Running) -> String {
+    let age = running.age_ms as f64 / 1e3;
+    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "unknown".to_owned());
+    let (method, pool) = (name(&running.method), name(&running.pool));
+    let mut text = match running.thread_ended {
         true => format!("the thread of worker {index} has ended in {method} of pool '{pool}'"),
         false => {
             format!("worker {index} has been busy for {age:.1} s with {method} of pool '{pool}'")
         }
     };
-    if let (Some(session), Some(pid)) = (running["session"].as_u64(), running["pid"].as_u64()) {
+    if let (Some(session), Some(pid)) = (running.session, running.pid) {
         text += &format!(" for session {session} (process {pid})");
     }
     text

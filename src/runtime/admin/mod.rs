@@ -15,10 +15,12 @@ mod params;
 mod pool_manager;
 pub(crate) mod replacement;
 pub(crate) mod restart;
+mod snapshot;
 mod status;
 
 pub(crate) use self::agreed::Installed;
 pub(crate) use self::describe::{busy_with, describe, describe_module, describe_one, obstacles};
 pub(crate) use self::hosted::create_hosted;
 pub(crate) use self::hosted_state::{saves as hosted_saves, Hosted};
+pub(crate) use self::snapshot::snapshot;
 pub use self::status::describe_page;

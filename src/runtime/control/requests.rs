@@ -7,7 +7,7 @@ use chimaera_ipc::wire::Message;
 use super::log_control;
 use crate::access::Caller;
 use crate::admin::container::SET_ON_CRASH;
-use crate::admin::{definition, describe, describe_one, describe_page, obstacles};
+use crate::admin::{definition, describe, describe_one, describe_page, obstacles, snapshot};
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
@@ -59,7 +59,7 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         // `orders` checks it.
         Request::Cluster => None,
         Request::AwaitEnd => None,
-        Request::Pool => None,
+        Request::Pool | Request::Metrics => None,
         Request::LogLevel | Request::Describe | Request::Status | Request::Progress => None,
     }
 }
@@ -77,6 +77,7 @@ pub(super) fn answer(
     }
     let (document, then) = match Request::of(request) {
         Some(Request::Pool) => (describe_one(shared, &message.text)?, Then::Nothing),
+        Some(Request::Metrics) => (serde_json::json!(snapshot(shared)), Then::Nothing),
         Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
         Some(Request::Stop) if argument == 0 => {
             // A daemon's process ends with it.

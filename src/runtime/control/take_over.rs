@@ -18,7 +18,7 @@ use crate::handover::{
     Channel, Document, Heard, Received, SessionRecord, ToPredecessor, ToSuccessor, FORMAT,
 };
 use crate::scheduler::{hand_over, Shared};
-use crate::session::{Allocated, Parts, Ring, Session, SessionRef};
+use crate::session::{Allocated, Parts, Ring, Session, SessionRef, Submission};
 use crate::sys::{last_words, lock, Guard, Unshared};
 
 /// How long a predecessor may take to drain and save its pools: longer than it allows itself.
@@ -284,7 +284,7 @@ fn adopt(
         session.charge_ring()?;
         let consumer = Consumer::resume(session.mapping.ring(index as u64), *position);
         let mut ring = Ring::new(session.clone(), consumer);
-        postponed.iter().for_each(|offset| ring.postpone(*offset));
+        postponed.iter().for_each(|offset| ring.postpone(Submission::unmeasured(*offset)));
         work.rings.push(ring);
         workers.push(0);
     }

@@ -7,14 +7,14 @@ use chimaera_description::{places, Description, Place, MAX_DESCRIPTION};
 
 use super::method_table::{Field, Methods};
 
-/// Reads what a module says of its tasks. `None` if that cannot be read: it may be in the format of a later version, and
+/// Reads what a module says of its tasks, and notes in its methods what matters there. `None` if that cannot be read: it may be in the format of a later version, and
 /// the module works without it.
 ///
 /// # Errors
 /// What the module says is untrue: whoever filled in a task by it would send something else.
 pub(super) fn read(
     text: &CStr,
-    methods: &Methods,
+    methods: &mut Methods,
     path: &Path,
 ) -> Result<Option<Description>, String> {
     let read = match text.to_str() {
@@ -49,6 +49,7 @@ pub(super) fn read(
                 "the strings and vectors in the task of {name} are not where it describes them"
             ));
         }
+        methods.learn(name, body);
     }
     Ok(Some(description))
 }
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn only_what_is_untrue_is_refused() {
-        let read = |text: &CStr| read(text, &Methods::default(), Path::new("libx.so"));
+        let read = |text: &CStr| read(text, &mut Methods::default(), Path::new("libx.so"));
         for text in [c"", c"{", c"\xff", c"{\"format\":2}", c"{\"format\":1,\"structs\":[{}]}"] {
             assert_eq!(read(text), Ok(None), "{text:?}");
         }

@@ -403,7 +403,7 @@ impl Modules {
             return Err(format!("name {name} already taken by the runtime itself"));
         }
         // SAFETY: the descriptor covers all fields of 1.0, and its tables are the loaded module's.
-        let methods = unsafe { Methods::read(descriptor)? };
+        let mut methods = unsafe { Methods::read(descriptor)? };
         let covers_params = size as usize
             >= std::mem::offset_of!(chi_module_descriptor, params)
                 + std::mem::size_of::<Option<Canonicalize>>();
@@ -423,7 +423,7 @@ impl Modules {
             (!text.is_null()).then(|| CStr::from_ptr(text))
         };
         let description = match said {
-            Some(text) => described::read(text, &methods, path)?,
+            Some(text) => described::read(text, &mut methods, path)?,
             None => None,
         };
         let path = Some(path.to_owned());

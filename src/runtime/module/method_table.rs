@@ -3,6 +3,10 @@
 use std::ffi::CStr;
 
 use chimaera_abi::*;
+use chimaera_description::{Body, Direction};
+
+/// The bytes of a string's or vector's descriptor.
+const DESCRIPTOR: u32 = size_of::<chi_shm_vector>() as u32;
 
 /// A string or vector in a task or in an element of a vector.
 #[derive(Clone, Debug)]
@@ -12,6 +16,37 @@ pub(crate) struct Field {
     pub(crate) elem_align: u64,
     /// Strings and vectors inside an element.
     pub(crate) inner: Vec<Field>,
+    /// Whether callers say what is in it, and whether methods do, as far as is known.
+    pub(crate) sent: Transfer,
+}
+
+/// Where something is sent: to a method, back, or both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transfer {
+    pub(crate) to_method: bool,
+    pub(crate) back: bool,
+}
+
+impl Transfer {
+    /// Where something is sent of which the module does not say who fills it in.
+    pub(crate) const BOTH: Transfer = Transfer { to_method: true, back: true };
+}
+
+impl From<Direction> for Transfer {
+    fn from(direction: Direction) -> Transfer {
+        Transfer {
+            to_method: matches!(direction, Direction::In | Direction::InOut),
+            back: matches!(direction, Direction::Out | Direction::InOut),
+        }
+    }
+}
+
+impl Field {
+    /// Notes who fills it in, with all that is inside.
+    fn is_sent(&mut self, sent: Transfer) {
+        self.sent = sent;
+        self.inner.iter_mut().for_each(|field| field.is_sent(sent));
+    }
 }
 
 /// A method.
@@ -32,6 +67,11 @@ pub(crate) struct Method {
     /// What tasks pass instead that do not say which layout they have: `CHI_OK`, unless they are refused.
     pub(crate) unstated: chi_status,
     pub(crate) fields: Vec<Field>,
+    /// The bytes of a body behind the header, without descriptors of strings and vectors and what only the method
+    /// fills in.
+    pub(crate) bytes_in: u32,
+    /// The same without those that only the caller fills in.
+    pub(crate) bytes_out: u32,
 }
 
 /// The size of a method's tasks, and their layout.
@@ -107,6 +147,24 @@ impl Methods {
             (method.monitored, method.aggregated) = (false, false);
         }
         self
+    }
+
+    /// Notes what the module says of who fills in the task of a method. Its body must be as `body` says.
+    pub(super) fn learn(&mut self, name: &str, body: &Body) {
+        let methods = self.by_number.iter_mut().flatten();
+        let Some(method) = methods.into_iter().find(|method| method.name == name) else { return };
+        (method.bytes_in, method.bytes_out) = (0, 0);
+        for said in &body.fields {
+            let sent = Transfer::from(said.direction);
+            let inside = said.offset as usize..(said.offset + said.size) as usize;
+            let mut plain = said.size;
+            for field in method.fields.iter_mut().filter(|field| inside.contains(&field.offset)) {
+                field.is_sent(sent);
+                plain -= DESCRIPTOR;
+            }
+            method.bytes_in += if sent.to_method { plain } else { 0 };
+            method.bytes_out += if sent.back { plain } else { 0 };
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Method> {
@@ -189,6 +247,8 @@ unsafe fn read_method(raw: *const chi_method, field_stride: usize) -> Result<Met
         read_fields(raw.fields_, raw.n_fields_, field_stride, header..task_size, 1)
             .map_err(|why| format!("in the task of {name}, {why}"))?
     };
+    // They are inside the task, and do not overlap.
+    let plain = task_size.saturating_sub(header) as u32 - fields.len() as u32 * DESCRIPTOR;
     Ok(Method {
         number: raw.number_,
         name,
@@ -200,6 +260,8 @@ unsafe fn read_method(raw: *const chi_method, field_stride: usize) -> Result<Met
         layout: task_layout(task_size, raw.flags_ >> CHI_METHOD_DESCRIPTION_SHIFT),
         unstated: CHI_OK,
         fields,
+        bytes_in: plain,
+        bytes_out: plain,
     })
 }
 
@@ -263,6 +325,7 @@ unsafe fn read_fields(
             elem_size: raw.elem_size_.into(),
             elem_align: raw.elem_align_.into(),
             inner,
+            sent: Transfer::BOTH,
         });
     }
     Ok(fields)
@@ -284,6 +347,8 @@ mod tests {
             layout,
             unstated: CHI_OK,
             fields: Vec::new(),
+            bytes_in: 0,
+            bytes_out: 0,
         }
     }
 

@@ -13,5 +13,7 @@ mod trust;
 
 pub(crate) use self::elf::{exported, judge, Verdict, SYMBOLS};
 pub(crate) use self::manager::{Canonicalize, ExceptionGlobals, Module, Modules, Services};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::method_table::Transfer;
 pub(crate) use self::method_table::{Field, Method, Methods, TaskShape};
 pub use self::trust::library_path_warning;

@@ -1,9 +1,11 @@
-//! The methods of a pool: their descriptions, which belong to the module, and their measured run
-//! times, which belong to the pool.
+//! The methods of a pool: their descriptions, which belong to the module, and what is measured of their tasks,
+//! which belongs to the pool.
 
+use crate::metrics::MethodMetrics;
 use crate::module::{Method, Methods};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
 
 /// The weight of a measurement in the estimate is one part in this many.
 const WEIGHT: u32 = 8;
@@ -18,6 +20,8 @@ pub(crate) struct PoolMethod {
     mean_ns: AtomicU32,
     /// The number of further tasks for which the monitor is not asked for an estimate.
     silent: AtomicU32,
+    /// Those of the pool's former versions, too.
+    pub(crate) metrics: Arc<MethodMetrics>,
 }
 
 impl Deref for PoolMethod {
@@ -31,7 +35,12 @@ impl Deref for PoolMethod {
 
 impl PoolMethod {
     pub(crate) fn new(method: Method) -> PoolMethod {
-        PoolMethod { method, mean_ns: AtomicU32::new(0), silent: AtomicU32::new(0) }
+        PoolMethod {
+            method,
+            mean_ns: AtomicU32::new(0),
+            silent: AtomicU32::new(0),
+            metrics: Arc::default(),
+        }
     }
 
     /// The measured run time in nanoseconds, averaged; 0 before the first measurement.
@@ -86,12 +95,20 @@ impl PoolMethods {
     pub(super) fn successor(&self, module: &Methods) -> PoolMethods {
         let mut methods = PoolMethods::of(module);
         for method in methods.by_number.iter_mut().flatten() {
-            let changed = |old: &PoolMethod| old.is_strict() || old.shape() != method.shape();
-            if self.get(method.number).is_some_and(changed) {
+            let Some(old) = self.get(method.number) else { continue };
+            if old.is_strict() || old.shape() != method.shape() {
                 method.method.be_strict();
+            }
+            if old.name == method.name {
+                method.metrics = old.metrics.clone();
             }
         }
         methods
+    }
+
+    /// All methods, by number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PoolMethod> {
+        self.by_number.iter().flatten().map(|method| &**method)
     }
 
     /// The method with this number.
@@ -117,6 +134,8 @@ mod tests {
             layout: 0,
             unstated: 0,
             fields: Vec::new(),
+            bytes_in: 0,
+            bytes_out: 0,
         }
     }
 

@@ -29,7 +29,10 @@ pub(super) fn deliver(worker: &Worker, mut record: Box<Record>, status: chi_stat
                 let blocks = std::mem::take(&mut record.blocks);
                 session.free(&blocks);
             } else {
-                marshal::complete(&mut record, status, message);
+                marshal::complete(&mut record, status, message, |session, method, bytes| {
+                    method.metrics.give(worker.metrics(), bytes);
+                    session.metrics.give(worker.metrics(), bytes);
+                });
             }
             call_del(worker, &mut record);
             worker.recycle(record);

@@ -366,7 +366,11 @@ impl Loop {
         let rounds = self.rounds.get() + rounds;
         self.rounds.set(rounds);
         let queue = self.worker.run_queue();
-        if rounds >= ROUNDS_PER_BELL || queue.must_look_at_doorbells() {
+        let has_ticked = queue.must_look_at_doorbells();
+        if has_ticked {
+            self.worker.measure_next();
+        }
+        if rounds >= ROUNDS_PER_BELL || has_ticked {
             self.rounds.set(0);
             queue.wake_rings();
             queued::end_if_due(&self.worker);
@@ -408,6 +412,7 @@ impl Loop {
         }
         worker.mailbox().unpark();
         worker.run_queue().unpark_rings();
+        worker.measure_next();
         if parked.holds_back {
             self.pass_on_held_back(most);
         }

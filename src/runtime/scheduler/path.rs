@@ -15,6 +15,7 @@ use std::ptr;
 use std::time::Instant;
 
 use chimaera_abi::*;
+use chimaera_ipc::ring::Submitted;
 
 use super::admission::{admit, has_to_wait, Moment};
 use super::broadcast;
@@ -47,9 +48,16 @@ const LONG_NS: u32 = 5_000;
 /// Returns 0, or how many bytes the task needs at least; in that case it has not been accepted, because
 /// other tasks are using the memory. With `at_last`, such a task is refused instead.
 #[inline(never)]
-pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bool) -> u64 {
+pub(super) fn accept(
+    worker: &Worker,
+    session: TaskRef,
+    offset: u64,
+    submitted: Submitted,
+    at_last: bool,
+) -> u64 {
     let own: *const Session = &*session;
     let Some(mut record) = take(worker, session, offset) else { return 0 };
+    record.timing.accept(submitted, worker.shared.metrics.begin());
     // SAFETY: the record's origin keeps the session alive.
     let own = unsafe { &*own };
     // SAFETY: the body is private and has at least a header.
@@ -64,7 +72,7 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bo
         if method.task_size == std::mem::size_of::<chi_task>() {
             return Ok(());
         }
-        let taken = marshal::take_body(record, own, offset, method.task_size, &method.fields);
+        let taken = take_body(worker, record, own, offset, method);
         worker.copied.set(worker.copied.get().wrapping_add(record.copied));
         taken.map_err(|why| match why {
             NotTaken::Refused(failure) => failure,
@@ -80,6 +88,21 @@ pub(super) fn accept(worker: &Worker, session: TaskRef, offset: u64, at_last: bo
         Err(failure) => not_routed(worker, record, failure),
     }
     lacks
+}
+
+/// Completes the body of a task, and counts what came with it.
+fn take_body(
+    worker: &Worker,
+    record: &mut Record,
+    session: &Session,
+    offset: u64,
+    method: &PoolMethod,
+) -> Result<(), NotTaken> {
+    marshal::take_body(record, session, offset, method.task_size, &method.fields)?;
+    let bytes = record.moved.saturating_add(method.bytes_in.into());
+    method.metrics.take(worker.metrics(), bytes);
+    session.metrics.take(worker.metrics(), bytes);
+    Ok(())
 }
 
 /// A record for the task at this offset, with its header. `None`, and the session ends, if there can be
@@ -121,6 +144,9 @@ pub(super) fn accept_held(worker: &Worker, session: TaskRef, offset: u64) {
 /// task is complete.
 #[inline]
 pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
+    if worker.measures_internal() {
+        record.timing.measure();
+    }
     match route(worker, &mut record, |_, _| Ok(())) {
         Ok(lane) => place(worker, record, lane, false),
         Err(failure) => not_routed(worker, record, failure),
@@ -149,9 +175,7 @@ pub(super) fn route_again(worker: &Worker, mut record: Box<Record>) {
             route(worker, &mut record, |record, method| {
                 // SAFETY: the record's origin keeps the session alive.
                 let session = unsafe { &*session };
-                let taken =
-                    marshal::take_body(record, session, offset, method.task_size, &method.fields);
-                taken.map_err(|why| match why {
+                take_body(worker, record, session, offset, method).map_err(|why| match why {
                     NotTaken::Refused(failure) => failure,
                     NotTaken::Lacks { why, .. } => why,
                 })
@@ -177,7 +201,10 @@ pub(super) fn route_again(worker: &Worker, mut record: Box<Record>) {
 
 /// Submits again a periodic task that was waiting for its next run.
 pub(super) fn run_again(worker: &Worker, number: u64) {
-    let Some(record) = take_periodic(worker, number) else { return };
+    let Some(mut record) = take_periodic(worker, number) else { return };
+    if worker.measures_internal() {
+        record.timing.measure();
+    }
     if record.container.is_null() {
         // It was held: its deadline may have passed.
         return route_again(worker, record);
@@ -194,7 +221,7 @@ pub(super) fn run_again(worker: &Worker, number: u64) {
 fn route(
     worker: &Worker,
     record: &mut Record,
-    take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
+    take_body: impl FnOnce(&mut Record, &PoolMethod) -> Result<(), Failure>,
 ) -> Result<*const ContainerLane, Failure> {
     let (pool, method) = enter(worker, record)?;
     // SAFETY: a pool and its methods live as long as a task is counted in one of its containers,
@@ -325,7 +352,7 @@ fn find_lane(
     record: &mut Record,
     pool: &Pool,
     method: &PoolMethod,
-    take_body: impl FnOnce(&mut Record, &Method) -> Result<(), Failure>,
+    take_body: impl FnOnce(&mut Record, &PoolMethod) -> Result<(), Failure>,
 ) -> Result<*const ContainerLane, Failure> {
     record.method = method;
     take_body(record, method)?;
@@ -354,9 +381,14 @@ pub(super) fn place(
     // container.
     let mean = unsafe { (*record.method).mean_ns() };
     let estimate = if record.estimate != 0 { record.estimate } else { mean };
-    if estimate >= LONG_NS || lane.high_latency {
-        record.estimate = estimate.max(1);
-        return queue_on_least_loaded(worker, record, lane);
+    // Of 0, too, if nothing is known of the method yet.
+    if estimate.wrapping_sub(1) >= LONG_NS - 1 || lane.high_latency {
+        // There may be few of them, and those that take long cost nothing more thereby.
+        record.timing.measure_anyway();
+        if estimate >= LONG_NS || lane.high_latency {
+            record.estimate = estimate.max(1);
+            return queue_on_least_loaded(worker, record, lane);
+        }
     }
     let here = here && !worker.refuses(record.session);
     match lane.state.enter(worker.index, here) {
@@ -393,6 +425,8 @@ fn serve_on(worker: &Worker, lane: &ContainerLane, most: usize) {
                 return hold_back(worker, lane, record, blocked);
             }
         }
+        // SAFETY: a task in a lane has a method, which lives as long as the task is counted in its container.
+        unsafe { &*record.method }.metrics.unqueue(worker.metrics());
         if record.client_asks_to_cancel() {
             record.cancel(CancelReason::Asked);
         }
@@ -452,6 +486,7 @@ fn run(worker: &Worker, record: Box<Record>) -> bool {
     // SAFETY: a routed record has a container and a method; the task is counted in the container,
     // which keeps both alive.
     let (container, method) = unsafe { (&*record.container, &*record.method) };
+    record.timing.start();
     if let Err(failure) = admit(worker, &record, container, Moment::Starting) {
         return refuse(worker, record, failure);
     }
@@ -513,9 +548,42 @@ fn explain(record: &Record, failure: Failure) -> Failure {
 #[inline]
 pub(super) fn complete(
     worker: &Worker,
+    record: Box<Record>,
+    status: chi_status,
+    message: &str,
+) -> bool {
+    match record.timing.is_measured() {
+        true => complete_measured(worker, record, status, message),
+        false => end(worker, record, status, message, || {}),
+    }
+}
+
+/// Completes a task, and counts its time.
+#[cold]
+fn complete_measured(
+    worker: &Worker,
+    record: Box<Record>,
+    status: chi_status,
+    message: &str,
+) -> bool {
+    let (timing, method) = (record.timing.clone(), record.method);
+    end(worker, record, status, message, || {
+        // SAFETY: the pointer is null for a task that was never routed; otherwise the task is still
+        // counted in its container, which keeps the method alive.
+        if let Some(method) = unsafe { method.as_ref() } {
+            method.metrics.measure(worker.metrics(), &timing);
+        }
+    })
+}
+
+/// Completes a task, and calls `delivered` once its outcome has been delivered.
+#[inline(always)]
+fn end(
+    worker: &Worker,
     mut record: Box<Record>,
     status: chi_status,
     message: &str,
+    delivered: impl FnOnce(),
 ) -> bool {
     let (container, lane) = (record.container, record.lane);
     let suspended = record.suspended.get();
@@ -525,7 +593,7 @@ pub(super) fn complete(
     if suspended {
         record.forget_suspended(worker.own_coroutine());
     }
-    worker.count(status != CHI_OK);
+    count(worker, &record, status);
     let kept = if record.period.is_some() && status == CHI_OK {
         end_run(worker, record)
     } else {
@@ -533,6 +601,7 @@ pub(super) fn complete(
         deliver(worker, record, status, message);
         None
     };
+    delivered();
     // SAFETY: the task keeps both alive: it is counted in the lane until this call, and in the
     // container until `leave` below.
     let serves = unsafe { leave_lane(worker, lane, suspended) };
@@ -547,6 +616,44 @@ pub(super) fn complete(
         }
     }
     serves
+}
+
+/// Counts a task that ends, or a run of it.
+#[inline(always)]
+fn count(worker: &Worker, record: &Record, status: chi_status) {
+    worker.count_task();
+    if let Origin::Client { session, .. } = &record.origin {
+        session.metrics.end(worker.metrics());
+    }
+    // SAFETY: the pointer is null for a task that was never routed; otherwise the method lives as long as the
+    // task is counted in its container.
+    if let Some(method) = unsafe { record.method.as_ref() } {
+        method.metrics.end(worker.metrics());
+    }
+    if status != CHI_OK {
+        count_failure(worker, record, status);
+    }
+}
+
+/// Counts the failure of a task that is counted otherwise. Of one that could not be routed, the method may be
+/// known all the same.
+#[cold]
+fn count_failure(worker: &Worker, record: &Record, status: chi_status) {
+    let own = worker.metrics();
+    worker.count_failure();
+    if let Origin::Client { session, .. } = &record.origin {
+        session.metrics.fail(own);
+    }
+    // SAFETY: as above.
+    if let Some(method) = unsafe { record.method.as_ref() } {
+        return method.metrics.fail(own, status);
+    }
+    // SAFETY: the body is private and has at least a header.
+    let (id, number) = unsafe { ((*record.body()).pool_, (*record.body()).method_) };
+    if let Some(method) = worker.table().get(id).and_then(|pool| pool.methods.get(number)) {
+        method.metrics.end(own);
+        method.metrics.fail(own, status);
+    }
 }
 
 /// Completes a task whose method has not been called, or is not called again. Returns the same as
@@ -592,6 +699,7 @@ fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
             // The next run is charged again when it is placed, and sets its own messages.
             uncharge(worker, &mut record);
             record.texts.clear();
+            record.timing.reset();
             return Some(record);
         }
         Some(reason) => reason,

@@ -142,6 +142,8 @@ pub(super) fn queue_on_least_loaded(
 /// taken over since the task was counted, even if this is the only task in it.
 #[inline]
 pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) {
+    // SAFETY: a routed task has a method, which lives as long as the task is counted in its container.
+    unsafe { &*record.method }.metrics.queue(worker.metrics());
     lane.push(record.into_handle());
     match lane.state.owner_to_notify(worker.index) {
         Some(owner) if owner == worker.index => worker.list(lane),

@@ -67,6 +67,8 @@ fn end_in_lane(worker: &Worker, lane: &ContainerLane, owner: u32) -> bool {
         let mut record = unsafe { Record::from_handle(handle) };
         // It has been counted out.
         record.lane = std::ptr::null();
+        // SAFETY: a task that was placed has a method, which lives as long as the task is counted in its container.
+        unsafe { &*record.method }.metrics.unqueue(worker.metrics());
         let reason = reason.expect("a cancellation is never taken back");
         refuse(worker, record, reason.failure());
     }

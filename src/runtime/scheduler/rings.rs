@@ -1,7 +1,7 @@
 //! The rings that a worker serves: adding and dropping rings, taking them over, and taking entries
 //! from them.
 
-use chimaera_ipc::ring::Entry;
+use chimaera_ipc::ring::{Entry, Submitted};
 
 use super::admission::no_room_in_time;
 use super::cancel;
@@ -10,7 +10,7 @@ use super::mailbox::WorkerMessage;
 use super::path;
 use super::role::Role;
 use super::worker::Worker;
-use crate::session::{MemoryWait, Ring, SessionRef, TaskRef};
+use crate::session::{MemoryWait, Ring, SessionRef, Submission, TaskRef};
 use crate::task::CancelReason;
 
 /// How many entries are taken from one ring before the next ring is served.
@@ -94,12 +94,12 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
                 }
             }
             let postponed = if full { None } else { ring.resume() };
-            let entry = match postponed {
-                Some((offset, wait)) => {
+            let (entry, submitted) = match postponed {
+                Some((Submission { offset, submitted }, wait)) => {
                     waited = wait;
-                    Some(Some(Entry::Submit { offset }))
+                    (Some(Some(Entry::Submit { offset })), submitted)
                 }
-                None => ring.consumer.pop(),
+                None => take_entry(worker, ring),
             };
             if entry.is_some() {
                 ring.polls.found_entry();
@@ -110,13 +110,13 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
                     return true;
                 }
                 Some(Some(Entry::Submit { offset })) if full => {
-                    ring.postpone(offset);
+                    ring.postpone(Submission { offset, submitted });
                     continue 'batch;
                 }
                 Some(Some(Entry::Submit { offset })) => {
                     entries.accept_from(index);
                     let ring = &entries.rings[index];
-                    Taken::Task { session: ring.session.begin_task(), offset }
+                    Taken::Task { session: ring.session.begin_task(), offset, submitted }
                 }
                 Some(Some(Entry::Release { hold })) => {
                     Taken::Release { session: ring.session.clone(), hold }
@@ -132,11 +132,12 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
         };
         *busy = true;
         match taken {
-            Taken::Task { session, offset } => {
+            Taken::Task { session, offset, submitted } => {
                 let at_last = waited.is_some_and(|wait| wait.is_over());
-                let lacks = path::accept(worker, session, offset, at_last);
+                let lacks = path::accept(worker, session, offset, submitted, at_last);
                 if lacks > 0 {
-                    wait_for_memory(worker, index, offset, lacks, waited);
+                    let submission = Submission { offset, submitted };
+                    wait_for_memory(worker, index, submission, lacks, waited);
                     return true;
                 }
             }
@@ -167,6 +168,22 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
     true
 }
 
+/// Takes the next entry from a ring, with the time when it was submitted if it is a task to be measured.
+#[inline(always)]
+fn take_entry(worker: &Worker, ring: &mut Ring) -> (Option<Option<Entry>>, Submitted) {
+    let entry = ring.consumer.pop();
+    let submitted = match entry {
+        Some(Some(Entry::Submit { .. })) => {
+            if worker.must_measure_next() {
+                ring.consumer.ask();
+            }
+            ring.consumer.submitted()
+        }
+        _ => Submitted::NOT_MEASURED,
+    };
+    (entry, submitted)
+}
+
 /// Takes the first postponed task of a ring, from which none may start now, if only the number of
 /// suspended tasks prevents that and it has waited long enough.
 #[cold]
@@ -192,7 +209,7 @@ fn take_overdue(worker: &Worker, ring: &mut Ring) -> Option<Taken> {
 fn wait_for_memory(
     worker: &Worker,
     index: usize,
-    offset: u64,
+    submission: Submission,
     least: u64,
     before: Option<MemoryWait>,
 ) {
@@ -200,7 +217,7 @@ fn wait_for_memory(
     // No module code has run since the task was taken from the ring, so the ring cannot have been
     // stolen.
     let ring = &mut entries.rings[index];
-    ring.wait_for_memory(offset, MemoryWait::new(least, before));
+    ring.wait_for_memory(submission, MemoryWait::new(least, before));
 }
 
 /// An entry that was taken from a ring.
@@ -208,6 +225,7 @@ enum Taken {
     Task {
         session: TaskRef,
         offset: u64,
+        submitted: Submitted,
     },
     Release {
         session: SessionRef,

@@ -323,7 +323,7 @@ impl RunQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Session;
+    use crate::session::{Session, Submission};
     use crate::sys::membarrier;
     use crate::task::{Origin, Resting, SpareRecords};
     use chimaera_ipc::ring::Consumer;
@@ -418,7 +418,7 @@ mod tests {
         let queue = RunQueue::new(Role::LowLatency).unwrap();
         let session = Session::without_client(1).unwrap();
         queue.add(ring(&session)).unwrap();
-        queue.entries().rings[0].postpone(64);
+        queue.entries().rings[0].postpone(Submission::unmeasured(64));
         let wakes = || {
             let mut events = [const { std::mem::MaybeUninit::uninit() }; 1];
             let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };

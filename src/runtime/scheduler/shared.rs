@@ -26,6 +26,7 @@ use crate::durable::DurablePools;
 use crate::failure::Failure;
 use crate::host::Hosts;
 use crate::log::RateLimit;
+use crate::metrics::Metrics;
 use crate::module::Modules;
 use crate::pool::{Notices, Pool, PoolTable, Registry};
 use crate::session::{Clients, Session, SessionRef};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(super) replicas: ReplicaBudget,
     pub(crate) watchdog: WatchdogState,
     pub(crate) rate_limit: RateLimit,
+    pub(crate) metrics: Metrics,
     /// The number of coroutines on all workers.
     pub(super) coroutines: AtomicUsize,
     /// The number of records that workers have freed.
@@ -151,6 +153,7 @@ impl Shared {
             run_queues,
             watchdog: WatchdogState::default(),
             rate_limit: RateLimit::default(),
+            metrics: Metrics::new(all, budget),
             coroutines: AtomicUsize::new(0),
             freed_records: AtomicU64::new(0),
             page,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
+use chimaera_ipc::status_page::WorkerLine;
 
 use super::looks::Looks;
 use super::mailbox::Mailbox;
@@ -20,6 +21,7 @@ use super::timers::{Timer, Timers};
 use crate::coroutine::{current_task, Context, Coroutines, Pause, Pollers, WaitsFor};
 use crate::failure::Failure;
 use crate::log::{log_task, LineKind, Subject};
+use crate::metrics::OwnMetrics;
 use crate::pool::{Container, ContainerLane, PoolTable};
 use crate::session::{SuspendedAs, SuspendedAt};
 use crate::sync::{Held, Mode, Parking, Waiter};
@@ -40,8 +42,10 @@ pub(crate) struct Worker {
     pub(super) next_container: Cell<usize>,
     /// Held tasks are being submitted again, in their order: none is behind those that are still here.
     pub(super) retries: Cell<bool>,
-    /// Counts tasks, to choose which are measured.
+    /// Counts tasks, to choose which change the estimates of their methods.
     pub(super) samples: Cell<u32>,
+    /// How many more tasks are not measured, unless another reason says that they are.
+    unmeasured: Cell<u32>,
     /// Counts the bytes copied for clients' tasks: large bodies and nested vectors.
     pub(super) copied: Cell<u64>,
     /// True for a stand-by worker.
@@ -52,6 +56,8 @@ pub(crate) struct Worker {
     table: Cell<*const PoolTable>,
     own_table: RefCell<Arc<PoolTable>>,
     table_version: Cell<u64>,
+    /// Its line of the status page, which is `shared`'s.
+    line: *const WorkerLine,
     /// How many roots this worker has numbered.
     roots: Cell<u64>,
 }
@@ -97,6 +103,7 @@ impl Worker {
     pub(super) fn new(index: u32, shared: Arc<Shared>) -> Worker {
         let is_standby = shared.is_standby(index);
         let spare = SpareRecords::new(shared.budget);
+        let line = ptr::from_ref(&shared.page().lines[index as usize]);
         let kept = shared.config.spare_stacks(shared.budget);
         Worker {
             index,
@@ -109,12 +116,14 @@ impl Worker {
             next_container: Cell::new(index as usize),
             retries: Cell::new(false),
             samples: Cell::new(0),
+            unmeasured: Cell::new(0),
             copied: Cell::new(0),
             is_standby,
             looks: Looks::default(),
             table: Cell::new(ptr::null()),
             own_table: RefCell::default(),
             table_version: Cell::new(0),
+            line,
             roots: Cell::new(0),
         }
     }
@@ -207,14 +216,63 @@ impl Worker {
         self.spare.put(record);
     }
 
-    /// Counts a completed task on the status page.
+    /// What this worker counts.
+    #[inline(always)]
+    pub(super) fn metrics(&self) -> OwnMetrics<'_> {
+        self.shared.metrics.of(self.index)
+    }
+
+    /// Makes the next task be measured.
     #[inline]
-    pub(super) fn count(&self, failed: bool) {
-        let line = &self.shared.page().lines[self.index as usize];
-        line.tasks.store(line.tasks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        if failed {
-            line.failed.store(line.failed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    pub(super) fn measure_next(&self) {
+        self.unmeasured.set(0);
+    }
+
+    /// Whether the next task is to be measured, which is so once after each [`measure_next`](Self::measure_next).
+    #[inline]
+    pub(super) fn must_measure_next(&self) -> bool {
+        let must = self.unmeasured.get() == 0;
+        if must {
+            self.draw();
         }
+        must
+    }
+
+    /// Whether a task that was made in the runtime is measured: as many as of those in rings, and those that
+    /// must be.
+    #[inline]
+    pub(super) fn measures_internal(&self) -> bool {
+        match self.unmeasured.get() {
+            0 => self.draw(),
+            left => {
+                self.unmeasured.set(left - 1);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Decides how many tasks are not measured before the next one is: 63 on average. The number differs from time
+    /// to time, lest it be always the same task of a pattern that repeats.
+    #[cold]
+    fn draw(&self) {
+        let next = self.samples.get().wrapping_mul(0x9e37_79b9) >> 26;
+        self.unmeasured.set(32 + next);
+    }
+
+    /// Counts a completed task on the status page.
+    #[inline(always)]
+    pub(super) fn count_task(&self) {
+        // SAFETY: `shared` keeps the page mapped.
+        let line = unsafe { &*self.line };
+        line.tasks.store(line.tasks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Counts, of the completed tasks, one that has failed.
+    pub(super) fn count_failure(&self) {
+        // SAFETY: as above.
+        let line = unsafe { &*self.line };
+        line.failed.store(line.failed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// The number of a task's root: unique in the runtime, and neither 0 nor the largest value.
@@ -328,7 +386,10 @@ impl Worker {
             self.run_queue().count_wait();
         }
         context.waits_for.set(waits_for);
+        let task = self.running();
+        task.inspect(|record| record.note_suspension(self.metrics()));
         context.pause(Pause::Waiting);
+        task.inspect(|record| record.note_resumption(self.metrics()));
         context.waits_for.set(WaitsFor::Anyone);
         context.bounded.set(false);
         if let Some(record) = self.running() {

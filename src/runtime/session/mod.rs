@@ -14,6 +14,7 @@ mod session;
 pub(crate) use self::borrowed::{Borrowed, BorrowedSegment};
 pub(crate) use self::completions::Completions;
 pub(crate) use self::loan::{Borrower, Loan, LoanState};
+pub(crate) use self::postponed::Submission;
 pub(crate) use self::presence::Clients;
 pub(crate) use self::refs::{SessionRef, TaskRef};
 pub(crate) use self::ring::{MemoryWait, Ring};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_ipc::ring::Consumer;
 
-use super::postponed::Postponed;
+use super::postponed::{Postponed, Submission};
 use super::refs::SessionRef;
 use crate::sys::Use;
 
@@ -118,11 +118,11 @@ impl Ring {
     }
 
     /// Postpones a submission, behind those that are postponed already.
-    pub(crate) fn postpone(&mut self, offset: u64) {
+    pub(crate) fn postpone(&mut self, submission: Submission) {
         if self.postponed.is_empty() {
             self.stall = None;
         }
-        self.postponed.push(offset);
+        self.postponed.push(submission);
         self.session.count_postponed();
     }
 
@@ -135,11 +135,11 @@ impl Ring {
     /// Takes the first postponed submission, if there is one, and its wait for memory, if it was
     /// waiting for any.
     #[inline]
-    pub(crate) fn resume(&mut self) -> Option<(u64, Option<MemoryWait>)> {
-        let offset = self.postponed.pop()?;
+    pub(crate) fn resume(&mut self) -> Option<(Submission, Option<MemoryWait>)> {
+        let submission = self.postponed.pop()?;
         self.session.uncount_postponed();
         self.stall = None;
-        Some((offset, self.memory_wait.take()))
+        Some((submission, self.memory_wait.take()))
     }
 
     /// Takes the first postponed submission if it has waited long enough. Called while nothing but
@@ -153,7 +153,8 @@ impl Ring {
         }
         let is_overdue = stall.overdue > 0;
         stall.overdue = stall.overdue.saturating_sub(1);
-        let offset = if is_overdue { self.resume().map(|(offset, _)| offset) } else { None };
+        let offset =
+            if is_overdue { self.resume().map(|(submission, _)| submission.offset) } else { None };
         self.stall = Some(stall);
         offset
     }
@@ -165,8 +166,8 @@ impl Ring {
     }
 
     /// Puts back the submission just taken with `resume` or from the ring, because it lacks memory.
-    pub(crate) fn wait_for_memory(&mut self, offset: u64, wait: MemoryWait) {
-        self.postponed.put_back(offset);
+    pub(crate) fn wait_for_memory(&mut self, submission: Submission, wait: MemoryWait) {
+        self.postponed.put_back(submission);
         self.session.count_postponed();
         self.memory_wait = Some(wait);
     }

@@ -13,6 +13,7 @@ use super::loan::Loan;
 use super::presence::Presence;
 use crate::access::Caller;
 use crate::failure::Failure;
+use crate::metrics::SessionMetrics;
 use crate::sys::{lock, Budget, Charge, Exhausted, Guard, Use};
 use chimaera_abi::{chi_pool_id, chi_task, CHI_INVALID, CHI_NO_SPACE, CHI_TASK_CANCEL};
 use chimaera_ipc::arena::{Arena, Failed};
@@ -151,6 +152,8 @@ pub(crate) struct Session {
     completions: OnceLock<Completions>,
     /// The module hosts to which the segment is lent.
     loans: Mutex<Vec<Arc<Loan>>>,
+    /// What is counted of its tasks.
+    pub(crate) metrics: SessionMetrics,
 }
 
 impl Session {
@@ -187,6 +190,7 @@ impl Session {
             suspended: Mutex::default(),
             completions: OnceLock::new(),
             loans: Mutex::default(),
+            metrics: SessionMetrics::default(),
             guard,
         }
     }

@@ -56,6 +56,7 @@ pub(super) fn reference_to(record: &Record, data: *mut u8) -> Option<chi_shm_ptr
 
 #[cfg(test)]
 mod tests {
+    use crate::module::Transfer;
     use std::os::fd::AsFd;
     use std::sync::Arc;
 
@@ -90,7 +91,13 @@ mod tests {
     }
 
     fn numbers(elem_align: u64) -> Field {
-        Field { offset: HEADER, elem_size: elem_align, elem_align, inner: Vec::new() }
+        Field {
+            offset: HEADER,
+            elem_size: elem_align,
+            elem_align,
+            inner: Vec::new(),
+            sent: Transfer::BOTH,
+        }
     }
 
     /// Takes a task from a session with this vector; the vector as methods see it.

@@ -15,6 +15,7 @@ use super::borrowed;
 use super::record::{Origin, Record, Taken};
 use crate::failure::Failure;
 use crate::module::Field;
+use crate::pool::PoolMethod;
 use crate::session::{NoRoom, Session};
 use crate::sys::Use;
 
@@ -71,6 +72,7 @@ pub(crate) fn take_body(
         let take = |record: &mut Record| record.make_room(size, Use::Tasks);
         counted(record, session, room + BLOCK_COST, take)?;
     }
+    record.moved = 0;
     let body = record.body().cast::<u8>();
     // SAFETY: the segment holds `size` bytes from `offset` and the body has room for as many, as
     // was checked above; a task is aligned to 64.
@@ -156,6 +158,9 @@ unsafe fn take_fields(
                 && at.checked_add(vector.capacity_).is_some_and(|end| end <= layout.size)
                 && at.is_multiple_of(field.elem_align)
         });
+        if field.sent.to_method {
+            record.moved = record.moved.saturating_add(vector.size_);
+        }
         let Some(start) = start else {
             borrowed::take(record, session, vector, field)?;
             continue;
@@ -206,8 +211,14 @@ unsafe fn take_fields(
     Ok(())
 }
 
-/// Writes the body, the outcome and finally the completion word of a client's task.
-pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
+/// Writes the body, the outcome and finally the completion word of a client's task. `count` is told, before the
+/// client is, how many bytes the task returns.
+pub(crate) fn complete(
+    record: &mut Record,
+    status: chi_status,
+    message: &str,
+    count: impl FnOnce(&Session, &PoolMethod, u64),
+) {
     let Origin::Client { session, offset } = &record.origin else {
         unreachable!("only clients' tasks are in segments");
     };
@@ -225,6 +236,7 @@ pub(crate) fn complete(record: &mut Record, status: chi_status, message: &str) {
             let given = unsafe {
                 give_body(record, session, body.cast(), offset, method.task_size, &method.fields)
             };
+            count(session, method, record.moved.saturating_add(method.bytes_out.into()));
             if let (Err(lost), CHI_OK) = (given, status) {
                 (status, message) = lost.outcome();
             }
@@ -317,6 +329,7 @@ unsafe fn give_body(
     size: usize,
     fields: &[Field],
 ) -> Result<(), Lost> {
+    record.moved = 0;
     // Sorted for binary search: the client decides how many there are.
     record.copies.sort_unstable_by_key(|taken| taken.data);
     // SAFETY: by the caller's promise.
@@ -375,6 +388,9 @@ unsafe fn give_vector(
     };
     if vector.data_.is_null() {
         return Ok(chi_shm_vector { data_: std::ptr::null_mut(), ..at(CHI_SHM_NULL, 0, 0) });
+    }
+    if field.sent.back {
+        record.moved = record.moved.saturating_add(vector.size_);
     }
     let data = vector.data_.cast::<u8>();
     if field.inner.is_empty() {

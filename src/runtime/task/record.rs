@@ -15,6 +15,7 @@ use super::period::Period;
 use super::replicas::Replicas;
 use super::texts::Texts;
 use crate::log::{Subject, TaskContext};
+use crate::metrics::{OwnMetrics, Timing};
 use crate::pool::{Container, ContainerLane, Life, PoolMethod, TaskHandle};
 use crate::session::{BorrowedSegment, Clients, Session, SuspendedAt, TaskRef};
 use crate::sync::{CompletionWord, Far, Holdings, Passage};
@@ -95,6 +96,10 @@ pub(crate) struct Record {
     pub(crate) estimate: u32,
     /// The worker whose load includes the estimate.
     pub(crate) charged: u32,
+    /// When it came to which stage, if it is measured.
+    pub(crate) timing: Timing,
+    /// Bytes of strings and vectors that came with it or, once it has ended, go back.
+    pub(crate) moved: u64,
     /// The task is for all containers of its pool.
     pub(crate) everywhere: bool,
     /// Its replicas while it is being broadcast. The record owns them, so that they are freed even
@@ -135,6 +140,8 @@ impl Record {
             period: None,
             estimate: 0,
             charged: Record::UNCHARGED,
+            timing: Timing::default(),
+            moved: 0,
             everywhere: false,
             replicas: Cell::new(None),
             charge: budget.charge_anyway(Use::Records, size_of::<Record>() as u64),
@@ -171,6 +178,7 @@ impl Record {
         self.deadline.set(None);
         self.period = None;
         self.estimate = 0;
+        self.timing.reset();
     }
 
     /// Marks the task as cancelled. True if it was not cancelled before.
@@ -256,6 +264,31 @@ impl Record {
         // SAFETY: the body is private, and has at least a header.
         let flags = unsafe { (*self.body()).task_flags_.bits_ };
         flags & CHI_TASK_FIRE_AND_FORGET != 0
+    }
+
+    /// Counts that the running task is suspended.
+    #[inline(never)]
+    pub(crate) fn note_suspension(&self, own: OwnMetrics<'_>) {
+        if self.timing.is_measured() {
+            self.timing.suspend();
+        }
+        // SAFETY: the pointer is null if the runtime itself runs, for a task of its own; otherwise the method lives
+        // as long as the task is counted in its container.
+        if let Some(method) = unsafe { self.method.as_ref() } {
+            method.metrics.suspend(own);
+        }
+    }
+
+    /// Counts that the task goes on.
+    #[inline(never)]
+    pub(crate) fn note_resumption(&self, own: OwnMetrics<'_>) {
+        // SAFETY: as above.
+        if let Some(method) = unsafe { self.method.as_ref() } {
+            method.metrics.resume(own);
+        }
+        if self.timing.is_measured() {
+            self.timing.resume();
+        }
     }
 
     /// Records that the task is suspended, so that its client's request to cancel it is passed on.

@@ -1,3 +1,4 @@
+use crate::module::Transfer;
 use std::ffi::c_void;
 
 use super::*;
@@ -23,14 +24,19 @@ fn link() -> Link {
 }
 
 fn string(offset: usize) -> Field {
-    Field { offset, elem_size: 1, elem_align: 1, inner: Vec::new() }
+    Field { offset, elem_size: 1, elem_align: 1, inner: Vec::new(), sent: Transfer::BOTH }
 }
 
 /// A task with a string and a vector of strings.
 fn method() -> Method {
     let elem_size = VECTOR as u64;
-    let strings =
-        Field { offset: HEADER + VECTOR, elem_size, elem_align: 8, inner: vec![string(0)] };
+    let strings = Field {
+        offset: HEADER + VECTOR,
+        elem_size,
+        elem_align: 8,
+        inner: vec![string(0)],
+        sent: Transfer::BOTH,
+    };
     Method {
         number: CHI_METHOD_CUSTOM,
         name: "kTest".into(),
@@ -42,6 +48,8 @@ fn method() -> Method {
         layout: 0,
         unstated: 0,
         fields: vec![string(HEADER), strings],
+        bytes_in: 0,
+        bytes_out: 0,
     }
 }
 

@@ -1,0 +1,164 @@
+//! The times at which a task goes from stage to stage.
+
+use std::cell::Cell;
+
+use chimaera_ipc::ring::Submitted;
+use chimaera_ipc::ticks;
+
+/// What of a task's time is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// In a client's ring, until it is accepted.
+    Ring,
+    /// In a lane, until it starts.
+    Lane,
+    /// Running, without the time in which it is suspended, until its results have been delivered.
+    Running,
+    /// Suspended, if it ever is.
+    Suspended,
+    /// From the first of these to the last.
+    Total,
+}
+
+impl Stage {
+    /// How many there are.
+    pub(super) const COUNT: usize = Stage::Total as usize + 1;
+}
+
+/// The times of one task, in ticks.
+#[derive(Clone, Default)]
+pub(crate) struct Timing {
+    /// When it was submitted; 0 if that is unknown.
+    submitted: u64,
+    /// When it was accepted; 0 if it is not measured.
+    entered: u64,
+    started: Cell<u64>,
+    /// For how long it has been suspended, without the current time.
+    suspended: Cell<u64>,
+    /// Since when it is suspended.
+    since: Cell<u64>,
+}
+
+/// How long a task took, in ticks.
+pub(super) struct Took {
+    pub(super) ring: Option<u64>,
+    pub(super) lane: u64,
+    pub(super) running: u64,
+    pub(super) suspended: u64,
+    pub(super) total: u64,
+}
+
+impl Timing {
+    /// Forgets what was measured: the task is not measured, unless one of the next calls says so.
+    #[inline(always)]
+    pub(crate) fn reset(&mut self) {
+        self.entered = 0;
+    }
+
+    /// Measures a task that a client submitted, if it is one of those that are measured. No task was submitted
+    /// before `earliest`.
+    #[inline(always)]
+    pub(crate) fn accept(&mut self, submitted: Submitted, earliest: u64) {
+        if submitted.is_measured() {
+            self.measure_since(submitted, earliest);
+        }
+    }
+
+    #[cold]
+    fn measure_since(&mut self, submitted: Submitted, earliest: u64) {
+        self.measure();
+        // What a client says is not to be believed.
+        self.submitted = submitted.ticks().filter(|at| *at >= earliest).unwrap_or(0);
+    }
+
+    /// Measures the task from now on.
+    #[cold]
+    pub(crate) fn measure(&mut self) {
+        // 0 would mean that it is not measured.
+        self.entered = ticks::now().max(1);
+        self.submitted = 0;
+        self.started.set(self.entered);
+        self.suspended.set(0);
+    }
+
+    /// Measures the task from now on, unless it is measured already.
+    #[cold]
+    pub(crate) fn measure_anyway(&mut self) {
+        if !self.is_measured() {
+            self.measure();
+        }
+    }
+
+    /// Whether the task is measured.
+    #[inline(always)]
+    pub(crate) fn is_measured(&self) -> bool {
+        self.entered != 0
+    }
+
+    /// The task starts.
+    #[inline(always)]
+    pub(crate) fn start(&self) {
+        if self.is_measured() {
+            self.start_now();
+        }
+    }
+
+    #[cold]
+    fn start_now(&self) {
+        self.started.set(ticks::now());
+    }
+
+    /// The task is suspended.
+    pub(crate) fn suspend(&self) {
+        self.since.set(ticks::now());
+    }
+
+    /// The task goes on.
+    pub(crate) fn resume(&self) {
+        let time = ticks::now().saturating_sub(self.since.get());
+        self.suspended.set(self.suspended.get().saturating_add(time));
+    }
+
+    /// How long it took until now.
+    pub(super) fn took(&self) -> Took {
+        let (started, suspended) = (self.started.get(), self.suspended.get());
+        let begin = if self.submitted == 0 { self.entered } else { self.submitted };
+        // The clocks of two cores may differ a little.
+        let now = ticks::now().max(started);
+        Took {
+            ring: (self.submitted != 0).then(|| self.entered.saturating_sub(self.submitted)),
+            lane: started.saturating_sub(self.entered),
+            running: (now - started).saturating_sub(suspended),
+            suspended,
+            total: now.saturating_sub(begin),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_add_up_to_the_total() {
+        let mut timing = Timing::default();
+        timing.accept(Submitted::at(ticks::now()), 0);
+        timing.start();
+        timing.suspend();
+        timing.resume();
+        let took = timing.took();
+        let sum = took.ring.unwrap() + took.lane + took.running + took.suspended;
+        assert_eq!(sum, took.total);
+    }
+
+    #[test]
+    fn no_client_makes_a_task_older_than_the_runtime() {
+        let mut timing = Timing::default();
+        let now = ticks::now();
+        timing.accept(Submitted::at(now - 1000), now - 500);
+        let took = timing.took();
+        assert!(took.ring.is_none() && took.total == took.lane + took.running);
+        timing.accept(Submitted::at(u64::MAX), now);
+        assert_eq!(timing.took().ring, Some(0), "nor younger than now");
+    }
+}
