@@ -28,8 +28,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use crate::commands::{
-    call, cluster, compose, config, list, logs, module, modules, pool, repo, restart, sessions,
-    start, status, stop,
+    call, cluster, compose, config, list, logs, metrics, module, modules, pool, repo, restart,
+    sessions, start, status, stop,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -92,8 +92,9 @@ enum Command {
     /// List the sessions of clients, or end one
     ///
     /// For each session it shows the client's process and user, when it was opened, the size of its
-    /// segment, how much of the segment results take up, how many tasks are in flight, and whether
-    /// further tasks are held back because the session has reached a limit.
+    /// segment, how much of the segment results take up, how many tasks are in flight, how many have
+    /// ended and failed, how many bytes came with them and went back, and whether further tasks are
+    /// held back because the session has reached a limit.
     Sessions(sessions::Args),
     /// List the modules with their libraries, and the refused files with the reasons
     Modules(modules::Args),
@@ -105,6 +106,11 @@ enum Command {
     /// Any method can be called whose fields the module describes: in its chimaera_mod.yaml, or as tasks
     /// in Rust that this file names.
     Call(call::Args),
+    /// Print what the runtime counts and measures, as OpenMetrics text
+    ///
+    /// That is the format that Prometheus reads. With --json, it is one document with the same numbers, and more
+    /// detailed histograms, with times in nanoseconds. Counts begin anew when the runtime is started.
+    Metrics(metrics::Args),
     /// Show the log of an instance that logs to a file
     ///
     /// Rotated files are shown, too. If the instance is not running, the log of its last run as a daemon
@@ -163,6 +169,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
         Command::Call(args) => call::run(&context, args),
+        Command::Metrics(args) => metrics::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
         Command::Log(command) => commands::log::run(&context, command),
         Command::Compose(command) => compose::run(context, command),

@@ -8,6 +8,7 @@ mod inspect;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 pub(crate) mod module;
 pub(crate) mod modules;
 mod offered;

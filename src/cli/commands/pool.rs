@@ -6,8 +6,10 @@ use std::time::Duration;
 use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_METHOD_CUSTOM};
 use chimaera_client_rs as client;
 use chimaera_ipc::control::Request;
+use chimaera_metrics::Method;
 use chimaera_runtime::{Accounts, Isolation, OnCrash, PoolAccess};
 use clap_complete::engine::ArgValueCompleter;
+use serde::Deserialize;
 use serde_json::{json, Value};
 
 use super::offered;
@@ -15,7 +17,7 @@ use super::policy::{policy_flags, PolicyArgs};
 use crate::commands::status::host_in_words;
 use crate::complete;
 use crate::context::{Context, Failed, Outcome};
-use crate::number::{age, counted, number};
+use crate::number::{age, bytes, counted, duration, number};
 use crate::progress;
 use crate::table;
 
@@ -396,6 +398,7 @@ fn show(context: &Context, name: &str) -> Outcome {
         });
         let names: Vec<&str> = own.filter_map(|method| method["name"].as_str()).collect();
         crate::context::print(&format!("methods: {}\n", names.join(", ")));
+        print_numbers(&pool["metrics"])?;
         for (key, what) in [("depends_on", "depends on"), ("dependants", "needed by")] {
             let names = pool[key].as_array().into_iter().flatten().filter_map(Value::as_str);
             let names: Vec<_> = names.collect();
@@ -403,6 +406,54 @@ fn show(context: &Context, name: &str) -> Outcome {
                 crate::context::print(&format!("{what}: {}\n", names.join(", ")));
             }
         }
+    }
+    Ok(())
+}
+
+/// Prints what has been counted and measured of a pool's methods, if it is known.
+fn print_numbers(metrics: &Value) -> Outcome {
+    if metrics.is_null() {
+        return Ok(());
+    }
+    let methods = Vec::<Method>::deserialize(metrics)?;
+    if methods.is_empty() {
+        return Ok(());
+    }
+    let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), duration);
+    let rows = methods.iter().map(|method| {
+        let total = &method.latency.total;
+        [
+            method.name.clone(),
+            method.calls.to_string(),
+            method.failed.to_string(),
+            method.queued.to_string(),
+            method.running.to_string(),
+            method.suspended.to_string(),
+            bytes(method.bytes_in),
+            bytes(method.bytes_out),
+            time(total.quantile(0.5)),
+            time(total.quantile(0.99)),
+            time(total.longest()),
+        ]
+    });
+    let head = [
+        "METHOD",
+        "CALLS",
+        "FAILED",
+        "QUEUED",
+        "RUNNING",
+        "SUSPENDED",
+        "IN",
+        "OUT",
+        "P50",
+        "P99",
+        "MAX",
+    ];
+    crate::context::print(&table::lines(head, rows).concat());
+    for method in methods.iter().filter(|method| !method.statuses.is_empty()) {
+        let failures = method.statuses.iter().map(|(status, count)| format!("{status} {count}"));
+        let failures: Vec<String> = failures.collect();
+        crate::context::print(&format!("failures of {}: {}\n", method.name, failures.join(", ")));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use chimaera_ipc::control::Request;
 use serde_json::Value;
 
 use crate::context::{Context, Outcome};
-use crate::number::{age, number};
+use crate::number::{age, bytes, number};
 use crate::table;
 
 #[derive(clap::Args)]
@@ -47,28 +47,41 @@ fn list(context: &Context) -> Outcome {
     }
     if !context.print_json(&sessions) {
         let rows = sessions.as_array().into_iter().flatten().map(row);
-        let head =
-            ["SESSION", "PID", "USER", "SINCE", "SEGMENT", "RESULTS", "IN FLIGHT", "THROTTLED"];
+        let head = [
+            "SESSION",
+            "PID",
+            "USER",
+            "SINCE",
+            "SEGMENT",
+            "RESULTS",
+            "IN FLIGHT",
+            "TASKS",
+            "FAILED",
+            "IN",
+            "OUT",
+            "THROTTLED",
+        ];
         crate::context::print(&table::lines(head, rows).concat());
     }
     Ok(())
 }
 
-fn row(session: &Value) -> [String; 8] {
+fn row(session: &Value) -> [String; 12] {
     let text = |key: &str| session[key].to_string();
-    let mib = |key: &str| {
-        let bytes = session[key].as_u64().unwrap_or_default();
-        format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-    };
+    let size = |key: &str| bytes(session[key].as_u64().unwrap_or_default());
     let throttled = if session["throttled"] == true { "yes" } else { "no" };
     [
         text("session"),
         text("pid"),
         text("uid"),
         format!("{} ago", age(session["age_ms"].as_u64().unwrap_or_default() / 1000)),
-        mib("segment_bytes"),
-        mib("runtime_arena_used_bytes"),
+        size("segment_bytes"),
+        size("runtime_arena_used_bytes"),
         text("tasks_in_flight"),
+        text("tasks"),
+        text("tasks_failed"),
+        size("bytes_in"),
+        size("bytes_out"),
         throttled.to_owned(),
     ]
 }

@@ -74,7 +74,7 @@ fn sessions_are_listed_and_ended_while_every_worker_is_blocked() {
             assert!(head.contains(column), "{text}");
         }
         let first_line = lines.next().unwrap();
-        assert!(first_line.contains("s ago  128.0 MiB  0.0 MiB"), "{text}");
+        assert!(first_line.contains("s ago  128 MiB   0 B"), "{text}");
 
         let number = shown[0]["session"].to_string();
         let ended = site.cli(&["sessions", "kill", &number, "--json"]).ok().json();
