@@ -39,11 +39,12 @@ const RUNTIME: [&str; 25] = [
 
 /// The crates in `src`, bottom up. Each may depend only on the crates listed with it, which come
 /// before it.
-const CRATES: [(&str, &[&str]); 21] = [
+const CRATES: [(&str, &[&str]); 22] = [
     ("src/abi", &[]),
     ("src/ipc", &["src/abi"]),
     ("src/description", &["src/abi"]),
     ("src/metrics", &[]),
+    ("src/http", &[]),
     ("src/front", &["src/abi", "src/ipc"]),
     ("src/task/shape", &[]),
     ("src/macros", &["src/task/shape"]),
@@ -81,6 +82,7 @@ const CRATES: [(&str, &[&str]); 21] = [
             "src/client",
             "src/runtime",
             "src/metrics",
+            "src/http",
             "src/config",
             "src/repo",
             "src/yaml",

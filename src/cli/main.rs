@@ -13,6 +13,7 @@ mod exit;
 mod last_crash;
 mod log;
 mod method_name;
+mod metrics_server;
 mod number;
 mod progress;
 mod settings;
@@ -29,7 +30,7 @@ use serde_json::json;
 
 use crate::commands::{
     call, cluster, compose, config, list, logs, metrics, module, modules, pool, repo, restart,
-    sessions, start, status, stop,
+    sessions, start, status, stop, top,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -106,6 +107,12 @@ enum Command {
     /// Any method can be called whose fields the module describes: in its chimaera_mod.yaml, or as tasks
     /// in Rust that this file names.
     Call(call::Args),
+    /// Show what the runtime is doing, over and over: workers, methods of pools, and sessions
+    ///
+    /// Rates and times are those since it last looked; `h` shows the keys. BUSY is the part of the time in which a worker
+    /// ran tasks, from those that were measured. With --batch it prints text instead, and with --json one document in each
+    /// line, with times in nanoseconds.
+    Top(top::Args),
     /// Print what the runtime counts and measures, as OpenMetrics text
     ///
     /// That is the format that Prometheus reads. With --json, it is one document with the same numbers, and more
@@ -169,6 +176,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Modules(args) => modules::run(&context, args),
         Command::Pool(command) => pool::run(&context, command),
         Command::Call(args) => call::run(&context, args),
+        Command::Top(args) => top::run(&context, args),
         Command::Metrics(args) => metrics::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
         Command::Log(command) => commands::log::run(&context, command),

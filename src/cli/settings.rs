@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Be a node of a cluster, which other nodes reach at this address
     #[arg(long, value_name = "HOST[:PORT]", value_parser = chimaera_config::address)]
     listen: Option<String>,
+    /// Serve metrics over HTTP at this address, under /metrics; a port alone is one of localhost
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = chimaera_config::address)]
+    metrics_listen: Option<String>,
     /// Join the cluster of the node at this address; can be repeated
     #[arg(long, value_name = "HOST[:PORT]", value_parser = chimaera_config::address)]
     join: Vec<String>,
@@ -83,6 +86,7 @@ impl Args {
             log_level: self.log_level.map(|level| level.name().to_owned()),
             module_paths: self.module_paths.clone(),
             listen: self.listen.clone(),
+            metrics_listen: self.metrics_listen.clone(),
             join: self.join.clone(),
             hosts: self.hosts.clone(),
             cluster_key: self.cluster_key.clone(),
@@ -108,6 +112,9 @@ impl Args {
         }
         if let Some(listen) = &self.listen {
             all.extend(["--listen".into(), listen.into()]);
+        }
+        if let Some(listen) = &self.metrics_listen {
+            all.extend(["--metrics-listen".into(), listen.into()]);
         }
         if let Some(file) = &self.cluster_key {
             all.extend(["--cluster-key".into(), std::path::absolute(file)?.into()]);

@@ -9,13 +9,20 @@ pub(crate) fn lines<const N: usize>(
     head: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> Vec<String> {
-    let all = std::iter::once(head.map(str::to_owned)).chain(rows);
+    any_lines(&head, rows.into_iter().map(Vec::from))
+}
+
+/// The same for a table whose number of columns is only known when it is made: each row has as many cells as the
+/// header.
+pub(crate) fn any_lines(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let all = std::iter::once(head).chain(rows);
     // As wide as it will be displayed.
-    let rows: Vec<[String; N]> =
-        all.map(|row| row.map(|cell| displayed(&cell).into_owned())).collect();
+    let shown = |row: Vec<String>| row.iter().map(|cell| displayed(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = all.map(shown).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
-    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
-    let line = |row: &[String; N]| {
+    let widths: Vec<usize> = (0..rows[0].len()).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
         let padded = |(cell, &width): (&String, &usize)| {
             format!("{cell}{:1$}", "", width.saturating_sub(cell.width()))
         };

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::value::{host_of, is_address, with_port};
+use crate::value::{host_of, is_address, with_port, DEFAULT_PORT};
 
 /// The largest size of a file with hosts, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -216,7 +216,36 @@ impl Place {
 /// # Errors
 /// The name has no address.
 pub fn resolve(address: &str) -> Result<SocketAddr, String> {
-    let whole = with_port(address);
+    resolve_at(address, DEFAULT_PORT)
+}
+
+/// Where metrics are served, and by which names the machine is known there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsAddress {
+    /// Where.
+    pub at: SocketAddr,
+    /// The name in the configuration, and that of the machine.
+    pub names: Vec<String>,
+}
+
+/// The port of metrics, unless another is named: the one that exporters for Prometheus have by default.
+const METRICS_PORT: u16 = 9464;
+
+impl MetricsAddress {
+    /// That of `HOST[:PORT]`; a port alone is one of the machine itself.
+    pub(crate) fn of(text: &str) -> Result<MetricsAddress, String> {
+        let at = match text.parse::<u16>() {
+            Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+            Err(_) => resolve_at(text, METRICS_PORT)?,
+        };
+        let name = text.rsplit_once(':').map_or(text, |(name, _)| name);
+        Ok(MetricsAddress { at, names: vec![name.to_owned(), machine()] })
+    }
+}
+
+/// The address of `HOST[:PORT]`, or of the interface of this machine with that name.
+fn resolve_at(address: &str, port: u16) -> Result<SocketAddr, String> {
+    let whole = with_port(address, port);
     let (host, port) = whole.rsplit_once(':').unwrap_or((&whole, ""));
     let of_interface = || {
         let addresses = own_addresses().into_iter().filter(|(name, _)| name == host);

@@ -452,6 +452,17 @@ pub const KEYS: &[Key] = &[
          put in quarantine. A pool may have its own `restarts`.",
     ),
     Key {
+        flag: Some("--metrics-listen"),
+        ..key(
+            "metrics.listen",
+            Kind::Address,
+            Preset::Depends { how: "nowhere", example: "localhost:9464" },
+            "Serves what is counted and measured over HTTP there, under `/metrics`, as OpenMetrics text. The port is 9464 \
+             unless another is named; a port alone is one of `localhost`. Everybody who reaches the address may read it: \
+             on the machine itself, all its users.",
+        )
+    },
+    Key {
         flag: Some("--listen"),
         ..key(
             "cluster.listen",

@@ -46,7 +46,7 @@ pub use docs::default_file;
 pub use docs::table;
 pub use file::File;
 pub use find::{candidates, find, FILE_VARIABLE};
-pub use hosts::resolve;
+pub use hosts::{resolve, MetricsAddress};
 pub use keys::{Key, Kind, Preset, KEYS};
 pub use pool::Pool;
 pub use schema::schema;

@@ -17,7 +17,7 @@ use chimaera_yaml::{Position, Problem, Problems};
 use crate::accounts;
 use crate::file::File;
 use crate::find::find;
-use crate::hosts::{own_address, resolve, Hosts, Job};
+use crate::hosts::{own_address, resolve, Hosts, Job, MetricsAddress};
 use crate::keys::{Key, Kind, Preset, KEYS};
 use crate::pool::Pool;
 use crate::value::{self, Value};
@@ -45,6 +45,8 @@ pub struct Flags {
     pub log_level: Option<String>,
     /// `--listen`.
     pub listen: Option<String>,
+    /// `--metrics-listen`.
+    pub metrics_listen: Option<String>,
     /// `--hosts`: a file.
     pub hosts: Option<PathBuf>,
     /// `--join`: addresses.
@@ -234,6 +236,14 @@ impl Settings {
         }
     }
 
+    /// Where metrics are to be served, if anywhere. The error is about the address.
+    pub fn metrics(&self) -> Result<Option<MetricsAddress>, String> {
+        match self.get("metrics.listen") {
+            Value::Text(listen) => MetricsAddress::of(listen).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The cluster that the runtime is to be a node of, if any. The error is about an address, or a list of hosts.
     pub fn cluster(&self) -> Result<Option<ClusterConfig>, String> {
         let seeds: Vec<SocketAddr> = match self.get("cluster.seeds") {
@@ -414,6 +424,7 @@ impl Merge {
                 "--name" => &flags.name,
                 "--log-level" => &flags.log_level,
                 "--listen" => &flags.listen,
+                "--metrics-listen" => &flags.metrics_listen,
                 _ => &None,
             };
             if let Some(text) = text {

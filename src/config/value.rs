@@ -329,7 +329,7 @@ pub fn address(text: &str) -> Result<String, String> {
 }
 
 /// The port of an address that names none.
-const DEFAULT_PORT: u16 = 4411;
+pub(crate) const DEFAULT_PORT: u16 = 4411;
 
 /// The host of an address, and its port if it names one. An IPv6 address is in brackets.
 fn parts(text: &str) -> (&str, Option<&str>) {
@@ -363,10 +363,10 @@ pub(crate) fn is_address(text: &str) -> bool {
     is_port && is_host
 }
 
-/// An address with its port.
-pub(crate) fn with_port(text: &str) -> String {
+/// An address with its port, or with this one if it names none.
+pub(crate) fn with_port(text: &str, default: u16) -> String {
     match parts(text) {
-        (host, None) => format!("{host}:{DEFAULT_PORT}"),
+        (host, None) => format!("{host}:{default}"),
         _ => text.to_owned(),
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::{CHI_ADMIN_CREATE_POOL, CHI_FAILED, CHI_INTERNAL, CHI_IO};
 use chimaera_ipc::instance::{note_holder, Instance};
 use chimaera_ipc::status_page::{self, Reader, Writer};
+use chimaera_metrics::Snapshot;
 use rustix::event::EventfdFlags;
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -296,6 +297,12 @@ impl Runtime {
     pub fn stop_since(&self, at: Instant) {
         self.shared.note_stop(at);
         self.shared.command(ControlCommand::Stop);
+    }
+
+    /// Returns a function that says what has been counted and measured so far, for any thread.
+    pub fn metrics(&self) -> impl Fn() -> Snapshot + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || admin::snapshot(&shared)
     }
 
     /// Returns a function that ends the process at once with exit code 1, after logging what is

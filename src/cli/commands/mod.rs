@@ -23,3 +23,4 @@ pub(crate) mod sessions;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod top;

@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::context::{complain, print, try_print, Context, Failed, Outcome};
 use crate::last_crash::LastCrash;
 use crate::log::{self, Log};
+use crate::metrics_server::MetricsServer;
 use crate::settings;
 use crate::signals::Signals;
 use rustix::process::Signal;
@@ -173,6 +174,8 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
             }
         })?;
     let signals = Signals::handle(log.clone(), path.is_some())?;
+    let metrics = settings.metrics().map_err(Failed::Message)?;
+    let metrics = metrics.map(|address| MetricsServer::new(address, args.succeeds.is_some()));
     let config = Config {
         daemon: true,
         program: Some(own_program()?),
@@ -183,6 +186,15 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         host_program: Some("/proc/self/exe".into()),
         cluster: settings.cluster().map_err(Failed::Message)?,
         ..settings.runtime()
+    };
+    let metrics = match metrics.transpose() {
+        Ok(metrics) => metrics,
+        Err(why) => {
+            if args.as_daemon {
+                report(&format!("{why}\n"));
+            }
+            return Err(Failed::Message(why));
+        }
     };
     let starting = signals.end_process_during(config.progress.clone(), config.stop_grace)?;
     let started = Runtime::start(config);
@@ -204,6 +216,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     // it there.
     log.take_standard_error()?;
     signals.clone().stop(&runtime, stopping_since)?;
+    if let Some(metrics) = metrics {
+        metrics.start(runtime.metrics())?;
+    }
     if args.as_daemon {
         // From now on it does not end with the process that started it. A sandbox that refuses this has refused
         // the other call, too.

@@ -255,7 +255,7 @@ fn defaults_are_those_of_the_runtime() {
     assert_eq!(found.long_task_warning, want.long_task_warning);
     assert_eq!(settings.log_level(), "info");
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
-    assert_eq!(settings.values.iter().filter(|s| s.value == Value::Unset).count(), 9);
+    assert_eq!(settings.values.iter().filter(|s| s.value == Value::Unset).count(), 10);
     assert_eq!(settings.cluster(), Ok(want.cluster));
     assert_eq!(settings.values.len() + 2, KEYS.len());
 }

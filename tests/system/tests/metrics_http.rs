@@ -1,0 +1,131 @@
+//! Metrics over HTTP, and what others can make that do.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use chimaera_tests::process::until;
+use chimaera_tests::{Daemon, Options};
+
+/// An address that nobody has at the moment.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn serving(at: SocketAddr) -> Daemon {
+    Daemon::start(&Options::new().kv().config(format!("metrics: {{listen: \"{at}\"}}\n")))
+}
+
+/// Sends bytes, and returns the answer, as far as there is one.
+fn ask(at: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(at).unwrap();
+    // A server that has enough may close the connection before it has read all.
+    let _ = stream.write_all(request);
+    read(stream)
+}
+
+fn read(mut stream: TcpStream) -> String {
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+        _ => String::from_utf8(answer).unwrap(),
+    }
+}
+
+fn get(at: SocketAddr, path: &str, host: &str) -> String {
+    ask(at, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn metrics_are_served_to_whoever_asks_by_the_right_name() {
+    let at = free_address();
+    let mut daemon = serving(at);
+    daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
+    let answer = get(at, "/metrics", "localhost");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(
+        head.contains("\r\ncontent-type: application/openmetrics-text; version=1.0.0;"),
+        "{head}"
+    );
+    assert!(body.ends_with("# EOF\n") && body.contains("chimaera_pools 2\n"), "{body}");
+    // A count that is known moves.
+    (0..3).for_each(|_| drop(daemon.cli(&["call", "store", "put", "key=a", "value=b"]).ok()));
+    let line = "chimaera_calls_total{pool=\"store\",module=\"chimaera:kv\",method=\"kPut\"} 3\n";
+    until("it is counted", || get(at, "/metrics", "127.0.0.1:1").contains(line).then_some(()));
+    let head = ask(at, b"HEAD /metrics HTTP/1.0\r\nHost: [::1]\r\n\r\n");
+    assert!(status(&head) == 200 && head.ends_with("\r\n\r\n"), "{head}");
+    for (host, path, expected) in [
+        ("evil.example", "/metrics", 421),
+        ("", "/metrics", 421),
+        ("10.0.0.1", "/metrics", 421),
+        ("localhost", "/", 200),
+        ("localhost", "/metrics/", 404),
+        ("localhost", "/../../etc/passwd", 404),
+        ("localhost", "/%2e%2e/metrics", 404),
+    ] {
+        let answer = get(at, path, host);
+        assert_eq!(status(&answer), expected, "{host} {path}: {answer}");
+    }
+    assert_eq!(status(&ask(at, b"GET /metrics HTTP/1.0\r\n\r\n")), 421, "it names no host");
+    let answer = ask(at, b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    assert!(status(&answer) == 405 && answer.contains("allow: GET, HEAD"), "{answer}");
+    daemon.stop();
+    TcpListener::bind(at).expect("the address is free again");
+}
+
+#[test]
+fn nobody_keeps_others_from_the_metrics() {
+    let at = free_address();
+    let daemon = serving(at);
+    let long =
+        format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    let lines = "A: b\r\n".repeat(100_000);
+    let many = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+    for (what, refused) in [
+        ("a long line", long.as_bytes()),
+        ("many lines", many.as_bytes()),
+        ("rubbish", &[0xff, 0, b'\r', b'\n', b'\r', b'\n'][..]),
+        ("another protocol", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    ] {
+        let answer = ask(at, refused);
+        assert!(answer.is_empty() || (400..500).contains(&status(&answer)), "{what}: {answer}");
+    }
+    let fds = daemon.fds();
+    // More than it has places for: of those that ask slowly, and of those that do not read.
+    let begun = Instant::now();
+    let slow: Vec<TcpStream> = (0..40)
+        .map(|number| {
+            let mut stream = TcpStream::connect(at).unwrap();
+            let part = if number % 2 == 0 { "GET /metrics HTTP/1.1\r\nHo" } else { "" };
+            stream.write_all(part.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(status(&get(at, "/metrics", "localhost")), 200);
+    assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+    drop(slow);
+    until("its descriptors are closed", || (daemon.fds() <= fds + 1).then_some(()));
+    assert_eq!(daemon.cli(&["status", "--json"]).ok().json()["answers"], true);
+}
+
+#[test]
+fn an_address_that_is_taken_prevents_the_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    let daemon = Daemon::start(&Options::new());
+    let port = at.port().to_string();
+    let site = daemon.site().sibling("other");
+    let output = site.cli(&["start", "--no-config", "--metrics-listen", &port]);
+    assert_eq!(output.code, 1, "{output:#?}");
+    let why = format!("cannot listen for metrics at {at}: Address already in use");
+    assert!(
+        output.stderr.contains(&why) && output.stderr.contains("metrics.listen"),
+        "{output:#?}"
+    );
+}

@@ -1,0 +1,173 @@
+//! `chimaera top`.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use chimaera_tests::process::until;
+use chimaera_tests::tasks::model;
+use chimaera_tests::{artefacts, connect, in_client, Daemon, Options, ValuePool};
+use rustix::pty::{grantpt, openpt, ptsname, unlockpt, OpenptFlags};
+use rustix::termios::{tcsetwinsize, Winsize};
+use serde_json::Value;
+
+const MS: u64 = 1_000_000;
+
+fn row<'a>(view: &'a Value, table: &str, key: &str, value: &str) -> &'a Value {
+    let rows = view[table].as_array().unwrap();
+    rows.iter().find(|row| row[key] == value).unwrap_or(&Value::Null)
+}
+
+/// What it shows of a load whose rates are known.
+#[test]
+fn rates_are_those_of_the_load() {
+    in_client!(
+        Options::new().model().config("workers: {low_latency: {count: 1}, standby: 0}\n"),
+        |site| {
+            let pool = ValuePool::new(connect(), model::MODULE, "one");
+            let stop = std::sync::atomic::AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                // Half of the time, and a hundred times a second.
+                scope.spawn(|| {
+                    let mut next = Instant::now();
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        pool.call(model::COMPUTE, 5 * MS, 0);
+                        next += Duration::from_millis(10);
+                        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                    }
+                });
+                until("its times are known", || {
+                    let found = site.cli(&["top", "--json", "-n", "1", "-i", "1"]).ok().json();
+                    let method = row(&found, "methods", "method", "kCompute");
+                    let calls = method["calls_per_s"].as_f64()?;
+                    let busy = found["workers"][0]["busy"].as_f64()?;
+                    let p50 = method["p50_ns"].as_u64()?;
+                    // A busy machine makes all of it slower, but never faster.
+                    (calls > 50.0 && calls < 102.0 && busy > 0.25 && busy < 0.75 && p50 > 4 * MS)
+                        .then_some(())
+                });
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            let found = site.cli(&["top", "--json", "-n", "1", "-i", "0.3"]).ok().json();
+            let method = row(&found, "methods", "method", "kCompute");
+            assert!(method["calls_per_s"] == 0.0 && method["p50_ns"].is_null(), "{method}");
+            let long = pool.submit(model::COMPUTE, 1000 * MS);
+            until("it runs", || {
+                let found = site.cli(&["top", "--json", "-n", "1", "-i", "0.2"]).ok().json();
+                let worker = &found["workers"][0];
+                (worker["busy"] == 1.0 && worker["running"]["method"] == "kCompute").then_some(())
+            });
+            long.wait().unwrap();
+            let text = site.cli(&["top", "--batch", "-n", "2", "-i", "0.1"]).ok().stdout;
+            assert_eq!(text.matches("kCompute").count(), 2, "{text}");
+            let refused = site.cli(&["top"]);
+            assert_eq!(refused.code, 2, "{refused:#?}");
+            assert!(refused.stderr.contains("use --batch"), "{refused:#?}");
+        }
+    );
+}
+
+/// A program on a terminal of its own.
+struct Terminal {
+    keys: File,
+    shown: mpsc::Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    child: std::process::Child,
+}
+
+impl Terminal {
+    fn start(mut command: Command) -> Terminal {
+        let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&own).unwrap();
+        unlockpt(&own).unwrap();
+        let size = Winsize { ws_row: 40, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&own, size).unwrap();
+        let name = ptsname(&own, Vec::new()).unwrap().into_string().unwrap();
+        let theirs = File::options().read(true).write(true).open(name).unwrap();
+        let end = |file: &File| Stdio::from(OwnedFd::from(file.try_clone().unwrap()));
+        command.stdin(end(&theirs)).stdout(end(&theirs)).stderr(end(&theirs)).env("TERM", "xterm");
+        let child = command.spawn().unwrap();
+        drop((theirs, command));
+        let mut output = File::from(own.try_clone().unwrap());
+        let (send, shown) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // It fails once the other end is closed.
+            while let Ok(count @ 1..) = output.read(&mut buffer) {
+                if send.send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let of = |count| NonZero::new(count).unwrap();
+        let screen = vt100::Parser::new(of(size.ws_row), of(size.ws_col), 0);
+        Terminal { keys: File::from(own), shown, screen, child }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until the screen is as it should be.
+    #[track_caller]
+    fn wait_until(&mut self, what: &str, is_so: impl Fn(&vt100::Screen) -> bool) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !is_so(self.screen.screen()) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.shown.recv_timeout(left) {
+                Ok(more) => self.screen.process(&more),
+                Err(error) => panic!("{what} ({error}):\n{}", self.screen.screen().contents()),
+            }
+        }
+    }
+
+    /// Waits until this is shown.
+    #[track_caller]
+    fn wait_for(&mut self, part: &str) {
+        self.wait_until(part, |screen| screen.contents().contains(part));
+    }
+
+    /// Waits until this is shown no more.
+    #[track_caller]
+    fn wait_without(&mut self, part: &str) {
+        self.wait_until(part, |screen| !screen.contents().contains(part));
+    }
+}
+
+#[test]
+fn it_is_used_by_keys() {
+    let mut daemon = Daemon::start(&Options::new().kv());
+    daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
+    daemon.cli(&["call", "store", "put", "key=a", "value=b"]).ok();
+    let mut command = daemon.site().command(artefacts::chimaera());
+    command.args(["top", "-i", "0.2"]);
+    let mut terminal = Terminal::start(command);
+    terminal.wait_for("kPut");
+    terminal.wait_for("worker 0");
+    terminal.press("/");
+    terminal.press("kCreate\r");
+    terminal.wait_for("only rows with \"kCreate\"");
+    terminal.wait_without("kPut");
+    terminal.press("\x1b");
+    terminal.wait_for("kPut");
+    terminal.press("<<");
+    terminal.wait_for("POOL v");
+    terminal.press("2");
+    terminal.wait_for("THROTTLED");
+    terminal.press("3");
+    terminal.wait_for("low latency");
+    terminal.press("?");
+    terminal.wait_for("another table");
+    terminal.press("x");
+    terminal.wait_without("another table");
+    // It stays when the runtime ends: that may be started again.
+    daemon.stop();
+    terminal.wait_for("is not running");
+    terminal.press("q");
+    terminal.wait_until("the screen is as before", |screen| !screen.alternate_screen());
+    assert!(terminal.child.wait().unwrap().success());
+}
