@@ -1,6 +1,7 @@
 //! What is counted and measured of tasks, against loads whose numbers are known.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use chimaera::{submit_all, Pending, Task};
@@ -282,6 +283,67 @@ fn the_text_is_openmetrics() {
             assert!(names.contains(&name.to_owned()), "{name}");
         }
     });
+}
+
+/// The dashboard and the alerts ask for what there is, by labels that it has.
+#[test]
+fn the_dashboard_and_the_alerts_use_names_that_exist() {
+    let daemon = Daemon::start(&Options::new().kv());
+    daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
+    daemon.cli(&["call", "store", "get", "key=none"]);
+    let families = parse(&daemon.cli(&["metrics"]).ok().stdout);
+    let samples: Vec<&String> = families.values().flat_map(BTreeMap::keys).collect();
+    let labels_of = |name: &str| -> Option<HashSet<String>> {
+        let mut own = samples.iter().filter(|sample| sample.split('{').next() == Some(name));
+        let labels = own.next()?.split_once('{').map_or("", |(_, labels)| labels);
+        let labels =
+            labels.split(',').filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
+        // Prometheus adds those of the target.
+        Some(labels.chain(["instance", "job"].map(str::to_owned)).collect())
+    };
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/monitoring");
+    let dashboard = std::fs::read_to_string(docs.join("grafana.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let mut asked: Vec<String> =
+        targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect();
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+    asked.extend(variables.filter_map(|it| it["query"]["query"].as_str().map(str::to_owned)));
+    let alerts = std::fs::read_to_string(docs.join("alerts.yaml")).unwrap();
+    asked.extend(alerts.split("- alert:").skip(1).map(|rule| {
+        let expr = rule.split_once("expr:").unwrap().1;
+        expr.split("for:").next().unwrap().split("annotations:").next().unwrap().to_owned()
+    }));
+    assert!(asked.len() > 20, "{asked:#?}");
+    let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    for query in &asked {
+        let names = query
+            .split(|c| !is_of_name(c))
+            .filter(|word| word.starts_with("chimaera_") || word.starts_with("process_"));
+        let mut any = HashSet::new();
+        for name in names {
+            let labels =
+                labels_of(name).unwrap_or_else(|| panic!("{name} does not exist: {query}"));
+            any.extend(labels);
+        }
+        let by = query
+            .split("by (")
+            .skip(1)
+            .flat_map(|rest| rest.split(')').next().unwrap().split(", "));
+        let selected =
+            query.split('{').skip(1).flat_map(|rest| rest.split('}').next().unwrap().split(','));
+        let selected = selected.map(|label| label.split(|c| !is_of_name(c)).next().unwrap());
+        for label in by.chain(selected).filter(|_| !query.contains("up{")) {
+            assert!(any.contains(label), "no {label} in {query}");
+        }
+    }
+    // And what the documentation lists is all there is.
+    let text = std::fs::read_to_string(docs.join("../monitoring.md")).unwrap();
+    let sessions = parse(&daemon.cli(&["metrics", "--sessions"]).ok().stdout);
+    for name in sessions.keys().filter(|name| *name != "chimaera_build") {
+        assert!(text.contains(name.as_str()), "{name} is not documented");
+    }
 }
 
 /// Reads OpenMetrics text: the samples of each family. Fails if it is not well-formed.
