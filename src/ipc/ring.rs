@@ -57,7 +57,7 @@ impl Entry {
 }
 
 /// Of so many positions in a row, one is that of a task whose time is measured.
-const MEASURED_ONE_IN: u64 = 64;
+const MEASURED_ONE_IN: u64 = 128;
 /// How many of a cache line's words are left for the stamps.
 const STAMPS_PER_LINE: usize = 7;
 /// The stamp that is for a task that wakes the consumer, or for which that has asked.
@@ -77,14 +77,15 @@ pub struct Header {
 }
 
 /// When an entry was pushed: the low bits of its position, and the time in ticks without the lowest bits. It is one
-/// word, so that it is never a mixture of two. Zeroed memory is none.
+/// word, so that it is never a mixture of two. Zeroed memory is an old one.
 #[derive(Clone, Copy)]
 struct Stamp(u64);
 
 impl Stamp {
     const POSITION: u64 = 0xffff;
-    /// By how many bits ticks are coarser in a stamp: 16 ticks are a few nanoseconds.
-    const COARSER: u32 = 4;
+    /// By how many bits ticks are coarser in a stamp. On x86-64, 16 ticks are a few nanoseconds, and without these
+    /// bits there would be room for a day only; other processors count more slowly.
+    const COARSER: u32 = if cfg!(target_arch = "x86_64") { 4 } else { 0 };
 
     fn new(position: u64, ticks: u64) -> Stamp {
         Stamp(ticks >> Stamp::COARSER << 16 | (position + 1) & Stamp::POSITION)
@@ -101,13 +102,19 @@ impl Stamp {
     }
 }
 
-/// Whether the task at a position is measured. Both sides compute it. Which one it is of so many differs from
-/// time to time, lest it be always the same of a pattern that repeats.
-#[inline]
-fn is_measured(position: u64) -> bool {
-    // Multiples of the golden ratio are spread evenly: Knuth, The Art of Computer Programming, section 6.4.
-    let which = (position / MEASURED_ONE_IN).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    position % MEASURED_ONE_IN == which >> (64 - MEASURED_ONE_IN.trailing_zeros())
+/// The first position from this one on of a task that is measured. Both sides compute it. Which one it is of so many
+/// differs from time to time, lest it be always the same of a pattern that repeats.
+fn next_measured(from: u64) -> u64 {
+    let of_block = |block: u64| {
+        // Multiples of the golden ratio are spread evenly: Knuth, The Art of Computer Programming, section 6.4.
+        let which = block.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        block * MEASURED_ONE_IN + (which >> (64 - MEASURED_ONE_IN.trailing_zeros()))
+    };
+    let block = from / MEASURED_ONE_IN;
+    match of_block(block) {
+        position if position >= from => position,
+        _ => of_block(block + 1),
+    }
 }
 
 /// Which of its stamps is that of a measured position. A ring has fewer positions than the stamps last for.
@@ -115,7 +122,8 @@ fn stamp_of(position: u64) -> usize {
     (position / MEASURED_ONE_IN) as usize % ASKED_STAMP
 }
 
-/// When a task was submitted, if it is measured. One word, for it goes a long way.
+/// When a task was submitted, if it is measured. One word, for it goes a long way: a time in ticks, whose lowest bit says
+/// instead whether the producer was asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Submitted(u64);
 
@@ -123,11 +131,12 @@ impl Submitted {
     /// The task is not measured.
     pub const NOT_MEASURED: Submitted = Submitted(0);
     /// The task is measured, but its producer has not said when.
-    pub const UNKNOWN: Submitted = Submitted(1);
+    pub const UNKNOWN: Submitted = Submitted(2);
 
-    /// At this time, in ticks: no later than now, and otherwise whatever the producer says.
-    pub fn at(ticks: u64) -> Submitted {
-        Submitted(ticks.max(2))
+    /// At this time, in ticks: no later than now, and otherwise whatever the producer says. `asked`: the task is
+    /// measured because the producer was asked, and otherwise because of its position.
+    pub fn at(ticks: u64, asked: bool) -> Submitted {
+        Submitted(ticks.max(4) & !1 | u64::from(asked))
     }
 
     /// Whether the task is measured.
@@ -139,7 +148,14 @@ impl Submitted {
     /// The time in ticks, if it is known.
     #[inline]
     pub fn ticks(self) -> Option<u64> {
-        (self.0 > 1).then_some(self.0)
+        (self.0 > 2).then_some(self.0 & !1)
+    }
+
+    /// Whether the task is measured because the producer was asked: it was chosen by the moment, and does not stand
+    /// for others.
+    #[inline]
+    pub fn was_asked(self) -> bool {
+        self.0 & 1 != 0
     }
 }
 
@@ -210,6 +226,8 @@ pub struct Producer {
     head_seen: u64,
     /// How many entries there were when the doorbell was last rung.
     rung_at: u64,
+    /// The next position of a task that is measured.
+    measured_at: u64,
     /// How many entries there were, with the one that has the stamp that was asked for, when that was made.
     stamped_at: u64,
 }
@@ -217,7 +235,8 @@ pub struct Producer {
 impl Producer {
     /// The producer of a new ring. There must be only one.
     pub fn new(memory: RingMemory) -> Producer {
-        Producer { memory, tail: 0, head_seen: 0, rung_at: 0, stamped_at: 0 }
+        let measured_at = next_measured(0);
+        Producer { memory, tail: 0, head_seen: 0, rung_at: 0, measured_at, stamped_at: 0 }
     }
 
     /// Publishes an entry. Submissions leave a quarter of the ring to other entries, so that memory
@@ -235,8 +254,9 @@ impl Producer {
                 return Err(Full);
             }
         }
-        if matches!(entry, Entry::Submit { .. }) && self.must_stamp() {
-            self.stamp();
+        if self.tail >= self.measured_at || self.memory.header().asked.load(Ordering::Relaxed) != 0
+        {
+            self.stamp_next(matches!(entry, Entry::Submit { .. }));
         }
         let bits = entry.pack() | self.memory.lap(self.tail);
         self.memory.slot(self.tail).store(bits, Ordering::Release);
@@ -244,33 +264,44 @@ impl Producer {
         Ok(())
     }
 
-    /// Whether the consumer may want to know when the next entry is pushed.
-    #[inline]
-    fn must_stamp(&self) -> bool {
-        let header = self.memory.header();
-        is_measured(self.tail)
-            || header.sleeper.may_sleep()
-            || header.asked.load(Ordering::Relaxed) != 0
+    /// Says when the next entry is pushed, if it is that of a task.
+    #[cold]
+    fn stamp_next(&mut self, is_task: bool) {
+        let is_measured = self.tail == next_measured(self.tail);
+        self.measured_at = next_measured(self.tail + 1);
+        match (is_task, is_measured) {
+            (false, _) => {}
+            (true, true) => self.stamp(self.tail, stamp_of(self.tail)),
+            (true, false) => self.stamp_asked(self.tail),
+        }
     }
 
-    /// Says when the next entry is pushed.
+    /// Says when an entry was pushed, unless the stamp is that of another one, which has not been taken.
     #[cold]
-    fn stamp(&mut self) {
+    fn stamp_asked(&mut self, position: u64) {
+        let header = self.memory.header();
+        if header.head.load(Ordering::Relaxed) >= self.stamped_at {
+            self.stamped_at = position + 1;
+            self.stamp(position, ASKED_STAMP);
+        }
+        header.asked.store(0, Ordering::Relaxed);
+    }
+
+    /// Says when the last entry was pushed, if it is that of a task: the consumer will want to know how long it took to
+    /// wake it.
+    fn stamp_waking(&mut self) {
+        let Some(last) = self.tail.checked_sub(1) else { return };
+        let bits = self.memory.slot(last).load(Ordering::Relaxed);
+        let is_task = matches!(Entry::unpack(bits), Some(Entry::Submit { .. }));
+        if is_task && last != next_measured(last) {
+            self.stamp_asked(last);
+        }
+    }
+
+    fn stamp(&self, position: u64, index: usize) {
         if ticks::are_cheap() {
-            let index = match is_measured(self.tail) {
-                true => stamp_of(self.tail),
-                // The stamp is that of another entry, which has not been taken.
-                false if self.memory.header().head.load(Ordering::Relaxed) < self.stamped_at => {
-                    return
-                }
-                false => {
-                    self.stamped_at = self.tail + 1;
-                    ASKED_STAMP
-                }
-            };
-            let stamp = Stamp::new(self.tail, ticks::now());
+            let stamp = Stamp::new(position, ticks::now());
             self.memory.stamp(index).store(stamp.0, Ordering::Relaxed);
-            self.memory.header().asked.store(0, Ordering::Relaxed);
         }
     }
 
@@ -296,6 +327,7 @@ impl Producer {
         let is_untold = self.head_seen >= self.rung_at;
         if is_untold {
             self.rung_at = self.tail;
+            self.stamp_waking();
         }
         is_untold
     }
@@ -313,8 +345,12 @@ pub struct Consumer {
     memory: RingMemory,
     head: u64,
     shown: u64,
+    /// The next position of a task that is measured; 0 while `asks`.
+    measured_at: u64,
     /// The producer has been asked to say when it pushes a task, and none that it did say so of has been taken.
     asks: bool,
+    /// How many entries had been taken when it was asked.
+    asked_at: u64,
 }
 
 impl Consumer {
@@ -326,7 +362,8 @@ impl Consumer {
     /// The consumer of a ring from which another one has taken the entries before `position`, and takes no
     /// more.
     pub fn resume(memory: RingMemory, position: u64) -> Consumer {
-        Consumer { memory, head: position, shown: position, asks: false }
+        let measured_at = next_measured(position);
+        Consumer { memory, head: position, shown: position, measured_at, asks: false, asked_at: 0 }
     }
 
     /// The ring's memory.
@@ -365,14 +402,17 @@ impl Consumer {
     /// If the producer has just woken this consumer, it has said so already.
     #[cold]
     pub fn ask(&mut self) {
-        self.asks = true;
-        self.memory.header().asked.store(1, Ordering::Relaxed);
+        if ticks::are_cheap() {
+            (self.asks, self.measured_at, self.asked_at) = (true, 0, self.head);
+            self.memory.header().asked.store(1, Ordering::Relaxed);
+        }
     }
 
     /// When the entry that was taken last was pushed, if that is the submission of a task to be measured.
     #[inline]
     pub fn submitted(&mut self) -> Submitted {
-        match is_measured(self.head.wrapping_sub(1)) || self.asks {
+        // The position of that entry is one less.
+        match self.head > self.measured_at {
             false => Submitted::NOT_MEASURED,
             true => self.read_stamp(),
         }
@@ -380,20 +420,22 @@ impl Consumer {
 
     #[cold]
     fn read_stamp(&mut self) -> Submitted {
-        let position = self.head.wrapping_sub(1);
-        let always = is_measured(position);
+        let position = self.head - 1;
+        let always = position == next_measured(position);
         let index = if always { stamp_of(position) } else { ASKED_STAMP };
-        // The producer wrote it before the entry.
+        // The producer wrote it before the entry, or before it woke this consumer.
         let stamp = Stamp(self.memory.stamp(index).load(Ordering::Relaxed));
-        let now = ticks::now();
-        match now.checked_sub(stamp.age(now)) {
-            Some(at) if stamp.is_of(position) && ticks::are_cheap() => {
-                self.asks = false;
-                Submitted::at(at)
-            }
-            _ if always => Submitted::UNKNOWN,
+        let is_known = stamp.is_of(position) && ticks::are_cheap();
+        let at = is_known.then(ticks::now).and_then(|now| now.checked_sub(stamp.age(now)));
+        // A producer of another version never answers.
+        let is_hopeless = position >= self.asked_at + self.memory.slots();
+        self.asks &= at.is_none() && !is_hopeless;
+        self.measured_at = if self.asks { 0 } else { next_measured(self.head) };
+        match at {
+            Some(at) => Submitted::at(at, !always),
+            None if always => Submitted::UNKNOWN,
             // It was pushed before the producer was asked.
-            _ => Submitted::NOT_MEASURED,
+            None => Submitted::NOT_MEASURED,
         }
     }
 
@@ -550,7 +592,9 @@ mod tests {
             (Producer::new(memory.memory()), Consumer::new(memory.memory()));
         for _ in 0..300 {
             assert!(consumer.park());
-            (0..3).for_each(|_| producer.push(Entry::Submit { offset: 64 }).unwrap());
+            producer.push(Entry::Submit { offset: 64 }).unwrap();
+            assert!(producer.must_ring());
+            (0..2).for_each(|_| producer.push(Entry::Submit { offset: 64 }).unwrap());
             consumer.unpark();
             consumer.ask();
             assert!(consumer.pop().is_some());
@@ -574,7 +618,8 @@ mod tests {
             push(3);
             let mut measured = Vec::new();
             while consumer.pop().is_some() {
-                let is_measured = is_measured(consumer.position() - 1);
+                let position = consumer.position() - 1;
+                let is_measured = position == next_measured(position);
                 let submitted = consumer.submitted();
                 if !is_measured {
                     measured.push(submitted.ticks().is_some());

@@ -30,12 +30,6 @@ impl Sleeper {
         self.parked.store(0, Ordering::Relaxed);
     }
 
-    /// True when the thread may be asleep. Only a hint: it may have gone to sleep, or woken, just now.
-    #[inline]
-    pub fn may_sleep(&self) -> bool {
-        self.parked.load(Ordering::Relaxed) != 0
-    }
-
     /// True when the thread must be woken. Call it after publishing the work.
     #[inline]
     pub fn must_wake(&self) -> bool {
