@@ -160,8 +160,10 @@ fn methods(text: &mut Text, snapshot: &Snapshot) {
         let known = method.statuses.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
         let others = method.failed.saturating_sub(known);
         let others = (others > 0).then_some(("other", others));
+        // So that the first crash is an increase, and not the beginning of a series.
+        let crashes = (!method.statuses.contains_key("CHI_FAULT")).then_some(("CHI_FAULT", 0));
         let known = method.statuses.iter().map(|(status, count)| (status.as_str(), *count));
-        for (status, count) in known.chain(others) {
+        for (status, count) in known.chain(others).chain(crashes) {
             let labels: Vec<_> = labels.iter().copied().chain([("status", status)]).collect();
             text.sample(&format!("{name}_total"), &labels, count);
         }
@@ -207,7 +209,12 @@ fn workers(text: &mut Text, snapshot: &Snapshot) {
         text.family(name, "counter", help);
         for (number, worker) in &all {
             let number = number.to_string();
-            let labels = [("worker", number.as_str()), ("group", worker.group.as_str())];
+            let standby = if worker.standby.is_some() { "yes" } else { "no" };
+            let labels = [
+                ("worker", number.as_str()),
+                ("group", worker.group.as_str()),
+                ("standby", standby),
+            ];
             text.sample(&format!("{name}_total"), &labels, value(worker));
         }
     };

@@ -79,7 +79,7 @@ pub(crate) fn describe_one(shared: &Shared, wanted: &str) -> Result<serde_json::
     document["description"] =
         description.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     document["params_bytes"] = pool.params.len().into();
-    document["metrics"] = json!(snapshot::pool(shared, pool).methods);
+    document["metrics"] = json!(snapshot::pool(&snapshot::Run::all(shared), pool).methods);
     Ok(document)
 }
 

@@ -8,7 +8,7 @@ use chimaera_metrics::{self as metrics, Latency, Snapshot, Stages};
 use super::describe::{id, running, standby};
 use crate::metrics::{bounds, Distribution, Stage};
 use crate::pool::{Pool, PoolMethod};
-use crate::scheduler::{Role, Shared};
+use crate::scheduler::{Role, RunQueue, Shared};
 use crate::session::SessionRef;
 use crate::sys::{process_use, Use};
 
@@ -23,7 +23,10 @@ pub(crate) fn snapshot(shared: &Shared) -> Snapshot {
         uptime_ns: shared.start.elapsed().as_nanos() as u64,
         process: process(page.started_ns.load(Ordering::Relaxed)),
         workers: (0..shared.started() as u32).map(|index| worker(shared, index)).collect(),
-        pools: table.iter().map(|found| pool(shared, found)).collect(),
+        pools: {
+            let running = Run::all(shared);
+            table.iter().map(|found| pool(&running, found)).collect()
+        },
         sessions: shared.sessions().iter().map(|found| session(shared, found)).collect(),
         sessions_total: page.sessions_total.load(Ordering::Relaxed),
         memory: metrics::Memory {
@@ -81,9 +84,27 @@ fn session(shared: &Shared, session: &SessionRef) -> metrics::Session {
     }
 }
 
+/// A method that a worker is running, by the slot of its pool and its number, and whether its task has been
+/// suspended.
+pub(super) struct Run {
+    method: (u32, u32),
+    is_resumed: bool,
+}
+
+impl Run {
+    /// What all workers are running now.
+    pub(super) fn all(shared: &Shared) -> Vec<Run> {
+        let run = |queue: &RunQueue| {
+            let method = queue.running().parts()?;
+            Some(Run { method, is_resumed: queue.is_resumed() })
+        };
+        shared.run_queues().iter().filter_map(run).collect()
+    }
+}
+
 /// What has been counted and measured of a pool.
-pub(super) fn pool(shared: &Shared, pool: &Pool) -> metrics::Pool {
-    let methods = pool.methods.iter().filter_map(|one| method(shared, pool, one));
+pub(super) fn pool(running: &[Run], pool: &Pool) -> metrics::Pool {
+    let methods = pool.methods.iter().filter_map(|one| method(running, pool, one));
     metrics::Pool {
         name: pool.name().to_owned(),
         id: id(pool),
@@ -96,10 +117,16 @@ pub(super) fn pool(shared: &Shared, pool: &Pool) -> metrics::Pool {
 }
 
 /// `None` if it has never been called.
-fn method(shared: &Shared, pool: &Pool, method: &PoolMethod) -> Option<metrics::Method> {
-    let own = Some((pool.id.major_, method.number));
-    let running = shared.run_queues().iter().filter(|queue| queue.running().parts() == own).count();
-    let totals = method.metrics.totals();
+fn method(running: &[Run], pool: &Pool, method: &PoolMethod) -> Option<metrics::Method> {
+    let own = (pool.id.major_, method.number);
+    let run = running.iter().filter(|run| run.method == own);
+    let resumed = run.clone().filter(|run| run.is_resumed).count();
+    let running = run.count();
+    if running == 0 && !method.metrics.is_used() {
+        return None;
+    }
+    let mut totals = method.metrics.totals();
+    totals.suspended = totals.suspended.saturating_sub(resumed as u64);
     if totals.calls == 0 && running == 0 && totals.queued == 0 && totals.suspended == 0 {
         return None;
     }

@@ -76,8 +76,14 @@ pub(super) fn answer(
         caller.must_be_owner(what)?;
     }
     let (document, then) = match Request::of(request) {
+        // It may be large: not by way of a tree of values.
+        Some(Request::Metrics) => {
+            let text = serde_json::to_string(&snapshot(shared));
+            let failed =
+                |error| Failure::new(CHI_INTERNAL, format!("writing the metrics: {error}"));
+            return Ok((text.map_err(failed)?, Then::Nothing));
+        }
         Some(Request::Pool) => (describe_one(shared, &message.text)?, Then::Nothing),
-        Some(Request::Metrics) => (serde_json::json!(snapshot(shared)), Then::Nothing),
         Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
         Some(Request::Stop) if argument == 0 => {
             // A daemon's process ends with it.

@@ -56,6 +56,9 @@ impl Histogram {
     /// Counts `weight` tasks that took this long. `may_grow` is asked before memory is taken for a row. Only for
     /// the thread that writes it.
     pub(super) fn add(&self, ns: u64, weight: u64, may_grow: impl FnOnce() -> bool) {
+        if weight == 0 {
+            return;
+        }
         let bucket = bucket(ns);
         let begin = || if may_grow() { Ok(Box::default()) } else { Err(()) };
         if let Ok(row) = self.rows[bucket >> COLUMN_BITS].get_or_try_init(begin) {

@@ -1,10 +1,9 @@
 //! What is counted and measured of tasks, by method, session and worker.
 //!
 //! Each worker writes only words of its own, and nobody waits for anybody: other threads read them at any
-//! time. Counters count every task. Of the time that tasks take, each worker measures a sample: one of
-//! 64 tasks of each ring, one after each tick of the watchdog and after each sleep, and every task of a
-//! method that takes long. A measured task stands for those of its method since the last measured one,
-//! so that the histograms are about all tasks.
+//! time. Counters count every task. Times are those of a sample, one of 128 tasks, each of which stands for those of
+//! its method since the last one; and of tasks that were chosen for what they are, each of which stands for itself: the
+//! first after a sleep or after a tick of the watchdog, and those that are expected to take long.
 
 mod count;
 mod histogram;

@@ -2,26 +2,35 @@
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use once_cell::race::OnceBox;
 
 use super::worker::OwnMetrics;
 
-/// One value for each worker of a runtime.
+/// One value for each worker of a runtime. Clones have the same values.
 pub(super) struct PerWorker<T> {
     /// Null, or the first of those in `all`: workers come here with every task.
     first: AtomicPtr<T>,
     count: AtomicUsize,
-    all: OnceBox<Box<[T]>>,
+    all: Arc<OnceBox<Box<[T]>>>,
 }
 
 impl<T> Default for PerWorker<T> {
     fn default() -> PerWorker<T> {
-        PerWorker {
-            first: AtomicPtr::new(ptr::null_mut()),
-            count: AtomicUsize::new(0),
-            all: OnceBox::new(),
-        }
+        PerWorker::of_all(Arc::default())
+    }
+}
+
+impl<T> Clone for PerWorker<T> {
+    fn clone(&self) -> PerWorker<T> {
+        PerWorker::of_all(self.all.clone())
+    }
+}
+
+impl<T> PerWorker<T> {
+    fn of_all(all: Arc<OnceBox<Box<[T]>>>) -> PerWorker<T> {
+        PerWorker { first: AtomicPtr::new(ptr::null_mut()), count: AtomicUsize::new(0), all }
     }
 }
 
@@ -33,7 +42,7 @@ impl<T: Default> PerWorker<T> {
         if first.is_null() || own.worker >= self.count.load(Ordering::Relaxed) {
             return self.begin(own);
         }
-        // SAFETY: `begin` set both to those of the values, of which there are `count`, which live as long as
+        // SAFETY: `begin` set both to those of the values, of which there are `count`, and which live as long as
         // `self`.
         unsafe { &*first.add(own.worker) }
     }

@@ -22,11 +22,6 @@ impl Scale {
         Scale { begin: (ticks::now(), clock::monotonic_ns()), per_tick: AtomicU64::new(0) }
     }
 
-    /// When the comparison began, in ticks.
-    pub(crate) fn begin(&self) -> u64 {
-        self.begin.0
-    }
-
     /// How many nanoseconds so many ticks take.
     pub(crate) fn ns(&self, ticks: u64) -> u64 {
         let per_tick = match self.per_tick.load(Ordering::Relaxed) {

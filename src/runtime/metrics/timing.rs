@@ -25,11 +25,22 @@ impl Stage {
     pub(super) const COUNT: usize = Stage::Total as usize + 1;
 }
 
+/// For which tasks a measured one stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum StandsFor {
+    /// For all of its method since the last one that did: it was chosen at random.
+    #[default]
+    All,
+    /// For itself: it was chosen because of the moment, or because it takes long.
+    Itself,
+}
+
 /// The times of one task, in ticks.
 #[derive(Clone, Default)]
 pub(crate) struct Timing {
     /// When it was submitted; 0 if that is unknown.
     submitted: u64,
+    pub(super) stands_for: StandsFor,
     /// When it was accepted; 0 if it is not measured.
     entered: u64,
     started: Cell<u64>,
@@ -45,7 +56,8 @@ pub(super) struct Took {
     pub(super) lane: u64,
     pub(super) running: u64,
     pub(super) suspended: u64,
-    pub(super) total: u64,
+    /// `None` if it is unknown when the task was submitted.
+    pub(super) total: Option<u64>,
 }
 
 impl Timing {
@@ -66,26 +78,39 @@ impl Timing {
 
     #[cold]
     fn measure_since(&mut self, submitted: Submitted, earliest: u64) {
-        self.measure();
+        let stands_for = if submitted.was_asked() { StandsFor::Itself } else { StandsFor::All };
+        self.begin(stands_for);
         // What a client says is not to be believed.
         self.submitted = submitted.ticks().filter(|at| *at >= earliest).unwrap_or(0);
     }
 
-    /// Measures the task from now on.
     #[cold]
-    pub(crate) fn measure(&mut self) {
+    fn begin(&mut self, stands_for: StandsFor) {
         // 0 would mean that it is not measured.
         self.entered = ticks::now().max(1);
         self.submitted = 0;
+        self.stands_for = stands_for;
         self.started.set(self.entered);
         self.suspended.set(0);
     }
 
-    /// Measures the task from now on, unless it is measured already.
+    /// Measures a task that is submitted inside the runtime at this moment. If it is `chosen` because of the moment, it
+    /// does not stand for others.
     #[cold]
-    pub(crate) fn measure_anyway(&mut self) {
+    pub(crate) fn submit(&mut self, chosen: bool) {
+        self.begin(if chosen { StandsFor::Itself } else { StandsFor::All });
+        self.submitted = self.entered;
+    }
+
+    /// Measures the task from now on, unless it is measured already: it may take long. `is_internal`: it was submitted
+    /// inside the runtime at this moment.
+    #[cold]
+    pub(crate) fn measure_anyway(&mut self, is_internal: bool) {
         if !self.is_measured() {
-            self.measure();
+            self.begin(StandsFor::Itself);
+            if is_internal {
+                self.submitted = self.entered;
+            }
         }
     }
 
@@ -122,15 +147,15 @@ impl Timing {
     /// How long it took until now.
     pub(super) fn took(&self) -> Took {
         let (started, suspended) = (self.started.get(), self.suspended.get());
-        let begin = if self.submitted == 0 { self.entered } else { self.submitted };
+        let begin = (self.submitted != 0).then_some(self.submitted);
         // The clocks of two cores may differ a little.
         let now = ticks::now().max(started);
         Took {
-            ring: (self.submitted != 0).then(|| self.entered.saturating_sub(self.submitted)),
+            ring: begin.map(|begin| self.entered.saturating_sub(begin)),
             lane: started.saturating_sub(self.entered),
             running: (now - started).saturating_sub(suspended),
             suspended,
-            total: now.saturating_sub(begin),
+            total: begin.map(|begin| now.saturating_sub(begin)),
         }
     }
 }
@@ -142,23 +167,23 @@ mod tests {
     #[test]
     fn stages_add_up_to_the_total() {
         let mut timing = Timing::default();
-        timing.accept(Submitted::at(ticks::now()), 0);
+        timing.accept(Submitted::at(ticks::now(), false), 0);
         timing.start();
         timing.suspend();
         timing.resume();
         let took = timing.took();
         let sum = took.ring.unwrap() + took.lane + took.running + took.suspended;
-        assert_eq!(sum, took.total);
+        assert_eq!(Some(sum), took.total);
     }
 
     #[test]
     fn no_client_makes_a_task_older_than_the_runtime() {
         let mut timing = Timing::default();
         let now = ticks::now();
-        timing.accept(Submitted::at(now - 1000), now - 500);
+        timing.accept(Submitted::at(now - 1000, true), now - 500);
         let took = timing.took();
-        assert!(took.ring.is_none() && took.total == took.lane + took.running);
-        timing.accept(Submitted::at(u64::MAX), now);
+        assert!(took.ring.is_none() && took.total.is_none());
+        timing.accept(Submitted::at(u64::MAX, false), now);
         assert_eq!(timing.took().ring, Some(0), "nor younger than now");
     }
 }

@@ -31,12 +31,6 @@ impl Metrics {
         OwnMetrics { all: self, worker: worker as usize }
     }
 
-    /// The moment before which no task was submitted, in ticks.
-    #[inline(always)]
-    pub(crate) fn begin(&self) -> u64 {
-        self.scale.begin()
-    }
-
     /// About how long the worker with this index has run tasks, in nanoseconds: those that have ended, extrapolated
     /// from those that were measured.
     pub(crate) fn busy_ns(&self, worker: u32) -> u64 {

@@ -5,7 +5,6 @@ use crate::metrics::MethodMetrics;
 use crate::module::{Method, Methods};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
 
 /// The weight of a measurement in the estimate is one part in this many.
 const WEIGHT: u32 = 8;
@@ -21,7 +20,7 @@ pub(crate) struct PoolMethod {
     /// The number of further tasks for which the monitor is not asked for an estimate.
     silent: AtomicU32,
     /// Those of the pool's former versions, too.
-    pub(crate) metrics: Arc<MethodMetrics>,
+    pub(crate) metrics: MethodMetrics,
 }
 
 impl Deref for PoolMethod {
@@ -39,7 +38,7 @@ impl PoolMethod {
             method,
             mean_ns: AtomicU32::new(0),
             silent: AtomicU32::new(0),
-            metrics: Arc::default(),
+            metrics: MethodMetrics::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chimaera_abi::*;
 
 use super::call::call_back;
+use super::counting::count;
 use super::running::Running;
 use super::worker::Worker;
 use crate::coroutine::CallbackKind;
@@ -16,8 +17,8 @@ use crate::pool::{Container, Del};
 use crate::sync::Completed;
 use crate::task::{marshal, Origin, Record};
 
-/// Reports the outcome of a task that has ended, and recycles its record or returns it to its
-/// creator.
+/// Reports the outcome of a task that has ended, counts it, and recycles its record or returns it to its
+/// creator. A client is told first: it waits.
 #[inline(always)]
 pub(super) fn deliver(worker: &Worker, mut record: Box<Record>, status: chi_status, message: &str) {
     if status != CHI_OK && record.is_forgotten() {
@@ -34,10 +35,12 @@ pub(super) fn deliver(worker: &Worker, mut record: Box<Record>, status: chi_stat
                     session.metrics.give(worker.metrics(), bytes);
                 });
             }
+            count(worker, &record, status);
             call_del(worker, &mut record);
             worker.recycle(record);
         }
         Origin::Internal => {
+            count(worker, &record, status);
             call_del(worker, &mut record);
             deliver_internal(worker, record, status, message);
         }

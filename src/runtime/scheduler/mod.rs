@@ -13,6 +13,7 @@ mod broadcast;
 mod call;
 pub(crate) mod cancel;
 pub(crate) mod chains;
+mod counting;
 mod crash;
 mod deadlock;
 mod deliver;

@@ -20,6 +20,7 @@ use chimaera_ipc::ring::Submitted;
 use super::admission::{admit, has_to_wait, Moment};
 use super::broadcast;
 use super::call::{call_method, module_failure, run_context};
+use super::counting::count;
 use super::deliver::deliver;
 use super::hold;
 use super::mailbox::WorkerMessage;
@@ -57,9 +58,9 @@ pub(super) fn accept(
 ) -> u64 {
     let own: *const Session = &*session;
     let Some(mut record) = take(worker, session, offset) else { return 0 };
-    record.timing.accept(submitted, worker.shared.metrics.begin());
     // SAFETY: the record's origin keeps the session alive.
     let own = unsafe { &*own };
+    record.timing.accept(submitted, own.opened_ticks);
     // SAFETY: the body is private and has at least a header.
     if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
         // None of its body needs to be copied.
@@ -144,9 +145,7 @@ pub(super) fn accept_held(worker: &Worker, session: TaskRef, offset: u64) {
 /// task is complete.
 #[inline]
 pub(crate) fn submit(worker: &Worker, mut record: Box<Record>) {
-    if worker.measures_internal() {
-        record.timing.measure();
-    }
+    worker.measure_internal(&mut record);
     match route(worker, &mut record, |_, _| Ok(())) {
         Ok(lane) => place(worker, record, lane, false),
         Err(failure) => not_routed(worker, record, failure),
@@ -202,9 +201,7 @@ pub(super) fn route_again(worker: &Worker, mut record: Box<Record>) {
 /// Submits again a periodic task that was waiting for its next run.
 pub(super) fn run_again(worker: &Worker, number: u64) {
     let Some(mut record) = take_periodic(worker, number) else { return };
-    if worker.measures_internal() {
-        record.timing.measure();
-    }
+    worker.measure_internal(&mut record);
     if record.container.is_null() {
         // It was held: its deadline may have passed.
         return route_again(worker, record);
@@ -384,7 +381,7 @@ pub(super) fn place(
     // Of 0, too, if nothing is known of the method yet.
     if estimate.wrapping_sub(1) >= LONG_NS - 1 || lane.high_latency {
         // There may be few of them, and those that take long cost nothing more thereby.
-        record.timing.measure_anyway();
+        record.timing.measure_anyway(matches!(record.origin, Origin::Internal));
         if estimate >= LONG_NS || lane.high_latency {
             record.estimate = estimate.max(1);
             return queue_on_least_loaded(worker, record, lane);
@@ -593,7 +590,6 @@ fn end(
     if suspended {
         record.forget_suspended(worker.own_coroutine());
     }
-    count(worker, &record, status);
     let kept = if record.period.is_some() && status == CHI_OK {
         end_run(worker, record)
     } else {
@@ -616,44 +612,6 @@ fn end(
         }
     }
     serves
-}
-
-/// Counts a task that ends, or a run of it.
-#[inline(always)]
-fn count(worker: &Worker, record: &Record, status: chi_status) {
-    worker.count_task();
-    if let Origin::Client { session, .. } = &record.origin {
-        session.metrics.end(worker.metrics());
-    }
-    // SAFETY: the pointer is null for a task that was never routed; otherwise the method lives as long as the
-    // task is counted in its container.
-    if let Some(method) = unsafe { record.method.as_ref() } {
-        method.metrics.end(worker.metrics());
-    }
-    if status != CHI_OK {
-        count_failure(worker, record, status);
-    }
-}
-
-/// Counts the failure of a task that is counted otherwise. Of one that could not be routed, the method may be
-/// known all the same.
-#[cold]
-fn count_failure(worker: &Worker, record: &Record, status: chi_status) {
-    let own = worker.metrics();
-    worker.count_failure();
-    if let Origin::Client { session, .. } = &record.origin {
-        session.metrics.fail(own);
-    }
-    // SAFETY: as above.
-    if let Some(method) = unsafe { record.method.as_ref() } {
-        return method.metrics.fail(own, status);
-    }
-    // SAFETY: the body is private and has at least a header.
-    let (id, number) = unsafe { ((*record.body()).pool_, (*record.body()).method_) };
-    if let Some(method) = worker.table().get(id).and_then(|pool| pool.methods.get(number)) {
-        method.metrics.end(own);
-        method.metrics.fail(own, status);
-    }
 }
 
 /// Completes a task whose method has not been called, or is not called again. Returns the same as
@@ -696,6 +654,7 @@ fn end_run(worker: &Worker, mut record: Box<Record>) -> Option<Box<Record>> {
     let reason = match record.look_for_cancellation() {
         None if worker.shared.is_stopping() && record.is_of_client() => CancelReason::Stopping,
         None => {
+            count(worker, &record, CHI_OK);
             // The next run is charged again when it is placed, and sets its own messages.
             uncharge(worker, &mut record);
             record.texts.clear();

@@ -27,11 +27,15 @@ pub(super) struct Parked {
     pub(super) holds_back: bool,
 }
 
+/// A bit of the depth of a task that has been suspended. No task is so deep, unless a client says so of its own.
+const RESUMED: u32 = 1 << 31;
+
 /// A worker's run queue.
 #[repr(align(128))]
 pub(crate) struct RunQueue {
     gate: Gate,
-    /// The position in the tree of tasks of the running task, or of the last one that ran.
+    /// The position in the tree of tasks of the running task, or of the last one that ran. With the depth is
+    /// whether the task has been suspended.
     depth: AtomicU32,
     root: AtomicU64,
     /// The session that this task or its root task came from.
@@ -159,6 +163,7 @@ impl RunQueue {
     pub(crate) fn node(&self) -> (u64, chi_task_node) {
         let (root_, depth_) = (&self.root, &self.depth);
         let (root_, depth_) = (root_.load(Ordering::Relaxed), depth_.load(Ordering::Relaxed));
+        let depth_ = depth_ & !RESUMED;
         (self.session.load(Ordering::Relaxed), chi_task_node { root_, depth_, node_: 0 })
     }
 
@@ -168,6 +173,17 @@ impl RunQueue {
         self.root.store(node.root_, Ordering::Relaxed);
         self.depth.store(node.depth_, Ordering::Relaxed);
         self.session.store(session, Ordering::Relaxed);
+    }
+
+    /// The same for a task that goes on after it was suspended.
+    #[inline]
+    pub(super) fn show_resumed(&self, session: u64, node: chi_task_node) {
+        self.show(session, chi_task_node { depth_: node.depth_ | RESUMED, ..node });
+    }
+
+    /// Whether the running task, or the last one that ran, has been suspended.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.depth.load(Ordering::Relaxed) & RESUMED != 0
     }
 
     pub(super) fn epoll(&self) -> BorrowedFd<'_> {

@@ -44,8 +44,10 @@ pub(crate) struct Worker {
     pub(super) retries: Cell<bool>,
     /// Counts tasks, to choose which change the estimates of their methods.
     pub(super) samples: Cell<u32>,
-    /// How many more tasks are not measured, unless another reason says that they are.
+    /// How many more tasks that are submitted inside the runtime are not in the sample of those that are measured.
     unmeasured: Cell<u32>,
+    /// The next task is measured.
+    measures_next: Cell<bool>,
     /// Counts the bytes copied for clients' tasks: large bodies and nested vectors.
     pub(super) copied: Cell<u64>,
     /// True for a stand-by worker.
@@ -117,6 +119,7 @@ impl Worker {
             retries: Cell::new(false),
             samples: Cell::new(0),
             unmeasured: Cell::new(0),
+            measures_next: Cell::new(false),
             copied: Cell::new(0),
             is_standby,
             looks: Looks::default(),
@@ -222,42 +225,45 @@ impl Worker {
         self.shared.metrics.of(self.index)
     }
 
-    /// Makes the next task be measured.
+    /// Makes the next task be measured, if that is possible.
     #[inline]
     pub(super) fn measure_next(&self) {
-        self.unmeasured.set(0);
+        self.measures_next.set(true);
     }
 
     /// Whether the next task is to be measured, which is so once after each [`measure_next`](Self::measure_next).
     #[inline]
     pub(super) fn must_measure_next(&self) -> bool {
-        let must = self.unmeasured.get() == 0;
+        let must = self.measures_next.get();
         if must {
-            self.draw();
+            self.measures_next.set(false);
         }
         must
     }
 
-    /// Whether a task that was made in the runtime is measured: as many as of those in rings, and those that
-    /// must be.
+    /// Measures a task that is submitted inside the runtime, if it must be or is one of the sample: as many as of those
+    /// in rings.
     #[inline]
-    pub(super) fn measures_internal(&self) -> bool {
+    pub(super) fn measure_internal(&self, record: &mut Record) {
         match self.unmeasured.get() {
             0 => self.draw(),
             left => {
                 self.unmeasured.set(left - 1);
-                return false;
+                if self.must_measure_next() {
+                    record.timing.submit(true);
+                }
+                return;
             }
         }
-        true
+        record.timing.submit(false);
     }
 
-    /// Decides how many tasks are not measured before the next one is: 63 on average. The number differs from time
+    /// Decides how many tasks are not measured before the next one is: 127 on average. The number differs from time
     /// to time, lest it be always the same task of a pattern that repeats.
     #[cold]
     fn draw(&self) {
-        let next = self.samples.get().wrapping_mul(0x9e37_79b9) >> 26;
-        self.unmeasured.set(32 + next);
+        let next = self.samples.get().wrapping_mul(0x9e37_79b9) >> 25;
+        self.unmeasured.set(64 + next);
     }
 
     /// Counts a completed task on the status page.
@@ -363,8 +369,12 @@ impl Worker {
                     WaitsFor::Task(child) => self.cancel_child(unsafe { &*child }),
                 }
             }
+            if record.timing.is_measured() {
+                record.timing.suspend();
+            }
             if first {
                 record.suspended.set(true);
+                record.count_suspended(self.metrics());
                 // SAFETY: the pointer is null, or points to the lane that the task was started
                 // from, which the task, still counted in it, keeps alive.
                 if let Some(lane) = unsafe { record.lane.as_ref() } {
@@ -386,17 +396,17 @@ impl Worker {
             self.run_queue().count_wait();
         }
         context.waits_for.set(waits_for);
-        let task = self.running();
-        task.inspect(|record| record.note_suspension(self.metrics()));
         context.pause(Pause::Waiting);
-        task.inspect(|record| record.note_resumption(self.metrics()));
         context.waits_for.set(WaitsFor::Anyone);
         context.bounded.set(false);
         if let Some(record) = self.running() {
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 record.cancel(CancelReason::Deadline);
             }
-            self.run_queue().show(record.session, record.node());
+            self.run_queue().show_resumed(record.session, record.node());
+            if record.timing.is_measured() {
+                record.timing.resume();
+            }
         }
         self.run_queue().enter_module(code);
     }

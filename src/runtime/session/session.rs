@@ -21,6 +21,7 @@ use chimaera_ipc::futex;
 use chimaera_ipc::layout::{Layout, RING_SLOTS};
 use chimaera_ipc::ring::ring_bytes;
 use chimaera_ipc::segment::Mapping;
+use chimaera_ipc::ticks;
 
 /// The lists of blocks that the runtime holds for completed tasks until their clients release them.
 struct Holds {
@@ -123,6 +124,8 @@ pub(crate) struct Session {
     pub(crate) caller: Caller,
     /// When it was opened.
     pub(crate) since: Instant,
+    /// The same in ticks: no task was submitted before.
+    pub(crate) opened_ticks: u64,
     pub(crate) mapping: Mapping,
     /// The segment itself, for a successor of this process.
     pub(crate) segment: OwnedFd,
@@ -174,6 +177,7 @@ impl Session {
             _presence: presence,
             caller,
             since: Instant::now(),
+            opened_ticks: ticks::now(),
             mapping,
             segment,
             client_base,

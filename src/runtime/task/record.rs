@@ -266,28 +266,13 @@ impl Record {
         flags & CHI_TASK_FIRE_AND_FORGET != 0
     }
 
-    /// Counts that the running task is suspended.
-    #[inline(never)]
-    pub(crate) fn note_suspension(&self, own: OwnMetrics<'_>) {
-        if self.timing.is_measured() {
-            self.timing.suspend();
-        }
+    /// Counts that the running task is suspended for the first time.
+    #[cold]
+    pub(crate) fn count_suspended(&self, own: OwnMetrics<'_>) {
         // SAFETY: the pointer is null if the runtime itself runs, for a task of its own; otherwise the method lives
         // as long as the task is counted in its container.
         if let Some(method) = unsafe { self.method.as_ref() } {
             method.metrics.suspend(own);
-        }
-    }
-
-    /// Counts that the task goes on.
-    #[inline(never)]
-    pub(crate) fn note_resumption(&self, own: OwnMetrics<'_>) {
-        // SAFETY: as above.
-        if let Some(method) = unsafe { self.method.as_ref() } {
-            method.metrics.resume(own);
-        }
-        if self.timing.is_measured() {
-            self.timing.resume();
         }
     }
 
