@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chimaera_config::MetricsAddress;
-use chimaera_http::{serve, OwnNames, Reply};
+use chimaera_http::{serve, Bytes, OwnNames, Reply};
 use chimaera_metrics::{openmetrics, Snapshot, CONTENT_TYPE};
 
 /// How long an answer is given again, instead of a new one: asking often costs the workers nothing.
 const FRESH: Duration = Duration::from_millis(250);
-/// How long a predecessor may keep the address.
-const PREDECESSOR_BOUND: Duration = Duration::from_secs(60);
+/// How often it is looked whether a predecessor has left the address.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often after that time.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// A server that has its address, and begins once the runtime is ready.
 pub(crate) struct MetricsServer {
@@ -48,7 +49,7 @@ impl MetricsServer {
             "/metrics" => Some(Reply { content_type: CONTENT_TYPE, body: answer.text() }),
             "/" => Some(Reply {
                 content_type: "text/plain; charset=utf-8",
-                body: "The metrics of Chimaera are at /metrics.\n".to_owned(),
+                body: Bytes::from_static(b"The metrics of Chimaera are at /metrics.\n"),
             }),
             _ => None,
         };
@@ -71,12 +72,18 @@ impl MetricsServer {
     }
 }
 
+/// Takes the address once the predecessor has left it. That may take long: its process may hang at its end.
 fn bind_when_free(at: SocketAddr) -> io::Result<TcpListener> {
-    let until = Instant::now() + PREDECESSOR_BOUND;
+    let (mut look, mut waited) = (LOOK, Duration::ZERO);
     loop {
         match TcpListener::bind(at) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
-                std::thread::sleep(LOOK);
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                std::thread::sleep(look);
+                waited += look;
+                if waited > SLOW && look < SLOW {
+                    tracing::warn!(%at, %error, "the address for metrics is still taken");
+                    look = SLOW;
+                }
             }
             bound => return bound,
         }
@@ -86,16 +93,16 @@ fn bind_when_free(at: SocketAddr) -> io::Result<TcpListener> {
 /// The answer, which is kept for a while.
 struct Answer<F> {
     metrics: F,
-    kept: Mutex<Option<(Instant, String)>>,
+    kept: Mutex<Option<(Instant, Bytes)>>,
 }
 
 impl<F: Fn() -> Snapshot> Answer<F> {
-    fn text(&self) -> String {
+    fn text(&self) -> Bytes {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
             Some((at, text)) if at.elapsed() < FRESH => text.clone(),
             _ => {
-                let text = openmetrics(&(self.metrics)(), false);
+                let text = Bytes::from(openmetrics(&(self.metrics)(), false));
                 *kept = Some((Instant::now(), text.clone()));
                 text
             }

@@ -224,7 +224,7 @@ pub fn resolve(address: &str) -> Result<SocketAddr, String> {
 pub struct MetricsAddress {
     /// Where.
     pub at: SocketAddr,
-    /// The name in the configuration, and that of the machine.
+    /// Names of the machine by which it may be asked.
     pub names: Vec<String>,
 }
 
@@ -233,13 +233,17 @@ const METRICS_PORT: u16 = 9464;
 
 impl MetricsAddress {
     /// That of `HOST[:PORT]`; a port alone is one of the machine itself.
-    pub(crate) fn of(text: &str) -> Result<MetricsAddress, String> {
+    pub(crate) fn of(text: &str, names: &[String]) -> Result<MetricsAddress, String> {
         let at = match text.parse::<u16>() {
             Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
             Err(_) => resolve_at(text, METRICS_PORT)?,
         };
-        let name = text.rsplit_once(':').map_or(text, |(name, _)| name);
-        Ok(MetricsAddress { at, names: vec![name.to_owned(), machine()] })
+        let mut machine_names = Vec::new();
+        if !at.ip().is_loopback() {
+            machine_names = vec![host_of(text).to_owned(), machine()];
+        }
+        machine_names.extend(names.iter().map(|name| host_of(name).to_owned()));
+        Ok(MetricsAddress { at, names: machine_names })
     }
 }
 

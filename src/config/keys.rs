@@ -462,6 +462,13 @@ pub const KEYS: &[Key] = &[
              on the machine itself, all its users.",
         )
     },
+    key(
+        "metrics.names",
+        Kind::Addresses,
+        Preset::Value("[]"),
+        "Names by which the server of metrics may be asked, besides its addresses, `localhost`, and, unless it listens on \
+         the machine itself only, the machine's name and that in `metrics.listen`. Ports do not matter.",
+    ),
     Key {
         flag: Some("--listen"),
         ..key(

@@ -239,7 +239,13 @@ impl Settings {
     /// Where metrics are to be served, if anywhere. The error is about the address.
     pub fn metrics(&self) -> Result<Option<MetricsAddress>, String> {
         match self.get("metrics.listen") {
-            Value::Text(listen) => MetricsAddress::of(listen).map(Some),
+            Value::Text(listen) => {
+                let names = match self.get("metrics.names") {
+                    Value::Addresses(names) => names.as_slice(),
+                    _ => &[],
+                };
+                MetricsAddress::of(listen, names).map(Some)
+            }
             _ => Ok(None),
         }
     }

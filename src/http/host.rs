@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The names by which a server may be asked. If it listens on the machine itself only, these are `localhost` and the
-/// addresses of loopback; otherwise also all other addresses, and the names of the machine.
+/// The names by which a server may be asked: `localhost`, the addresses of loopback, if it listens for other machines
+/// all other addresses, too, and names of its own.
 ///
 /// Otherwise a page on the web could give its own name the server's address, and what a browser then fetches from
 /// there would be the page's to read (DNS rebinding).
@@ -13,10 +13,9 @@ pub struct OwnNames {
 }
 
 impl OwnNames {
-    /// Those of a server that listens at this address. `others` are names of the machine.
+    /// Those of a server that listens at this address. `others` are names of its own.
     pub fn new(listens: SocketAddr, others: Vec<String>) -> OwnNames {
-        let is_local = listens.ip().is_loopback();
-        OwnNames { is_local, others: if is_local { Vec::new() } else { others } }
+        OwnNames { is_local: listens.ip().is_loopback(), others }
     }
 
     /// Whether a `Host` header names it.
@@ -45,8 +44,9 @@ mod tests {
 
     #[test]
     fn a_local_server_is_asked_by_local_names_only() {
-        let names = OwnNames::new(([127, 0, 0, 1], 9464).into(), vec!["node1".to_owned()]);
+        let names = OwnNames::new(([127, 0, 0, 1], 9464).into(), vec!["proxied".to_owned()]);
         for own in [
+            "proxied",
             "localhost",
             "LOCALHOST:9464",
             "127.0.0.1:9464",

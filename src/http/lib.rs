@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{
     HeaderValue, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS,
 };
@@ -26,6 +26,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 
 pub use host::OwnNames;
+pub use hyper::body::Bytes;
 
 /// How many connections there are at the same time; others wait.
 const MOST_CONNECTIONS: usize = 16;
@@ -37,15 +38,13 @@ const CONNECTION_BOUND: Duration = Duration::from_secs(20);
 const MOST_HEAD: usize = 16 << 10;
 /// The pause after a connection could not be accepted, because there is no descriptor left for example.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How much less the scheduler of the system favours the server's thread: the same as `nice`.
-const NICE: i32 = 10;
 
 /// What is sent back.
 pub struct Reply {
     /// The media type.
     pub content_type: &'static str,
     /// The content.
-    pub body: String,
+    pub body: Bytes,
 }
 
 /// What the server is asked for, by its path. `None`: there is no such thing. Called on the server's thread.
@@ -56,8 +55,6 @@ pub type Pages = dyn Fn(&str) -> Option<Reply> + Send + Sync;
 /// # Errors
 /// The system does not let the server begin. Later it answers what it can, and waits out what it cannot.
 pub fn serve(listener: TcpListener, names: OwnNames, pages: Arc<Pages>) -> io::Result<Infallible> {
-    // SAFETY: it changes nothing but the priority of this thread; a system that refuses that runs it as the others.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let names = Arc::new(names);
@@ -105,7 +102,7 @@ fn answer(request: &hyper::Request<Incoming>, names: &OwnNames, pages: &Pages) -
     let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
     let host = host.and_then(|host| std::str::from_utf8(host).ok());
     if !host.is_some_and(|host| names.have(host)) {
-        let why = "this server does not know the host that it was asked as\n";
+        let why = "the server was asked by a name that it does not know: add it to metrics.names\n";
         return response(StatusCode::MISDIRECTED_REQUEST, text(why));
     }
     if ![Method::GET, Method::HEAD].contains(request.method()) {
@@ -119,12 +116,12 @@ fn answer(request: &hyper::Request<Incoming>, names: &OwnNames, pages: &Pages) -
     }
 }
 
-fn text(text: &str) -> Reply {
-    Reply { content_type: "text/plain; charset=utf-8", body: text.to_owned() }
+fn text(text: &'static str) -> Reply {
+    Reply { content_type: "text/plain; charset=utf-8", body: Bytes::from_static(text.as_bytes()) }
 }
 
 fn response(status: StatusCode, reply: Reply) -> Response {
-    let mut response = Response::new(Full::from(reply.body));
+    let mut response = Response::new(Full::new(reply.body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));

@@ -16,7 +16,7 @@ use super::offered;
 use super::policy::{policy_flags, PolicyArgs};
 use crate::commands::status::host_in_words;
 use crate::complete;
-use crate::context::{Context, Failed, Outcome};
+use crate::context::{complain, Context, Failed, Outcome};
 use crate::number::{age, bytes, counted, duration, number};
 use crate::progress;
 use crate::table;
@@ -398,7 +398,7 @@ fn show(context: &Context, name: &str) -> Outcome {
         });
         let names: Vec<&str> = own.filter_map(|method| method["name"].as_str()).collect();
         crate::context::print(&format!("methods: {}\n", names.join(", ")));
-        print_numbers(&pool["metrics"])?;
+        print_numbers(&pool["metrics"]);
         for (key, what) in [("depends_on", "depends on"), ("dependants", "needed by")] {
             let names = pool[key].as_array().into_iter().flatten().filter_map(Value::as_str);
             let names: Vec<_> = names.collect();
@@ -411,14 +411,18 @@ fn show(context: &Context, name: &str) -> Outcome {
 }
 
 /// Prints what has been counted and measured of a pool's methods, if it is known.
-fn print_numbers(metrics: &Value) -> Outcome {
+fn print_numbers(metrics: &Value) {
     if metrics.is_null() {
-        return Ok(());
+        return;
     }
-    let methods = Vec::<Method>::deserialize(metrics)?;
-    if methods.is_empty() {
-        return Ok(());
-    }
+    let methods = match Vec::<Method>::deserialize(metrics) {
+        Ok(methods) if methods.is_empty() => return,
+        Ok(methods) => methods,
+        Err(error) => {
+            let of = "the numbers of its methods are those of another version of Chimaera";
+            return complain(&format!("chimaera: {of}, and are left out: {error}"));
+        }
+    };
     let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), duration);
     let rows = methods.iter().map(|method| {
         let total = &method.latency.total;
@@ -455,7 +459,6 @@ fn print_numbers(metrics: &Value) -> Outcome {
         let failures: Vec<String> = failures.collect();
         crate::context::print(&format!("failures of {}: {}\n", method.name, failures.join(", ")));
     }
-    Ok(())
 }
 
 /// Prints pools, one per line.

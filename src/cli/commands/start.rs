@@ -154,6 +154,12 @@ fn take_descriptor(number: i32) -> Result<OwnedFd, Failed> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// The server of the metrics, if there is to be one.
+fn metrics_server(args: &Args, settings: &Settings) -> Result<Option<MetricsServer>, String> {
+    let address = settings.metrics()?;
+    address.map(|address| MetricsServer::new(address, args.succeeds.is_some())).transpose()
+}
+
 /// Runs a runtime in this process until it ends.
 fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     bound_what_the_allocator_takes();
@@ -174,8 +180,6 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
             }
         })?;
     let signals = Signals::handle(log.clone(), path.is_some())?;
-    let metrics = settings.metrics().map_err(Failed::Message)?;
-    let metrics = metrics.map(|address| MetricsServer::new(address, args.succeeds.is_some()));
     let config = Config {
         daemon: true,
         program: Some(own_program()?),
@@ -187,8 +191,10 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         cluster: settings.cluster().map_err(Failed::Message)?,
         ..settings.runtime()
     };
-    let metrics = match metrics.transpose() {
+    let metrics = match metrics_server(args, settings) {
         Ok(metrics) => metrics,
+        // Whoever starts it once more is told that instead.
+        Err(_) if instance.is_running()? && args.succeeds.is_none() => None,
         Err(why) => {
             if args.as_daemon {
                 report(&format!("{why}\n"));
@@ -216,8 +222,8 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     // it there.
     log.take_standard_error()?;
     signals.clone().stop(&runtime, stopping_since)?;
-    if let Some(metrics) = metrics {
-        metrics.start(runtime.metrics())?;
+    if let Some(Err(error)) = metrics.map(|metrics| metrics.start(runtime.metrics())) {
+        tracing::error!(%error, "metrics are not served over HTTP");
     }
     if args.as_daemon {
         // From now on it does not end with the process that started it. A sandbox that refuses this has refused

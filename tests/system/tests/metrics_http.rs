@@ -80,7 +80,7 @@ fn metrics_are_served_to_whoever_asks_by_the_right_name() {
 }
 
 #[test]
-fn nobody_keeps_others_from_the_metrics() {
+fn those_who_are_slow_keep_others_waiting_no_longer_than_their_bound() {
     let at = free_address();
     let daemon = serving(at);
     let long =
@@ -128,4 +128,49 @@ fn an_address_that_is_taken_prevents_the_start() {
         output.stderr.contains(&why) && output.stderr.contains("metrics.listen"),
         "{output:#?}"
     );
+}
+
+/// The new process of a restart takes the address over.
+#[test]
+fn a_restart_keeps_the_address() {
+    let at = free_address();
+    let mut daemon = serving(at);
+    let process = || {
+        let stream = TcpStream::connect(at).ok()?;
+        drop(stream);
+        let answer = get(at, "/metrics", "localhost");
+        let line = answer.lines().find(|line| line.starts_with("process_start_time_seconds "))?;
+        Some(line.to_owned())
+    };
+    let before = process().unwrap();
+    daemon.cli(&["restart"]).ok();
+    let after = until("the new process serves", || process().filter(|now| *now != before));
+    assert_ne!(before, after);
+    assert_eq!(daemon.end(), 0, "{}", daemon.log());
+    daemon.cli(&["stop"]).ok();
+}
+
+#[test]
+fn names_can_be_added() {
+    let at = free_address();
+    let text = format!("metrics: {{listen: localhost:{}, names: [proxy.example]}}\n", at.port());
+    let daemon = Daemon::start(&Options::new().config(text));
+    assert_eq!(status(&get(at, "/metrics", "proxy.example:80")), 200);
+    let answer = get(at, "/metrics", "other.example");
+    assert!(status(&answer) == 421 && answer.contains("metrics.names"), "{answer}");
+    drop(daemon);
+}
+
+/// A runtime that is running is what prevents another start, and not its address.
+#[test]
+fn a_second_start_says_that_it_is_running() {
+    let at = free_address();
+    let daemon = serving(at);
+    let port = at.port().to_string();
+    let output = daemon.cli(&["start", "--no-config", "--metrics-listen", &port]);
+    assert!(output.code == 1 && output.stderr.contains("already running"), "{output:#?}");
+    let site = daemon.site().sibling("daemon");
+    let output =
+        site.cli(&["start", "--no-config", "--daemon", "--metrics-listen", "nobody.invalid"]);
+    assert!(output.code == 1 && output.stderr.contains("nobody.invalid"), "{output:#?}");
 }

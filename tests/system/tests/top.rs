@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use chimaera_tests::process::until;
+use chimaera_tests::process::{self, until};
 use chimaera_tests::tasks::model;
 use chimaera_tests::{artefacts, connect, in_client, Daemon, Options, ValuePool};
+use rustix::process::{Pid, Signal};
 use rustix::pty::{grantpt, openpt, ptsname, unlockpt, OpenptFlags};
 use rustix::termios::{tcsetwinsize, Winsize};
 use serde_json::Value;
@@ -69,6 +70,21 @@ fn rates_are_those_of_the_load() {
             assert!(refused.stderr.contains("use --batch"), "{refused:#?}");
         }
     );
+}
+
+/// It ends when nobody reads what it prints.
+#[test]
+fn a_reader_that_goes_away_ends_it() {
+    let daemon = Daemon::start(&Options::new());
+    for format in ["--batch", "--json"] {
+        let mut command = daemon.site().command(artefacts::chimaera());
+        command.args(["top", format, "-i", "0.01"]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut byte = [0];
+        child.stdout.take().unwrap().read_exact(&mut byte).unwrap();
+        let ended = process::wait(&mut child, Duration::from_secs(20)).expect("it ends");
+        assert!(ended.success(), "{ended}");
+    }
 }
 
 /// A program on a terminal of its own.
@@ -170,4 +186,17 @@ fn it_is_used_by_keys() {
     terminal.press("q");
     terminal.wait_until("the screen is as before", |screen| !screen.alternate_screen());
     assert!(terminal.child.wait().unwrap().success());
+}
+
+#[test]
+fn whoever_ends_it_finds_the_screen_as_before() {
+    let daemon = Daemon::start(&Options::new());
+    let mut command = daemon.site().command(artefacts::chimaera());
+    command.arg("top");
+    let mut terminal = Terminal::start(command);
+    terminal.wait_for("worker 0");
+    let pid = Pid::from_child(&terminal.child);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    terminal.wait_until("the screen is as before", |screen| !screen.alternate_screen());
+    terminal.child.wait().unwrap();
 }

@@ -4,16 +4,17 @@ mod screen;
 mod tables;
 mod view;
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::time::{Duration, Instant};
 
 use chimaera_ipc::control::Request;
 use chimaera_metrics::Snapshot;
+use chimaera_runtime::log::displayed;
 use serde_json::json;
 
 use self::tables::Kind;
 use self::view::View;
-use crate::context::{print, write_out, Context, Failed, Outcome};
+use crate::context::{try_print, Context, Failed, Outcome};
 use crate::number::{bytes, counted, number, seconds};
 use crate::table;
 
@@ -62,10 +63,15 @@ fn print_all(
         next = (next + interval).max(Instant::now());
         let now = ask(context)?;
         let view = View::between(&before, &now);
-        match context.json {
+        let printed = match context.json {
             // Each is a document in a line of its own.
-            true => write_out(&format!("{}\n", json!(view))),
-            false => print(&text(&view)),
+            true => try_print(&format!("{}\n", json!(view))),
+            false => try_print(&displayed(&text(&view))),
+        };
+        match printed {
+            // Nobody reads any more.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            printed => printed?,
         }
         before = now;
         left = left.map(|left| left - 1);

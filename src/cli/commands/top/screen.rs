@@ -1,5 +1,7 @@
 //! `top` on a terminal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chimaera_metrics::Snapshot;
@@ -10,6 +12,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Gauge, Paragraph, Row, Table, TableState};
 use ratatui::Frame;
+use signal_hook::consts::{SIGHUP, SIGTERM};
 
 use super::tables::{self, Kind, Sort};
 use super::view::View;
@@ -25,6 +28,9 @@ Space         stop and go on
 + -           look less or more often
 h ?           this help
 q             leave";
+
+/// How soon a signal to end is noticed.
+const SIGNAL_LOOK: Duration = Duration::from_millis(200);
 
 /// The shortest and the longest interval that keys choose.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(125), Duration::from_secs(64)];
@@ -65,13 +71,21 @@ pub(super) fn show(
         helps: false,
         interval,
     };
-    let mut terminal = ratatui::try_init()?;
+    // Whoever ends it finds the screen as it was before.
+    let ended = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, ended.clone())?;
+    }
+    let mut terminal = ratatui::try_init().inspect_err(|_| ratatui::restore())?;
     let mut before = first;
     let shown = (|| -> std::io::Result<()> {
         let mut next = Instant::now() + screen.interval.min(Duration::from_millis(500));
         loop {
             terminal.draw(|frame| screen.draw(frame))?;
-            if event::poll(next.saturating_duration_since(Instant::now()))? {
+            if ended.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if event::poll(next.saturating_duration_since(Instant::now()).min(SIGNAL_LOOK))? {
                 let was = screen.interval;
                 match event::read()? {
                     Event::Key(key) if key.kind != KeyEventKind::Release && screen.press(key) => {
@@ -82,6 +96,9 @@ pub(super) fn show(
                 if screen.interval != was {
                     next = Instant::now() + screen.interval;
                 }
+                continue;
+            }
+            if Instant::now() < next {
                 continue;
             }
             next = Instant::now() + screen.interval;
