@@ -107,7 +107,8 @@ impl Stamp {
 fn next_measured(from: u64) -> u64 {
     let of_block = |block: u64| {
         // Multiples of the golden ratio are spread evenly: Knuth, The Art of Computer Programming, section 6.4.
-        let which = block.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Not the first of all: those of new clients are no sample of what clients do.
+        let which = (block + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         block * MEASURED_ONE_IN + (which >> (64 - MEASURED_ONE_IN.trailing_zeros()))
     };
     let block = from / MEASURED_ONE_IN;
@@ -235,8 +236,8 @@ pub struct Producer {
 impl Producer {
     /// The producer of a new ring. There must be only one.
     pub fn new(memory: RingMemory) -> Producer {
-        let measured_at = next_measured(0);
-        Producer { memory, tail: 0, head_seen: 0, rung_at: 0, measured_at, stamped_at: 0 }
+        // The first is stamped, too: a client that sends few tasks may be asked too late.
+        Producer { memory, tail: 0, head_seen: 0, rung_at: 0, measured_at: 0, stamped_at: 0 }
     }
 
     /// Publishes an entry. Submissions leave a quarter of the ring to other entries, so that memory
@@ -362,8 +363,10 @@ impl Consumer {
     /// The consumer of a ring from which another one has taken the entries before `position`, and takes no
     /// more.
     pub fn resume(memory: RingMemory, position: u64) -> Consumer {
-        let measured_at = next_measured(position);
-        Consumer { memory, head: position, shown: position, measured_at, asks: false, asked_at: 0 }
+        // The producer stamps the first of all without being asked.
+        let asks = position == 0;
+        let measured_at = if asks { 0 } else { next_measured(position) };
+        Consumer { memory, head: position, shown: position, measured_at, asks, asked_at: 0 }
     }
 
     /// The ring's memory.
@@ -570,7 +573,7 @@ mod tests {
             let mut measured = Vec::new();
             while consumer.pop().is_some() {
                 let submitted = consumer.submitted();
-                if submitted.is_measured() {
+                if submitted.is_measured() && !submitted.was_asked() {
                     let at = submitted.ticks().expect("the producer has said when");
                     // The lowest bits are cut off, of both times.
                     assert!(at + 32 >= begin && at <= pushed + 32, "{begin} {at} {pushed}");
@@ -612,6 +615,9 @@ mod tests {
         let mut push = |count| {
             (0..count).for_each(|_| producer.push(Entry::Submit { offset: 64 }).unwrap());
         };
+        push(1);
+        assert!(consumer.pop().is_some() && consumer.submitted().was_asked(), "the first has one");
+        consumer.show_progress();
         for _ in 0..300 {
             push(3);
             consumer.ask();
