@@ -231,6 +231,8 @@ fn main() -> ExitCode {
         }
     };
     let json = cli.json;
+    // Its documents are in a line each.
+    let in_lines = matches!(cli.command, Command::Top(_));
     let (code, message) = match run(cli) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failed::Message(message) | Failed::Silent(message)) => (1, message),
@@ -239,8 +241,10 @@ fn main() -> ExitCode {
         Err(Failed::Told) => return ExitCode::FAILURE,
         Err(Failed::Misconfigured) => return ExitCode::from(2),
     };
-    if json {
-        print_document(&json!({ "error": message }));
+    match (json, json!({ "error": message })) {
+        (true, document) if in_lines => write_out(&format!("{document}\n")),
+        (true, document) => print_document(&document),
+        (false, _) => {}
     }
     complain(&format!("chimaera: {message}"));
     ExitCode::from(code)

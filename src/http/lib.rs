@@ -99,9 +99,15 @@ async fn accept_all(
 type Response = hyper::Response<Full<Bytes>>;
 
 fn answer(request: &hyper::Request<Incoming>, names: &OwnNames, pages: &Pages) -> Response {
-    let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
-    let host = host.and_then(|host| std::str::from_utf8(host).ok());
-    if !host.is_some_and(|host| names.have(host)) {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
+    if hosts.next().is_some() {
+        return response(StatusCode::BAD_REQUEST, text("the request names several hosts\n"));
+    }
+    // A target that is a whole address counts, too.
+    let target = request.uri().authority().map(|authority| authority.as_str());
+    let is_own = |host: Option<&str>| host.is_some_and(|host| names.have(host));
+    if !is_own(host) || target.is_some() && !is_own(target) {
         let why = "the server was asked by a name that it does not know: add it to metrics.names\n";
         return response(StatusCode::MISDIRECTED_REQUEST, text(why));
     }

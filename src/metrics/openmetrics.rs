@@ -171,7 +171,7 @@ fn methods(text: &mut Text, snapshot: &Snapshot) {
     family(
         "chimaera_tasks",
         "gauge",
-        "Tasks that have not ended.",
+        "Tasks that workers have accepted, and that have not ended.",
         &|text, name, labels, method| {
             let states = [
                 ("queued", method.queued),
@@ -285,7 +285,7 @@ fn each_session(text: &mut Text, snapshot: &Snapshot) {
     family("chimaera_session_calls", "counter", help, &|session| session.calls);
     let help = "Tasks of the session that have failed.";
     family("chimaera_session_failures", "counter", help, &|session| session.failed);
-    let help = "Tasks of the session that have not ended.";
+    let help = "Tasks of the session that workers have accepted, and that have not ended.";
     family("chimaera_session_tasks", "gauge", help, &|session| session.in_flight);
     let help = "Bytes of tasks that came from the session.";
     family("chimaera_session_received_bytes", "counter", help, &|session| session.bytes_in);

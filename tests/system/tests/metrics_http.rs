@@ -73,6 +73,10 @@ fn metrics_are_served_to_whoever_asks_by_the_right_name() {
         assert_eq!(status(&answer), expected, "{host} {path}: {answer}");
     }
     assert_eq!(status(&ask(at, b"GET /metrics HTTP/1.0\r\n\r\n")), 421, "it names no host");
+    let answer = ask(at, b"GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(status(&answer), 421, "{answer}");
+    let answer = ask(at, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n");
+    assert_eq!(status(&answer), 400, "{answer}");
     let answer = ask(at, b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
     assert!(status(&answer) == 405 && answer.contains("allow: GET, HEAD"), "{answer}");
     daemon.stop();
@@ -170,7 +174,9 @@ fn a_second_start_says_that_it_is_running() {
     let output = daemon.cli(&["start", "--no-config", "--metrics-listen", &port]);
     assert!(output.code == 1 && output.stderr.contains("already running"), "{output:#?}");
     let site = daemon.site().sibling("daemon");
-    let output =
-        site.cli(&["start", "--no-config", "--daemon", "--metrics-listen", "nobody.invalid"]);
-    assert!(output.code == 1 && output.stderr.contains("nobody.invalid"), "{output:#?}");
+    for wrong in ["nobody.invalid", "99999"] {
+        let output = site.cli(&["start", "--no-config", "--daemon", "--metrics-listen", wrong]);
+        let why = format!("metrics.listen: {wrong}");
+        assert!(output.code == 1 && output.stderr.contains(&why), "{output:#?}");
+    }
 }

@@ -85,6 +85,9 @@ fn a_reader_that_goes_away_ends_it() {
         let ended = process::wait(&mut child, Duration::from_secs(20)).expect("it ends");
         assert!(ended.success(), "{ended}");
     }
+    let other = daemon.site().sibling("none");
+    let output = other.cli(&["top", "--json"]);
+    assert_eq!((output.code, output.lines().len()), (3, 1), "{output:#?}");
 }
 
 /// A program on a terminal of its own.
@@ -191,12 +194,32 @@ fn it_is_used_by_keys() {
 #[test]
 fn whoever_ends_it_finds_the_screen_as_before() {
     let daemon = Daemon::start(&Options::new());
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut command = daemon.site().command(artefacts::chimaera());
+        command.arg("top");
+        let mut terminal = Terminal::start(command);
+        terminal.wait_for("worker 0");
+        let pid = Pid::from_child(&terminal.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        terminal.wait_until("the screen is as before", |screen| !screen.alternate_screen());
+        terminal.child.wait().unwrap();
+    }
+}
+
+/// A runtime that does not answer keeps nobody from leaving.
+#[test]
+fn keys_are_read_while_the_runtime_is_silent() {
+    let daemon = Daemon::start(&Options::new());
     let mut command = daemon.site().command(artefacts::chimaera());
-    command.arg("top");
+    command.args(["top", "-i", "0.2"]);
     let mut terminal = Terminal::start(command);
     terminal.wait_for("worker 0");
-    let pid = Pid::from_child(&terminal.child);
-    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    process::pause(Pid::from_raw(daemon.pid() as i32).unwrap());
+    terminal.wait_for("it has not answered for");
+    terminal.press("3");
+    terminal.wait_for("low latency");
+    terminal.press("q");
     terminal.wait_until("the screen is as before", |screen| !screen.alternate_screen());
     terminal.child.wait().unwrap();
+    daemon.signal(Signal::CONT);
 }

@@ -42,7 +42,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         let why = "this is no terminal: use --batch to print what would be shown";
         return Err(Failed::Usage(why.to_owned()));
     }
-    screen::show(context.instance()?.name(), first, interval, || ask(context))
+    let own = context.clone();
+    screen::show(context.instance()?.name(), first, interval, move || ask(&own))
 }
 
 fn ask(context: &Context) -> Result<Snapshot, Failed> {
@@ -60,8 +61,9 @@ fn print_all(
     let mut next = Instant::now() + interval;
     while left != Some(0) {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        next = (next + interval).max(Instant::now());
         let now = ask(context)?;
+        // What was missed, because the runtime did not answer, is not made up for.
+        next = (next + interval).max(Instant::now() + interval / 2);
         let view = View::between(&before, &now);
         let printed = match context.json {
             // Each is a document in a line of its own.

@@ -1,6 +1,7 @@
 //! `top` on a terminal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Gauge, Paragraph, Row, Table, TableState};
 use ratatui::Frame;
-use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::tables::{self, Kind, Sort};
 use super::view::View;
@@ -29,8 +30,12 @@ Space         stop and go on
 h ?           this help
 q             leave";
 
-/// How soon a signal to end is noticed.
-const SIGNAL_LOOK: Duration = Duration::from_millis(200);
+/// How soon an answer is shown, and a signal to end noticed.
+const LOOK: Duration = Duration::from_millis(50);
+/// After how long it is said that the runtime does not answer.
+const SILENCE: Duration = Duration::from_secs(1);
+/// The longest text by which rows are chosen.
+const MOST_FILTER: usize = 200;
 
 /// The shortest and the longest interval that keys choose.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(125), Duration::from_secs(64)];
@@ -51,12 +56,36 @@ struct Screen<'a> {
     interval: Duration,
 }
 
+/// What a runtime has answered, or why it has not.
+type Answer = Result<Snapshot, String>;
+
+/// Asks in a thread of its own, for the runtime may not answer: each time when it is sent something.
+fn asker(
+    ask: impl Fn() -> Result<Snapshot, Failed> + Send + 'static,
+) -> std::io::Result<(Sender<()>, Receiver<Answer>)> {
+    let (questions, to_ask) = mpsc::channel();
+    let (answers, answered) = mpsc::channel();
+    let work = move || {
+        while to_ask.recv().is_ok() {
+            let answer = ask().map_err(|failed| match failed {
+                Failed::Message(why) | Failed::NotRunning(why) | Failed::Silent(why) => why,
+                _ => "the runtime cannot be asked".to_owned(),
+            });
+            if answers.send(answer).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("chi-top".into()).spawn(work)?;
+    Ok((questions, answered))
+}
+
 /// Shows what `ask` returns, until the person leaves.
 pub(super) fn show(
     instance: &str,
     first: Snapshot,
     interval: Duration,
-    ask: impl Fn() -> Result<Snapshot, Failed>,
+    ask: impl Fn() -> Result<Snapshot, Failed> + Send + 'static,
 ) -> Outcome {
     let mut screen = Screen {
         instance,
@@ -73,51 +102,56 @@ pub(super) fn show(
     };
     // Whoever ends it finds the screen as it was before.
     let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGHUP] {
+    for signal in [SIGTERM, SIGHUP, SIGINT] {
         signal_hook::flag::register(signal, ended.clone())?;
     }
+    let (questions, answers) = asker(ask)?;
     let mut terminal = ratatui::try_init().inspect_err(|_| ratatui::restore())?;
     let mut before = first;
     let shown = (|| -> std::io::Result<()> {
         let mut next = Instant::now() + screen.interval.min(Duration::from_millis(500));
-        loop {
+        let mut asked: Option<Instant> = None;
+        while !ended.load(Ordering::Relaxed) {
             terminal.draw(|frame| screen.draw(frame))?;
-            if ended.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            if event::poll(next.saturating_duration_since(Instant::now()).min(SIGNAL_LOOK))? {
-                let was = screen.interval;
+            let was = screen.interval;
+            let wait = next.saturating_duration_since(Instant::now()).min(LOOK);
+            let mut is_there = event::poll(wait)?;
+            // All that has been typed, before it is drawn.
+            while is_there {
                 match event::read()? {
                     Event::Key(key) if key.kind != KeyEventKind::Release && screen.press(key) => {
                         return Ok(());
                     }
-                    _ => {}
+                    _ => is_there = event::poll(Duration::ZERO)?,
                 }
-                if screen.interval != was {
-                    next = Instant::now() + screen.interval;
-                }
-                continue;
             }
-            if Instant::now() < next {
-                continue;
+            if screen.interval != was {
+                next = Instant::now() + screen.interval;
             }
-            next = Instant::now() + screen.interval;
-            if screen.stopped {
-                continue;
-            }
-            match ask() {
-                Ok(now) => {
+            match answers.try_recv() {
+                Ok(Ok(now)) => {
                     screen.view = View::between(&before, &now);
-                    screen.silent = None;
-                    before = now;
+                    (screen.silent, asked, before) = (None, None, now);
                 }
                 // It may be started again.
-                Err(Failed::Message(why) | Failed::NotRunning(why) | Failed::Silent(why)) => {
-                    screen.silent = Some(why);
+                Ok(Err(why)) => (screen.silent, asked) = (Some(why), None),
+                Err(_) => {}
+            }
+            match asked {
+                Some(since) if since.elapsed() >= SILENCE => {
+                    let time = since.elapsed().as_secs_f64();
+                    screen.silent = Some(format!("it has not answered for {time:.1} s"));
                 }
-                Err(_) => screen.silent = Some("the runtime cannot be asked".to_owned()),
+                None if Instant::now() >= next && !screen.stopped => {
+                    next = Instant::now() + screen.interval;
+                    asked = Some(Instant::now());
+                    // If the thread has ended, nothing new is shown, and that is said.
+                    let _ = questions.send(());
+                }
+                _ => {}
             }
         }
+        Ok(())
     })();
     ratatui::restore();
     shown.map_err(Failed::from)
@@ -138,7 +172,7 @@ impl Screen<'_> {
                 KeyCode::Enter => self.writes_filter = false,
                 KeyCode::Esc => (self.writes_filter, self.filter) = (false, String::new()),
                 KeyCode::Backspace => drop(self.filter.pop()),
-                KeyCode::Char(c) => self.filter.push(c),
+                KeyCode::Char(c) if self.filter.len() < MOST_FILTER => self.filter.push(c),
                 _ => {}
             }
             return false;
@@ -177,7 +211,9 @@ impl Screen<'_> {
     }
 
     fn draw(&mut self, frame: &mut Frame<'_>) {
-        let workers = self.view.workers.len().min(8) as u16;
+        // The table is what most people look for.
+        let room = frame.area().height / 3;
+        let workers = (self.view.workers.len() as u16).min(8).min(room.saturating_sub(1));
         let parts = [
             Constraint::Length(2),
             Constraint::Length(workers),
@@ -254,8 +290,14 @@ impl Screen<'_> {
             let cells = rows.iter().map(|row| row[column].width());
             cells.chain([heads[column].width()]).max().unwrap_or(0) as u16
         };
+        let widths: Vec<u16> = (0..heads.len()).map(width).collect();
+        // Whole columns are left out where there is no room, so that no number seems to be another one.
+        let shown = fitting(&widths, sort.column, area.width.saturating_sub(2));
+        let only = |all: &[String]| shown.iter().map(|&at| all[at].clone()).collect::<Vec<_>>();
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| only(row)).collect();
+        let heads = only(&heads);
         let widths: Vec<Constraint> =
-            (0..heads.len()).map(|column| Constraint::Length(width(column))).collect();
+            shown.iter().map(|&column| Constraint::Length(widths[column])).collect();
         let tabs = Kind::ALL.iter().enumerate().map(|(number, kind)| {
             let style = match *kind == self.kind {
                 true => Style::new().add_modifier(Modifier::REVERSED),
@@ -268,7 +310,7 @@ impl Screen<'_> {
         let table = Table::new(rows.into_iter().map(Row::new), widths)
             .header(head)
             .block(block)
-            .column_spacing(2)
+            .column_spacing(SPACING)
             .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
         frame.render_stateful_widget(table, area, &mut self.selected[at]);
     }
@@ -289,6 +331,30 @@ impl Screen<'_> {
     }
 }
 
+/// The blanks between two columns.
+const SPACING: u16 = 2;
+
+/// The columns for which there is room: the first two, the one by which rows are sorted, and of the others the first.
+fn fitting(widths: &[u16], sort: usize, mut room: u16) -> Vec<usize> {
+    let mut shown = Vec::new();
+    let others = (0..widths.len()).filter(|column| *column > 1 && *column != sort);
+    let first = [0, 1, sort].into_iter().filter(|column| *column < widths.len());
+    for column in first.chain(others) {
+        let needs = widths[column].saturating_add(if shown.is_empty() { 0 } else { SPACING });
+        if shown.contains(&column) {
+            continue;
+        }
+        // The first is shown as far as it goes.
+        if needs > room && !shown.is_empty() {
+            break;
+        }
+        room = room.saturating_sub(needs);
+        shown.push(column);
+    }
+    shown.sort_unstable();
+    shown
+}
+
 fn draw_help(frame: &mut Frame<'_>) {
     let (lines, columns) = (HELP.lines().count() as u16 + 2, 66);
     let all = frame.area();
@@ -300,4 +366,20 @@ fn draw_help(frame: &mut Frame<'_>) {
     };
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title(" Keys ")), area);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_shown_whole_or_not_at_all() {
+        let widths = [10, 5, 8, 8, 20];
+        assert_eq!(fitting(&widths, 2, 100), [0, 1, 2, 3, 4]);
+        assert_eq!(fitting(&widths, 2, 27), [0, 1, 2]);
+        assert_eq!(fitting(&widths, 4, 39), [0, 1, 4]);
+        assert_eq!(fitting(&widths, 4, 30), [0, 1]);
+        assert_eq!(fitting(&widths, 0, 3), [0]);
+        assert_eq!(fitting(&widths, 9, 100), [0, 1, 2, 3, 4]);
+    }
 }
