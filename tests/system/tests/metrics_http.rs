@@ -1,15 +1,20 @@
 //! Metrics over HTTP, and what others can make that do.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use chimaera_tests::process::until;
 use chimaera_tests::{Daemon, Options};
 
-/// An address that nobody has at the moment.
+/// An address that nobody has at the moment. It is one of its own: clients on the machine, such as those of other tests,
+/// take ports of 127.0.0.1 for themselves.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NUMBER: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = [127, high | 1, low, NUMBER.fetch_add(1, Ordering::Relaxed)];
+    TcpListener::bind((IpAddr::from(ip), 0)).unwrap().local_addr().unwrap()
 }
 
 fn serving(at: SocketAddr) -> Daemon {
@@ -157,7 +162,7 @@ fn a_restart_keeps_the_address() {
 #[test]
 fn names_can_be_added() {
     let at = free_address();
-    let text = format!("metrics: {{listen: localhost:{}, names: [proxy.example]}}\n", at.port());
+    let text = format!("metrics: {{listen: \"{at}\", names: [proxy.example]}}\n");
     let daemon = Daemon::start(&Options::new().config(text));
     assert_eq!(status(&get(at, "/metrics", "proxy.example:80")), 200);
     let answer = get(at, "/metrics", "other.example");
@@ -170,8 +175,8 @@ fn names_can_be_added() {
 fn a_second_start_says_that_it_is_running() {
     let at = free_address();
     let daemon = serving(at);
-    let port = at.port().to_string();
-    let output = daemon.cli(&["start", "--no-config", "--metrics-listen", &port]);
+    let address = at.to_string();
+    let output = daemon.cli(&["start", "--no-config", "--metrics-listen", &address]);
     assert!(output.code == 1 && output.stderr.contains("already running"), "{output:#?}");
     let site = daemon.site().sibling("daemon");
     for wrong in ["nobody.invalid", "99999"] {
