@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZero;
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
+use std::ptr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,6 @@ use chimaera_tests::process::{self, until};
 use chimaera_tests::tasks::model;
 use chimaera_tests::{artefacts, connect, in_client, Daemon, Options, ValuePool};
 use rustix::process::{Pid, Signal};
-use rustix::pty::{grantpt, openpt, ptsname, unlockpt, OpenptFlags};
-use rustix::termios::{tcsetwinsize, Winsize};
 use serde_json::Value;
 
 const MS: u64 = 1_000_000;
@@ -100,18 +99,20 @@ struct Terminal {
 
 impl Terminal {
     fn start(mut command: Command) -> Terminal {
-        let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&own).unwrap();
-        unlockpt(&own).unwrap();
-        let size = Winsize { ws_row: 40, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&own, size).unwrap();
-        let name = ptsname(&own, Vec::new()).unwrap().into_string().unwrap();
-        let theirs = File::options().read(true).write(true).open(name).unwrap();
+        let size = libc::winsize { ws_row: 40, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+        let (mut own, mut theirs, any) = (0, 0, ptr::null_mut());
+        // SAFETY: the numbers and the size outlive the call; the name and the settings may be left out.
+        let made = unsafe { libc::openpty(&mut own, &mut theirs, any, ptr::null(), &size) };
+        assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+        // SAFETY: the call has made them, and nobody else has them.
+        let [own, theirs] = [own, theirs].map(|end| unsafe { File::from_raw_fd(end) });
+        // Otherwise the child keeps the other end open.
+        rustix::io::fcntl_setfd(&own, rustix::io::FdFlags::CLOEXEC).unwrap();
         let end = |file: &File| Stdio::from(OwnedFd::from(file.try_clone().unwrap()));
         command.stdin(end(&theirs)).stdout(end(&theirs)).stderr(end(&theirs)).env("TERM", "xterm");
         let child = command.spawn().unwrap();
         drop((theirs, command));
-        let mut output = File::from(own.try_clone().unwrap());
+        let mut output = own.try_clone().unwrap();
         let (send, shown) = mpsc::channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
@@ -124,7 +125,7 @@ impl Terminal {
         });
         let of = |count| NonZero::new(count).unwrap();
         let screen = vt100::Parser::new(of(size.ws_row), of(size.ws_col), 0);
-        Terminal { keys: File::from(own), shown, screen, child }
+        Terminal { keys: own, shown, screen, child }
     }
 
     fn press(&mut self, keys: &str) {
