@@ -66,7 +66,7 @@ impl MetricsServer {
                 serve(listener, names, Arc::new(pages))
             });
             let Err(error) = failed;
-            tracing::error!(%at, %error, "metrics are not served over HTTP any more");
+            tracing::error!(%at, %error, "metrics are not served over HTTP");
         };
         std::thread::Builder::new().name("chi-metrics".into()).spawn(work).map(drop)
     }

@@ -9,6 +9,11 @@ pub fn monotonic_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC) as u64
 }
 
+/// The processor time that this process has taken, in nanoseconds.
+pub fn cpu_ns() -> u64 {
+    read(libc::CLOCK_PROCESS_CPUTIME_ID) as u64
+}
+
 /// How far `CLOCK_REALTIME` is ahead of this process's `CLOCK_MONOTONIC`, in nanoseconds. It
 /// changes only when the system time is set.
 pub fn ahead_ns() -> i64 {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use chimaera_abi::*;
 
 use super::snapshot;
+use super::workers::{busy_in_words, busy_with, describe_worker, running};
 use crate::access::Accounts;
 use crate::config::{Isolation, Policy};
 use crate::failure::Failure;
 use crate::host::{Host, Phase};
 use crate::module::Module;
 use crate::pool::{Life, Pool};
-use crate::scheduler::{Role, RunQueue, Shared};
+use crate::scheduler::Shared;
 use crate::sys::{Budget, FileStamp, Use};
-use chimaera_metrics::Running;
 use serde_json::json;
 
 /// Describes a subject, `CHI_DESCRIBE_...`.
@@ -66,7 +66,8 @@ pub(crate) fn describe_one(shared: &Shared, wanted: &str) -> Result<serde_json::
     let find = |is_wanted: &dyn Fn(&Pool) -> bool| {
         of_table().chain(others()).find(|(pool, _)| is_wanted(pool))
     };
-    let found = find(&|pool| pool.name() == wanted).or_else(|| find(&|pool| id(pool) == wanted));
+    let found =
+        find(&|pool| pool.name() == wanted).or_else(|| find(&|pool| pool.shown_id() == wanted));
     let Some((pool, state)) = found else {
         let message = format!("there is no pool '{wanted}'");
         return Err(Failure::new(CHI_NO_POOL, message));
@@ -81,10 +82,6 @@ pub(crate) fn describe_one(shared: &Shared, wanted: &str) -> Result<serde_json::
     document["params_bytes"] = pool.params.len().into();
     document["metrics"] = json!(snapshot::pool(&snapshot::Run::all(shared), pool).methods);
     Ok(document)
-}
-
-pub(super) fn id(pool: &Pool) -> String {
-    format!("{}.{}", pool.id.major_, pool.id.minor_)
 }
 
 /// Describes a pool. Without `state`, its state is derived from its containers.
@@ -111,7 +108,7 @@ fn describe_pool(shared: &Shared, pool: &Pool, state: Option<&str>) -> serde_jso
     let policy = policy_of(shared, pool);
     json!({
         "name": pool.name(),
-        "id": id(pool),
+        "id": pool.shown_id(),
         "module": pool.module().name,
         "version": pool.module().version,
         "since_ms": pool.since.elapsed().as_millis() as u64,
@@ -273,7 +270,7 @@ fn runtime(shared: &Shared) -> serde_json::Value {
             "module_host": session.is_of_modules(),
         })
     });
-    let workers = (0..shared.started() as u32).map(|index| worker(shared, index));
+    let workers = (0..shared.started() as u32).map(|index| describe_worker(shared, index));
     json!({
         "workers": shared.started(),
         "each_worker": workers.collect::<Vec<_>>(),
@@ -305,76 +302,6 @@ fn memory(budget: &Budget) -> serde_json::Value {
         "used_bytes": budget.all_used(),
         "uses": uses.collect::<serde_json::Map<_, _>>(),
     })
-}
-
-/// What a stand-by worker does; `None` for another worker.
-pub(super) fn standby(shared: &Shared, index: u32) -> Option<&'static str> {
-    match shared.run_queue(index).role() {
-        _ if !shared.is_standby(index) => None,
-        Role::Resting => Some("resting"),
-        Role::Attending => Some("attending"),
-        _ => Some("serving"),
-    }
-}
-
-/// Describes a worker, and the method that keeps it busy, if any.
-fn worker(shared: &Shared, index: u32) -> serde_json::Value {
-    let (queue, line) = (shared.run_queue(index), &shared.page().lines[index as usize]);
-    let role = queue.role();
-    json!({
-        "group": if role == Role::HighLatency { "high_latency" } else { "low_latency" },
-        "standby": standby(shared, index),
-        "tasks": line.tasks.load(Ordering::Relaxed),
-        "tasks_failed": line.failed.load(Ordering::Relaxed),
-        "tasks_suspended": line.suspended.load(Ordering::Relaxed),
-        "running": running(shared, queue),
-    })
-}
-
-/// Describes the method that keeps a worker busy.
-pub(super) fn running(shared: &Shared, queue: &RunQueue) -> Option<Running> {
-    let since = queue.busy_since()?;
-    let running = queue.running();
-    running.parts()?;
-    let (session, _) = queue.node();
-    let (method, pool) = running.in_words(&shared.pools).unzip();
-    let sessions = shared.sessions();
-    let client = sessions.iter().find(|client| client.number == session);
-    Some(Running {
-        pool,
-        method,
-        session: client.map(|client| client.number),
-        pid: client.map(|client| client.caller.pid),
-        thread_ended: queue.has_lost_thread(),
-        age_ms: shared.start.elapsed().saturating_sub(since).as_millis() as u64,
-    })
-}
-
-/// Puts `running` into words: "worker 0 has been busy for 3.2 s with kSleep of pool x for session 1
-/// (process 123)".
-fn busy_in_words(index: u32, running: &Running) -> String {
-    let age = running.age_ms as f64 / 1e3;
-    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "unknown".to_owned());
-    let (method, pool) = (name(&running.method), name(&running.pool));
-    let mut text = match running.thread_ended {
-        true => format!("the thread of worker {index} has ended in {method} of pool '{pool}'"),
-        false => {
-            format!("worker {index} has been busy for {age:.1} s with {method} of pool '{pool}'")
-        }
-    };
-    if let (Some(session), Some(pid)) = (running.session, running.pid) {
-        text += &format!(" for session {session} (process {pid})");
-    }
-    text
-}
-
-/// Describes, in words, a task of this pool that keeps a worker busy.
-pub(crate) fn busy_with(shared: &Shared, pool: &Pool) -> Option<String> {
-    let queues = (0..).zip(shared.run_queues());
-    let mut of_pool = queues.filter(|(_, queue)| {
-        queue.running().parts().is_some_and(|(slot, _)| slot == pool.id.major_)
-    });
-    of_pool.find_map(|(index, queue)| Some(busy_in_words(index, &running(shared, queue)?)))
 }
 
 /// How many busy workers a message names as obstacles to a pool's destruction.

@@ -17,10 +17,12 @@ pub(crate) mod replacement;
 pub(crate) mod restart;
 mod snapshot;
 mod status;
+mod workers;
 
 pub(crate) use self::agreed::Installed;
-pub(crate) use self::describe::{busy_with, describe, describe_module, describe_one, obstacles};
+pub(crate) use self::describe::{describe, describe_module, describe_one, obstacles};
 pub(crate) use self::hosted::create_hosted;
 pub(crate) use self::hosted_state::{saves as hosted_saves, Hosted};
 pub(crate) use self::snapshot::snapshot;
 pub use self::status::describe_page;
+pub(crate) use self::workers::busy_with;

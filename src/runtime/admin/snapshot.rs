@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use chimaera_abi::*;
 use chimaera_metrics::{self as metrics, Latency, Snapshot, Stages};
 
-use super::describe::{id, running, standby};
+use super::workers::{running, standby};
 use crate::metrics::{bounds, Distribution, Stage};
 use crate::pool::{Pool, PoolMethod};
 use crate::scheduler::{Role, RunQueue, Shared};
@@ -107,7 +107,7 @@ pub(super) fn pool(running: &[Run], pool: &Pool) -> metrics::Pool {
     let methods = pool.methods.iter().filter_map(|one| method(running, pool, one));
     metrics::Pool {
         name: pool.name().to_owned(),
-        id: id(pool),
+        id: pool.shown_id(),
         module: pool.module().name.clone(),
         version: pool.module().version.clone(),
         containers: pool.count(),

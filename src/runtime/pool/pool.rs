@@ -92,6 +92,11 @@ impl Pool {
         self.containers.len() as u32
     }
 
+    /// Its id as people write it: `3.0`.
+    pub(crate) fn shown_id(&self) -> String {
+        format!("{}.{}", self.id.major_, self.id.minor_)
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.containers[0].name()
     }

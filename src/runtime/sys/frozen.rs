@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once};
 use std::time::Duration;
 
+use chimaera_ipc::clock::monotonic_ns;
+
 use super::fault::Fault;
 use super::{lock, signal, thread};
 
@@ -58,7 +60,7 @@ impl Frozen<'_> {
     pub(crate) fn is_survived_by(thread: i32) -> bool {
         /// A signal that the C library keeps for itself: no program can block it.
         const INTERNAL: u64 = 1 << (33 - 1);
-        let until = now() + CREATION_BOUND_NS;
+        let until = monotonic_ns() + CREATION_BOUND_NS;
         loop {
             let status = fs::read_to_string(format!("/proc/self/task/{thread}/status"));
             let Ok(status) = status else { return true };
@@ -66,7 +68,7 @@ impl Frozen<'_> {
             let blocked = blocked.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
             let Some(blocked) = blocked else { return false };
             // The C library blocks all signals until a new thread is set up.
-            if blocked & INTERNAL == 0 || now() >= until {
+            if blocked & INTERNAL == 0 || monotonic_ns() >= until {
                 return blocked & 1 << (libc::SIGSEGV - 1) == 0;
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -85,7 +87,7 @@ impl Drop for Frozen<'_> {
             let thawed = unsafe { protect(range, *protection) };
             debug_assert!(thawed.is_ok(), "{thawed:?}");
         }
-        UNTIL.store(now() + GRACE_NS, Ordering::Release);
+        UNTIL.store(monotonic_ns() + GRACE_NS, Ordering::Release);
     }
 }
 
@@ -113,7 +115,7 @@ unsafe fn wait(fault: &mut Fault) -> bool {
     }
     loop {
         let until = UNTIL.load(Ordering::Acquire);
-        if until != FROZEN && now() >= until {
+        if until != FROZEN && monotonic_ns() >= until {
             return false;
         }
         let time = libc::timespec { tv_sec: 0, tv_nsec: 100_000 };
@@ -123,14 +125,6 @@ unsafe fn wait(fault: &mut Fault) -> bool {
             return true;
         }
     }
-}
-
-/// Nanoseconds of the monotonic clock.
-fn now() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time lives through the call.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 #[cfg(test)]

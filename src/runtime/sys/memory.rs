@@ -76,10 +76,16 @@ pub(crate) fn has_addresses_for(bytes: u64) -> bool {
 
 /// The memory of this process that it shares with none, in bytes.
 pub(crate) fn own_memory() -> Option<u64> {
+    resident().map(|(resident, shared)| resident.saturating_sub(shared))
+}
+
+/// The resident memory of this process, and how much of it is shared, in bytes.
+pub(super) fn resident() -> Option<(u64, u64)> {
     let counts = std::fs::read_to_string("/proc/self/statm").ok()?;
     let mut pages = counts.split_whitespace().skip(1).map(|count| count.parse::<u64>().ok());
     let (resident, shared) = (pages.next()??, pages.next()??);
-    Some(resident.saturating_sub(shared) * rustix::param::page_size() as u64)
+    let page = rustix::param::page_size() as u64;
+    Some((resident * page, shared * page))
 }
 
 /// The smallest limit, in bytes, of the control groups (version 1 or 2) of this process. `root` is

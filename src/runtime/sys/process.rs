@@ -1,6 +1,9 @@
 //! What the system says of this process.
 
+use chimaera_ipc::clock;
 use rustix::process::{getrlimit, Resource};
+
+use super::memory::resident;
 
 /// What the system says of this process; 0 for what it does not say.
 pub(crate) struct ProcessUse {
@@ -16,23 +19,14 @@ pub(crate) struct ProcessUse {
 
 /// What the system says of this process now.
 pub(crate) fn process_use() -> ProcessUse {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |all| all.count() as u64);
     ProcessUse {
-        cpu_ns: cpu_ns(),
-        resident_bytes: pages.unwrap_or(0) * rustix::param::page_size() as u64,
+        cpu_ns: clock::cpu_ns(),
+        resident_bytes: resident().map_or(0, |(resident, _)| resident),
         // Without that of the directory.
         descriptors: open.saturating_sub(1),
         descriptors_limit: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
     }
-}
-
-fn cpu_ns() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer outlives the call, which cannot fail for a clock that every kernel has.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 #[cfg(test)]
