@@ -46,7 +46,7 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("src/metrics", &[]),
     ("src/http", &[]),
     ("src/front", &["src/abi", "src/ipc"]),
-    ("src/task/shape", &[]),
+    ("src/task/shape", &["src/abi"]),
     ("src/macros", &["src/task/shape"]),
     ("src/task", &["src/abi", "src/macros"]),
     ("src/module", &["src/abi", "src/task", "src/macros"]),

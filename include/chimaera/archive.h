@@ -40,6 +40,62 @@ class ArchiveDepth {
   u32 &depth_;
 };
 
+/* What a `serialize` visits, hashed: FNV-1a over where each value lies in its object, and of which
+ * kind it is. */
+class FieldNotes {
+ public:
+  /* Kinds; numbers have their size in the low bits. */
+  static constexpr u32 kBytes = 1u << 24;
+  static constexpr u32 kUnsigned = 2u << 24;
+  static constexpr u32 kSigned = 3u << 24;
+  static constexpr u32 kFloat = 4u << 24;
+  static constexpr u32 kBool = 5u << 24;
+  static constexpr u32 kString = 6u << 24;
+  static constexpr u32 kVector = 7u << 24;
+  static constexpr u32 kResults = 8u << 24;
+
+  FieldNotes(const void *object, std::size_t size) : object_(object), size_(size) {}
+
+  /* Adds a value. */
+  void Add(const void *value, u32 kind) {
+    const std::size_t offset =
+        reinterpret_cast<std::uintptr_t>(value) - reinterpret_cast<std::uintptr_t>(object_);
+    /* A local variable of a `serialize` lies nowhere in the object. */
+    Mix(offset < size_ ? static_cast<u32>(offset) : ~u32{0});
+    Mix(kind);
+  }
+
+  /* Adds anything else that tells layouts apart. */
+  void Mix(u32 word) {
+    for (u32 shift = 0; shift < 32; shift += 8)
+      hash_ = (hash_ ^ (word >> shift & 0xff)) * 0x01000193;
+  }
+
+  u32 hash() const { return hash_; }
+
+ private:
+  const void *object_;
+  std::size_t size_;
+  u32 hash_ = 0x811c9dc5;
+};
+
+/* A number's kind and size. */
+template <typename T>
+constexpr u32 NumberKind() {
+  return (std::is_floating_point_v<T> ? FieldNotes::kFloat
+          : std::is_signed_v<T>       ? FieldNotes::kSigned
+                                      : FieldNotes::kUnsigned) |
+         u32{sizeof(T)};
+}
+
+template <typename T>
+inline constexpr bool kIsSharedVector = false;
+template <typename T>
+inline constexpr bool kIsSharedVector<hipc::vector<T>> = true;
+
+template <typename T>
+void Note(LoadArchive &ar, FieldNotes &notes, T &value);
+
 /* The runtime's archive, once checked to be long enough for the functions that are called here. */
 inline chi_archive *CheckedArchive(chi_archive *archive) {
   constexpr std::size_t kNeeded = offsetof(chi_archive, remaining) + sizeof(archive->remaining);
@@ -153,12 +209,15 @@ class LoadArchive {
    * and vectors are allocated for that task. Error: `CHI_VERSION`. */
   LoadArchive(chi_archive *from, hipc::Owner owner)
       : from_(detail::CheckedArchive(from)), owner_(owner) {}
+  /* Reads nothing, and notes what would be read. */
+  explicit LoadArchive(detail::FieldNotes &notes) : notes_(&notes) {}
   LoadArchive(const LoadArchive &) = delete;
   LoadArchive &operator=(const LoadArchive &) = delete;
 
   /** Reads values. */
   template <typename... Ts>
   void operator()(Ts &...values) {
+    if (notes_ != nullptr) return (detail::Note(*this, *notes_, values), ...);
     (detail::Rule<Ts>::Load(*this, values), ...);
   }
 
@@ -171,6 +230,9 @@ class LoadArchive {
 
   /** Reads `size` bytes. Error: `CHI_INVALID` when fewer remain. */
   void Get(void *data, std::size_t size) {
+    if (notes_ != nullptr) {
+      return notes_->Add(data, detail::FieldNotes::kBytes | static_cast<u32>(size));
+    }
     if (size > Remaining()) {
       throw Error(CHI_INVALID, "the bytes end too early: " + std::to_string(size) +
                                    " were expected at byte " + std::to_string(position_) +
@@ -251,9 +313,41 @@ class LoadArchive {
   std::string_view bytes_;
   chi_archive *from_ = nullptr;
   hipc::Owner owner_{nullptr};
+  detail::FieldNotes *notes_ = nullptr;
   u64 position_ = 0;
   u32 depth_ = 0;
 };
+
+namespace detail {
+
+/* Notes a value, or what a struct's `serialize` visits. */
+template <typename T>
+void Note(LoadArchive &ar, FieldNotes &notes, T &value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    notes.Add(&value, FieldNotes::kBool);
+  } else if constexpr (std::is_enum_v<T>) {
+    notes.Add(&value, NumberKind<std::underlying_type_t<T>>());
+  } else if constexpr (kIsNumber<T>) {
+    notes.Add(&value, NumberKind<T>());
+  } else if constexpr (std::is_same_v<T, hipc::string>) {
+    notes.Add(&value, FieldNotes::kString);
+  } else if constexpr (kIsSharedVector<T>) {
+    using E = typename T::value_type;
+    notes.Add(&value, FieldNotes::kVector);
+    notes.Mix(static_cast<u32>(sizeof(E)));
+    alignas(E) char memory[sizeof(E)] = {};
+    E *const element =
+        hipc::detail::NewElement<E>(memory, hipc::CtxAllocator<CHI_ALLOC_T>(hipc::Owner(nullptr)));
+    FieldNotes inner(element, sizeof(E));
+    LoadArchive reads(inner);
+    reads(*element);
+    notes.Mix(inner.hash());
+  } else {
+    Rule<T>::Load(ar, value);
+  }
+}
+
+}  // namespace detail
 
 /** Encodes a value. Error: `CHI_INVALID` when structs are nested too deep. Any thread. */
 template <typename T>

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "chimaera/current.h"
+#include "chimaera/fingerprint.h"
 #include "chimaera/hipc.h"
 #include "chimaera/task.h"
 #include "chimaera/types.h"
@@ -75,7 +76,7 @@ class IpcManager {
       table_->del_task(table_, raw);
       throw;
     }
-    task->status_ = detail::kLayout<T>;
+    task->status_ = detail::LayoutOf<T>();
     return hipc::FullPtr<T>(task);
   }
 

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "chimaera/fingerprint.h"
 #include "chimaera/task.h"
 #include "chimaera/task_serializers.h"
 
@@ -91,12 +92,14 @@ class MethodTable {
       ::new (where) TaskT(Alloc(static_cast<chi_task *>(where), sizeof(TaskT), header, recorder));
     };
     fields_.push_back(detail::RecordLayout(fields_, sizeof(TaskT), construct, 1));
+    const u32 fingerprint = detail::FingerprintOf<TaskT>();
     chi_method method{};
     method.number_ = number;
     method.flags_ = CHI_METHOD_SUPPORTED | (monitored ? CHI_METHOD_MONITORED : 0) |
                     (kSerialized<TaskT> ? CHI_METHOD_SERIALIZED : 0) |
                     (aggregated ? CHI_METHOD_AGGREGATED : 0) |
-                    detail::kDescription<TaskT> << CHI_METHOD_DESCRIPTION_SHIFT;
+                    (fingerprint == 0 || detail::kDescribed<TaskT> ? 0 : CHI_METHOD_DECLARED) |
+                    fingerprint << CHI_METHOD_DESCRIPTION_SHIFT;
     method.name_ = name;
     method.task_size_ = sizeof(TaskT);
     method.n_fields_ = static_cast<u32>(fields_.back().size());

@@ -131,22 +131,6 @@ struct TaskRules {
 
 }  // namespace detail
 
-namespace detail {
-
-/* The fingerprint of a task's description in chimaera_mod.yaml; 0 when it is not described there.
- */
-template <typename T, typename = void>
-constexpr u32 kDescription = 0;
-template <typename T>
-constexpr u32 kDescription<T, std::void_t<decltype(T::kDescription)>> = T::kDescription;
-
-/* The layout of a task, for the status of a task that has not been submitted. */
-template <typename T>
-constexpr chi_status kLayout = static_cast<chi_status>(
-    CHI_TASK_LAYOUT | u32{sizeof(T) / 8} << CHI_TASK_LAYOUT_SIZE_SHIFT | kDescription<T>);
-
-}  // namespace detail
-
 /** The task that creates a pool. It is also passed to the `Create` of each container. */
 struct CreateTask : public Task {
   /** The module's name, `"repo:module"`. */

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "chimaera/archive.h"
+#include "chimaera/fingerprint.h"
 #include "chimaera/params.h"
 #include "chimaera/task.h"
 
@@ -26,19 +27,6 @@ enum class SerializeMode : u32 {
 };
 
 namespace detail {
-
-template <typename T, typename Ar, typename = void>
-struct HasSerializeIn : std::false_type {};
-template <typename T, typename Ar>
-struct HasSerializeIn<T, Ar,
-                      std::void_t<decltype(std::declval<T &>().SerializeIn(std::declval<Ar &>()))>>
-    : std::true_type {};
-template <typename T, typename Ar, typename = void>
-struct HasSerializeOut : std::false_type {};
-template <typename T, typename Ar>
-struct HasSerializeOut<
-    T, Ar, std::void_t<decltype(std::declval<T &>().SerializeOut(std::declval<Ar &>()))>>
-    : std::true_type {};
 
 /* Detects members with these names, of any kind and access: if T has one, the name is ambiguous in
  * a class that derives from both T and this struct. */

@@ -42,8 +42,17 @@ pub const CHI_METHOD_SERIALIZED: u32 = 8;
 /// node of the cluster is lost while it has one, the runtime sends it to the container's next owner instead of
 /// ending it with `CHI_NODE_LOST`. Since ABI 1.1.
 pub const CHI_METHOD_IDEMPOTENT: u32 = 16;
+/// `chi_method.flags_`: the method's task is not described in `chimaera_mod.yaml`, and its fingerprint is that of
+/// its declaration: `CHI_DECLARED_IN_CPP` or `CHI_DECLARED_IN_RUST` in the two low bits, and above them a hash of
+/// what the language can tell of the task's fields. Fingerprints of different languages are not compared. Since
+/// ABI 1.2.
+pub const CHI_METHOD_DECLARED: u32 = 32;
+/// The two low bits of the fingerprint of a task that is declared in C++.
+pub const CHI_DECLARED_IN_CPP: u32 = 1;
+/// The two low bits of the fingerprint of a task that is declared in Rust.
+pub const CHI_DECLARED_IN_RUST: u32 = 2;
 /// `chi_method.flags_`: the bits from this one up are the fingerprint of the task's description in
-/// `chimaera_mod.yaml`, 0 when it is not described there. See `CHI_TASK_LAYOUT`.
+/// `chimaera_mod.yaml`, or of its declaration, or 0. See `CHI_TASK_LAYOUT`.
 pub const CHI_METHOD_DESCRIPTION_SHIFT: u32 = 13;
 
 /// One method of a module.
@@ -52,7 +61,8 @@ pub struct chi_method {
     /// Its number, below `CHI_METHOD_LIMIT`.
     pub number_: u32,
     /// `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`,
-    /// `CHI_METHOD_SERIALIZED`, `CHI_METHOD_IDEMPOTENT`, and above them `CHI_METHOD_DESCRIPTION_SHIFT`.
+    /// `CHI_METHOD_SERIALIZED`, `CHI_METHOD_IDEMPOTENT`, `CHI_METHOD_DECLARED`, and above them
+    /// `CHI_METHOD_DESCRIPTION_SHIFT`.
     pub flags_: u32,
     /// Its name, for example `"kCompress"`.
     pub name_: *const c_char,

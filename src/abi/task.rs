@@ -138,8 +138,8 @@ pub struct chi_task {
 /// a task with another layout ends with `CHI_VERSION`. Clients that leave 0 there are not checked.
 pub const CHI_TASK_LAYOUT: u32 = 0x8000_0000;
 /// `chi_task.status_`, with `CHI_TASK_LAYOUT`: the bits from this one up are the size of the task in
-/// units of 8 bytes. Those below are the fingerprint of its description in `chimaera_mod.yaml`, 0
-/// when it is not described there.
+/// units of 8 bytes. Those below are the fingerprint of its description in `chimaera_mod.yaml`, or of
+/// its declaration (`CHI_METHOD_DECLARED`); 0 when its client does not know it.
 pub const CHI_TASK_LAYOUT_SIZE_SHIFT: u32 = 19;
 
 /// Alignment of every task in bytes.

@@ -11,6 +11,8 @@ use crate::serialize;
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let shape::TaskArguments { krate, description } = shape::task_arguments(args)?;
     let mut item: ItemStruct = syn::parse2(item)?;
+    let declared = description.is_none();
+    let description = description.unwrap_or_else(|| shape::fingerprint(&item.fields));
     let serializers = serialize::task(&krate, item.fields.iter_mut())?;
     let TaskStruct { item, own } = shape::task(item, &krate)?;
     let name = &item.ident;
@@ -43,6 +45,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             unsafe impl #krate::Task for #name {
                 const FIELDS: &'static [p::chi_field_layout] = &FIELDS;
                 const DESCRIPTION: u32 = #description;
+                const DECLARED: bool = #declared;
                 #serializers
                 fn base(&self) -> &#krate::TaskBase {
                     &self.base

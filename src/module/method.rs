@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use chimaera_abi::{
     chi_archive, chi_field_layout, chi_method, chi_task, CHI_METHOD_AGGREGATED,
-    CHI_METHOD_DESCRIPTION_SHIFT, CHI_METHOD_IDEMPOTENT, CHI_METHOD_MONITORED,
+    CHI_METHOD_DECLARED, CHI_METHOD_DESCRIPTION_SHIFT, CHI_METHOD_IDEMPOTENT, CHI_METHOD_MONITORED,
     CHI_METHOD_SERIALIZED, CHI_METHOD_SUPPORTED, CHI_SERIALIZE_LOAD_IN, CHI_SERIALIZE_LOAD_OUT,
     CHI_SERIALIZE_SAVE_IN, CHI_SERIALIZE_SAVE_OUT, CHI_UNSUPPORTED,
 };
@@ -70,6 +70,7 @@ pub struct MethodEntry<C> {
     pub(crate) name: &'static CStr,
     task_size: u32,
     description: u32,
+    declared: bool,
     fields: &'static [chi_field_layout],
     pub(crate) run: Option<RunFn<C>>,
     pub(crate) monitor: Option<MonitorFn<C>>,
@@ -96,6 +97,7 @@ impl<C> MethodEntry<C> {
             name,
             task_size: size_of::<T>() as u32,
             description: T::DESCRIPTION,
+            declared: T::DECLARED,
             fields: T::FIELDS,
             run: Some(call_run::<C, T, F, R>),
             monitor: None,
@@ -136,6 +138,7 @@ impl<C> MethodEntry<C> {
             name,
             task_size: 0,
             description: 0,
+            declared: false,
             fields: &[],
             run: None,
             monitor: None,
@@ -209,6 +212,7 @@ impl<C> MethodEntry<C> {
         let serialized = if self.serialize.is_some() { CHI_METHOD_SERIALIZED } else { 0 };
         let aggregated = if self.aggregate.is_some() { CHI_METHOD_AGGREGATED } else { 0 };
         let idempotent = if self.idempotent { CHI_METHOD_IDEMPOTENT } else { 0 };
+        let declared = if self.declared { CHI_METHOD_DECLARED } else { 0 };
         chi_method {
             number_: self.number,
             flags_: supported
@@ -216,6 +220,7 @@ impl<C> MethodEntry<C> {
                 | monitored
                 | serialized
                 | aggregated
+                | declared
                 | self.description << CHI_METHOD_DESCRIPTION_SHIFT,
             name_: self.name.as_ptr(),
             task_size_: self.task_size,

@@ -76,6 +76,7 @@ fn method() -> PoolMethod {
         monitored: false,
         aggregated: false,
         idempotent: false,
+        declared: false,
         task_size: HEADER + 4 * VECTOR,
         layout: 0,
         unstated: 0,

@@ -8,11 +8,12 @@
  * other one cpp_edges signal          takes a signal to the process that all its threads block
  *     cpp_edges fork WHEN       forks without a session before (none), after a failed chi_init
  * (failed) or after chi_shutdown (shutdown), and the child connects cpp_edges descriptors N
- * connects with N descriptors left cpp_edges init [MS]       connects, with a timer that interrupts
- * each MS milliseconds cpp_edges deadline MS N   has a task yield N times with this deadline
- *     cpp_edges crowd           submits from more threads than may; a task that is refused is not
- * in flight cpp_edges reconnect       says "ready", and on a line of input has one thread connect
- * again while another one waits for a task of the session before
+ * connects with N descriptors left cpp_edges declared          compresses with tasks declared in
+ * other ways than the module's, and says what becomes of each cpp_edges init [MS]       connects,
+ * with a timer that interrupts each MS milliseconds cpp_edges deadline MS N   has a task yield N
+ * times with this deadline cpp_edges crowd           submits from more threads than may; a task
+ * that is refused is not in flight cpp_edges reconnect       says "ready", and on a line of input
+ * has one thread connect again while another one waits for a task of the session before
  *
  * Unless told otherwise above, each prints the name of a status and the message. */
 #include <fcntl.h>
@@ -37,6 +38,33 @@
 #include "throws_method_tasks.h"
 
 namespace {
+
+/* CompressTask of example:mod_name, as its author may have declared it before: `LevelT` and `SizeT`
+ * are the types of its level and of the elements of what it gives. */
+template <typename LevelT, typename ElementT>
+struct DeclaredTask : public chi::Task {
+  LevelT level_ = 0;
+  chi::u32 reserved_ = 0;
+  hipc::vector<char> data_;
+  hipc::vector<ElementT> output_;
+
+  explicit DeclaredTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), data_(alloc), output_(alloc) {}
+  DeclaredTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc, const chi::PoolId &pool)
+      : DeclaredTask(alloc) {
+    pool_ = pool;
+    method_ = 10;
+  }
+
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    ar(level_, data_);
+  }
+  template <typename Ar>
+  void SerializeOut(Ar &ar) {
+    ar(output_);
+  }
+};
 
 const chi_domain_query kQuery = {CHI_DOMAIN_DYNAMIC, 0};
 constexpr uint64_t kHour = 3600ull * 1000 * 1000 * 1000;
@@ -311,6 +339,25 @@ int Reconnect() {
   return Say(status);
 }
 
+template <typename TaskT>
+void CallDeclared(const char *what) {
+  const chi::PoolId pool = CHI_IPC_MANAGER->CreatePool("example:mod_name", "edges");
+  const chi::OwnedTask<TaskT> task(CHI_IPC_MANAGER->NewTask<TaskT>(HSHM_MCTX, pool));
+  CHI_IPC_MANAGER->Enqueue(task.get());
+  task.get()->Wait();
+  std::printf("%s: %s %s\n", what, chi_status_name(task.get()->GetStatus()),
+              task.get()->GetMessage().c_str());
+}
+
+/* Says what becomes of tasks that are as large as the module's, but declared in other ways. */
+int Declared() {
+  if (const chi_status status = Init(nullptr); status != CHI_OK) return Say(status);
+  CallDeclared<DeclaredTask<chi::i32, char>>("same");
+  CallDeclared<DeclaredTask<chi::f32, char>>("another number");
+  CallDeclared<DeclaredTask<chi::i32, chi::u32>>("another element");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -320,6 +367,7 @@ int main(int argc, char **argv) {
   if (command == "learn") return Learn(argument);
   if (command == "exit") return Exit(argument);
   if (command == "count") return Count();
+  if (command == "declared") return Declared();
   if (command == "leave") return Leave();
   if (command == "signal") return Signal();
   if (command == "fork") return Fork(argument);

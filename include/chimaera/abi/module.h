@@ -61,8 +61,20 @@
 // ending it with `CHI_NODE_LOST`. Since ABI 1.1.
 #define CHI_METHOD_IDEMPOTENT 16
 
+// `chi_method.flags_`: the method's task is not described in `chimaera_mod.yaml`, and its fingerprint is that of
+// its declaration: `CHI_DECLARED_IN_CPP` or `CHI_DECLARED_IN_RUST` in the two low bits, and above them a hash of
+// what the language can tell of the task's fields. Fingerprints of different languages are not compared. Since
+// ABI 1.2.
+#define CHI_METHOD_DECLARED 32
+
+// The two low bits of the fingerprint of a task that is declared in C++.
+#define CHI_DECLARED_IN_CPP 1
+
+// The two low bits of the fingerprint of a task that is declared in Rust.
+#define CHI_DECLARED_IN_RUST 2
+
 // `chi_method.flags_`: the bits from this one up are the fingerprint of the task's description in
-// `chimaera_mod.yaml`, 0 when it is not described there. See `CHI_TASK_LAYOUT`.
+// `chimaera_mod.yaml`, or of its declaration, or 0. See `CHI_TASK_LAYOUT`.
 #define CHI_METHOD_DESCRIPTION_SHIFT 13
 
 // One method of a module.
@@ -70,7 +82,8 @@ typedef struct chi_method {
   // Its number, below `CHI_METHOD_LIMIT`.
   uint32_t number_;
   // `CHI_METHOD_SUPPORTED`, `CHI_METHOD_MONITORED`, `CHI_METHOD_AGGREGATED`,
-  // `CHI_METHOD_SERIALIZED`, `CHI_METHOD_IDEMPOTENT`, and above them `CHI_METHOD_DESCRIPTION_SHIFT`.
+  // `CHI_METHOD_SERIALIZED`, `CHI_METHOD_IDEMPOTENT`, `CHI_METHOD_DECLARED`, and above them
+  // `CHI_METHOD_DESCRIPTION_SHIFT`.
   uint32_t flags_;
   // Its name, for example `"kCompress"`.
   const char *name_;

@@ -162,8 +162,8 @@ typedef struct chi_task {
 #define CHI_TASK_LAYOUT 2147483648
 
 // `chi_task.status_`, with `CHI_TASK_LAYOUT`: the bits from this one up are the size of the task in
-// units of 8 bytes. Those below are the fingerprint of its description in `chimaera_mod.yaml`, 0
-// when it is not described there.
+// units of 8 bytes. Those below are the fingerprint of its description in `chimaera_mod.yaml`, or of
+// its declaration (`CHI_METHOD_DECLARED`); 0 when its client does not know it.
 #define CHI_TASK_LAYOUT_SIZE_SHIFT 19
 
 // Alignment of every task in bytes.

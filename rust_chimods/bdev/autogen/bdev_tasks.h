@@ -61,6 +61,9 @@ struct AllocateTask : public chi::Task {
   uint64_t owner_;
   // Out: the blocks, in as few extents as possible.
   hipc::vector<Extent> extents_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x55d5e;
+
   /** SHM default constructor */
   explicit AllocateTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), count_(), owner_(), extents_(alloc) {}
@@ -100,6 +103,9 @@ struct AllocateTask : public chi::Task {
 struct FreeTask : public chi::Task {
   // In.
   hipc::vector<Extent> extents_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x43832;
+
   /** SHM default constructor */
   explicit FreeTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), extents_(alloc) {}
@@ -142,6 +148,9 @@ struct ReadTask : public chi::Task {
   // Out: their bytes. If the field already points to enough space, such as a buffer that the caller
   // attached, they are written there.
   hipc::vector<char> data_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x34e7a;
+
   /** SHM default constructor */
   explicit ReadTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), block_(), count_(), data_(alloc) {}
@@ -183,6 +192,9 @@ struct WriteTask : public chi::Task {
   uint64_t block_;
   // In: whole blocks.
   hipc::vector<char> data_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x9642;
+
   /** SHM default constructor */
   explicit WriteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), block_(), data_(alloc) {}
@@ -219,6 +231,9 @@ struct WriteTask : public chi::Task {
 // `kFlush`: makes completed writes, allocations and releases durable.
 struct FlushTask : public chi::Task {
 
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x3752e;
+
   /** SHM default constructor */
   explicit FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc) {}
@@ -254,6 +269,9 @@ struct FlushTask : public chi::Task {
 struct StatsTask : public chi::Task {
   // Out.
   Stats stats_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0xae2e;
+
   /** SHM default constructor */
   explicit StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), stats_() {}
@@ -293,6 +311,9 @@ struct GrowTask : public chi::Task {
   uint64_t blocks_;
   // Out: the number of blocks that it has now.
   uint64_t total_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x6bf0e;
+
   /** SHM default constructor */
   explicit GrowTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), blocks_(), total_() {}
@@ -334,6 +355,9 @@ struct ReleaseTask : public chi::Task {
   uint64_t owner_;
   // Out: the number of blocks that were freed.
   uint64_t blocks_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x9a3e;
+
   /** SHM default constructor */
   explicit ReleaseTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), owner_(), blocks_() {}

@@ -49,6 +49,9 @@ struct PutTask : public chi::Task {
   // Out: 1 if it replaced a value.
   uint32_t replaced_;
   uint32_t reserved_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x12b5a;
+
   /** SHM default constructor */
   explicit PutTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), key_(alloc), value_(alloc), replaced_(), reserved_() {}
@@ -90,6 +93,9 @@ struct GetTask : public chi::Task {
   hipc::string key_;
   // Out.
   hipc::vector<char> value_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0xae86;
+
   /** SHM default constructor */
   explicit GetTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), key_(alloc), value_(alloc) {}
@@ -132,6 +138,9 @@ struct DeleteTask : public chi::Task {
   // Out: 1 if the key existed.
   uint32_t existed_;
   uint32_t reserved_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x60e82;
+
   /** SHM default constructor */
   explicit DeleteTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), key_(alloc), existed_(), reserved_() {}
@@ -175,6 +184,9 @@ struct ScanTask : public chi::Task {
   uint64_t limit_;
   // Out: the keys, in bytewise order.
   hipc::vector<hipc::string> keys_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0xd8ee;
+
   /** SHM default constructor */
   explicit ScanTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), prefix_(alloc), limit_(), keys_(alloc) {}
@@ -214,6 +226,9 @@ struct ScanTask : public chi::Task {
 struct CountTask : public chi::Task {
   // Out.
   uint64_t count_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x332ae;
+
   /** SHM default constructor */
   explicit CountTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), count_() {}
@@ -250,6 +265,9 @@ struct CountTask : public chi::Task {
 // `kFlush`: makes durable what was put and deleted before.
 struct FlushTask : public chi::Task {
 
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x3752e;
+
   /** SHM default constructor */
   explicit FlushTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc) {}
@@ -285,6 +303,9 @@ struct FlushTask : public chi::Task {
 struct StatsTask : public chi::Task {
   // Out.
   Stats stats_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0xae2e;
+
   /** SHM default constructor */
   explicit StatsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), stats_() {}
@@ -322,6 +343,9 @@ struct StatsTask : public chi::Task {
 struct CompactTask : public chi::Task {
   // Out: by how much it was shortened.
   uint64_t bytes_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x5d5ee;
+
   /** SHM default constructor */
   explicit CompactTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), bytes_() {}

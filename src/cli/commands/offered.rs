@@ -10,8 +10,8 @@ use serde_json::{json, Value};
 
 use crate::context::{Context, Failed, Outcome};
 
-/// `kGrow`, of any module.
-#[chimaera::task]
+/// `kGrow`, of any module: its fields have other names there.
+#[chimaera::task(description = 0)]
 struct GrowTask {
     #[chi(in)]
     size: Cell<u64>,
@@ -20,7 +20,7 @@ struct GrowTask {
 }
 
 /// `kCompact`, of any module.
-#[chimaera::task]
+#[chimaera::task(description = 0)]
 struct CompactTask {
     #[chi(out)]
     freed: Cell<u64>,

@@ -137,6 +137,8 @@ fn cpp_header(module: &Module, tasks: &RustTasks) -> Result<Generated, String> {
 struct StructView<'m> {
     name: String,
     is_task: bool,
+    /// The fingerprint of a task's declaration.
+    description: String,
     plain: bool,
     /// The method that the task belongs to.
     method: Option<&'m str>,
@@ -169,6 +171,7 @@ impl<'m> StructView<'m> {
         });
         StructView {
             is_task: found.is_task,
+            description: format!("{:#x}", found.description),
             plain: found.plain,
             method: method.map(|(_, method)| &method.name[..]),
             fields: found.body.fields.iter().map(field).collect(),

@@ -25,6 +25,8 @@ pub(crate) struct RustStruct {
     pub(crate) doc: String,
     /// Whether it is a task, rather than part of one.
     pub(crate) is_task: bool,
+    /// The fingerprint of its declaration; 0 for part of a task.
+    pub(crate) description: u32,
     /// Its own fields; for a task, those after the header.
     pub(crate) body: Body,
     /// Whether it contains no strings or vectors.

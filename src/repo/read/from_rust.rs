@@ -187,23 +187,24 @@ impl Reader {
             let of = |error: syn::Error| (error.span(), error.to_string(), MEND.to_owned());
             error.into_iter().map(of).collect::<Vec<Refusal>>()
         };
-        let (mut item, own, is_task) = match &self.sources[index] {
+        let (mut item, own, is_task, description) = match &self.sources[index] {
             Source::Task(item) => {
                 let attr = item.attrs.iter().find(|attr| shape::is_task_attribute(attr));
                 let arguments = match attr.and_then(|attr| attr.meta.require_list().ok()) {
                     Some(list) => shape::task_arguments(list.tokens.clone()),
                     None => shape::task_arguments(Default::default()),
                 };
+                let arguments = arguments.map_err(refused)?;
                 let mut item = item.clone();
                 item.attrs.retain(|attr| !shape::is_task_attribute(attr));
-                let TaskStruct { item, own } = arguments
-                    .and_then(|arguments| shape::task(item, &arguments.krate))
-                    .map_err(refused)?;
-                (item, own, true)
+                let TaskStruct { item, own } =
+                    shape::task(item, &arguments.krate).map_err(refused)?;
+                let description = arguments.description.unwrap_or_else(|| shape::fingerprint(&own));
+                (item, own, true, description)
             }
             Source::Element(item) => {
                 let (_, own) = shape::element(&DeriveInput::from(item.clone())).map_err(refused)?;
-                (item.clone(), own, false)
+                (item.clone(), own, false, 0)
             }
         };
         let mut refusals: Vec<Refusal> = conditional(&item.attrs).collect();
@@ -259,7 +260,7 @@ impl Reader {
             sent
         });
         let plain = shared.is_empty();
-        Ok(RustStruct { item, at, doc, is_task, body, plain, sent, shared })
+        Ok(RustStruct { item, at, doc, is_task, description, body, plain, sent, shared })
     }
 
     fn read_type(&mut self, ty: &syn::Type) -> Result<Type, Refusal> {

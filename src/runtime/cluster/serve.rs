@@ -147,7 +147,7 @@ fn try_run(
     let pool =
         worker.shared.pools.in_slot(id.major_).filter(|pool| pool.id == id).ok_or_else(gone)?;
     let method: Method = match pool.methods.get(head.method) {
-        Some(method) if method.layout == head.layout => Method::clone(method),
+        Some(method) if method.takes((method.task_size, head.layout)) => Method::clone(method),
         _ => {
             let message = format!(
                 "method {} of pool '{}' has another description on the other node: the versions of the module \

@@ -60,6 +60,8 @@ pub(crate) struct Method {
     pub(crate) aggregated: bool,
     /// Its tasks may run twice.
     pub(crate) idempotent: bool,
+    /// The fingerprint in `layout` is that of its tasks' declaration in the module's language.
+    pub(crate) declared: bool,
     pub(crate) task_size: usize,
     /// The layout of its tasks, encoded as in `chi_task.status_`; 0 if it is not compared with that
     /// of clients.
@@ -81,6 +83,12 @@ impl Method {
     /// The shape of its tasks.
     pub(crate) fn shape(&self) -> TaskShape {
         (self.task_size, self.layout)
+    }
+
+    /// Whether tasks made for a method of this shape, the same in another module, can be run by this one.
+    pub(crate) fn takes(&self, shape: TaskShape) -> bool {
+        let (size, layout) = shape;
+        shape == self.shape() || (size == self.task_size && self.is_like(layout))
     }
 
     /// Refuses tasks that do not say which layout they have.
@@ -107,10 +115,19 @@ impl Method {
         if layout >= 0 || !is_layout(size_in(layout)) || self.layout == 0 {
             return !self.is_strict();
         }
+        self.is_like(layout)
+    }
+
+    fn is_like(&self, layout: chi_status) -> bool {
         let (theirs, ours) = (description_in(layout), description_in(self.layout));
-        size_in(layout) == self.task_size && (theirs == 0 || ours == 0 || theirs == ours)
+        // A client in another language declares the task anew, and its fingerprint says nothing here.
+        let foreign = self.declared && theirs & LANGUAGE != ours & LANGUAGE;
+        size_in(layout) == self.task_size && (theirs == 0 || ours == 0 || theirs == ours || foreign)
     }
 }
+
+/// Where a fingerprint says in which language its task is declared.
+const LANGUAGE: u32 = CHI_DECLARED_IN_CPP | CHI_DECLARED_IN_RUST;
 
 fn size_in(layout: chi_status) -> usize {
     ((layout as u32 & !CHI_TASK_LAYOUT) >> CHI_TASK_LAYOUT_SIZE_SHIFT) as usize * 8
@@ -256,6 +273,7 @@ unsafe fn read_method(raw: *const chi_method, field_stride: usize) -> Result<Met
         monitored: raw.flags_ & CHI_METHOD_MONITORED != 0,
         aggregated: raw.flags_ & CHI_METHOD_AGGREGATED != 0,
         idempotent: raw.flags_ & CHI_METHOD_IDEMPOTENT != 0,
+        declared: raw.flags_ & CHI_METHOD_DECLARED != 0,
         task_size,
         layout: task_layout(task_size, raw.flags_ >> CHI_METHOD_DESCRIPTION_SHIFT),
         unstated: CHI_OK,
@@ -343,6 +361,7 @@ mod tests {
             monitored: false,
             aggregated: false,
             idempotent: false,
+            declared: false,
             task_size,
             layout,
             unstated: CHI_OK,
@@ -365,6 +384,26 @@ mod tests {
         let largest = CHI_MAX_TASK_SIZE as usize;
         assert!(method(largest, task_layout(largest, 0)).is_of(task_layout(largest, 0)));
         assert!(!described.is_of(task_layout(largest, 0)));
+    }
+
+    #[test]
+    fn declarations_in_different_languages_are_not_compared() {
+        let cpp = |hash: u32| task_layout(72, hash << 2 | CHI_DECLARED_IN_CPP);
+        let rust = |hash: u32| task_layout(72, hash << 2 | CHI_DECLARED_IN_RUST);
+        let declared = |layout| Method { declared: true, ..method(72, layout) };
+        assert!(declared(cpp(5)).is_of(cpp(5)));
+        assert!(!declared(cpp(5)).is_of(cpp(6)));
+        assert!(!declared(rust(5)).is_of(rust(6)));
+        assert!(declared(cpp(5)).is_of(rust(6)));
+        assert!(declared(rust(5)).is_of(cpp(6)));
+        assert!(declared(rust(5)).is_of(task_layout(72, 0)));
+        // A described task has one fingerprint in all languages.
+        assert!(!method(72, cpp(5)).is_of(rust(6)));
+        // Modules of different versions, one of which knows no fingerprint.
+        assert!(declared(cpp(5)).takes((72, task_layout(72, 0))));
+        assert!(declared(cpp(5)).takes((72, cpp(5))));
+        assert!(!declared(cpp(5)).takes((72, cpp(6))));
+        assert!(!declared(cpp(5)).takes((80, task_layout(80, 0))));
     }
 
     #[test]

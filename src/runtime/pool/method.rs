@@ -95,7 +95,7 @@ impl PoolMethods {
         let mut methods = PoolMethods::of(module);
         for method in methods.by_number.iter_mut().flatten() {
             let Some(old) = self.get(method.number) else { continue };
-            if old.is_strict() || old.shape() != method.shape() {
+            if old.is_strict() || !method.takes(old.shape()) {
                 method.method.be_strict();
             }
             if old.name == method.name {
@@ -129,6 +129,7 @@ mod tests {
             monitored: true,
             aggregated: false,
             idempotent: false,
+            declared: false,
             task_size: 64,
             layout: 0,
             unstated: 0,

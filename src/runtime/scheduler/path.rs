@@ -181,7 +181,7 @@ pub(super) fn route_again(worker: &Worker, mut record: Box<Record>) {
             })
         }
         (_, begun) => route(worker, &mut record, |_, method| match begun {
-            Some(layout) if layout != method.shape() => Err(Failure::new(
+            Some(shape) if !method.takes(shape) => Err(Failure::new(
                 CHI_VERSION,
                 format!("the new version of the module has another description of {}", method.name),
             )),

@@ -29,8 +29,12 @@ pub unsafe trait Task: Sized + 'static {
     /// The layouts of its strings and vectors, with offsets from the start of the task.
     const FIELDS: &'static [chi_field_layout];
 
-    /// The fingerprint of its description in `chimaera_mod.yaml`; 0 when it is not described there.
+    /// The fingerprint of its description in `chimaera_mod.yaml`, or of its declaration; 0 when it is compared
+    /// with no other.
     const DESCRIPTION: u32 = 0;
+
+    /// Whether `DESCRIPTION` is the fingerprint of its declaration.
+    const DECLARED: bool = false;
 
     /// Its serialisers; `None` when its fields are not marked `in`, `out` or `inout`.
     const SERIALIZERS: Option<TaskSerializers<Self>> = None;

@@ -4,7 +4,9 @@
 //! Both the macros and the generator of C headers use this crate, so that they agree on every
 //! struct.
 
+use chimaera_abi::{CHI_DECLARED_IN_RUST, CHI_TASK_LAYOUT_SIZE_SHIFT};
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::{
     parse_quote, Attribute, Data, DeriveInput, Error, Field, Fields, Generics, Ident, ItemStruct,
     LitInt, Path, Result, Token,
@@ -105,18 +107,46 @@ pub fn krate(args: TokenStream) -> Result<Path> {
 pub struct TaskArguments {
     /// The path to the crate `chimaera`.
     pub krate: Path,
-    /// The fingerprint of the task's description in `chimaera_mod.yaml`, or 0.
-    pub description: u32,
+    /// The fingerprint of the task's description in `chimaera_mod.yaml`; 0 if the task is compared with
+    /// no other, `None` if it is not described there.
+    pub description: Option<u32>,
+}
+
+/// The fingerprint of a task that its author declares: names, types and directions of its own fields, as they
+/// are spelled. FNV-1a, folded to 17 bits, above the two that tell it from fingerprints of other languages.
+///
+/// Structs in the task are seen by their names only, because an attribute sees no other item.
+pub fn fingerprint<'f>(own: impl IntoIterator<Item = &'f Field>) -> u32 {
+    let mut text = String::new();
+    for field in own {
+        for attr in field.attrs.iter().filter(|attr| attr.path().is_ident("chi")) {
+            spell(attr, &mut text);
+        }
+        spell(&field.ident, &mut text);
+        text.push(':');
+        spell(&field.ty, &mut text);
+        text.push(';');
+    }
+    let hash = text
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    ((hash ^ hash >> 17) << 2 | CHI_DECLARED_IN_RUST) & ((1 << CHI_TASK_LAYOUT_SIZE_SHIFT) - 1)
+}
+
+/// Adds the tokens, without the blanks that compilers put between them in different ways.
+fn spell(tokens: &impl ToTokens, text: &mut String) {
+    let spelled = tokens.to_token_stream().to_string();
+    text.extend(spelled.chars().filter(|c| !c.is_whitespace()));
 }
 
 /// Reads `crate = path` and `description = fingerprint`, both optional.
 pub fn task_arguments(args: TokenStream) -> Result<TaskArguments> {
-    let mut read = TaskArguments { krate: parse_quote!(::chimaera), description: 0 };
+    let mut read = TaskArguments { krate: parse_quote!(::chimaera), description: None };
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("crate") {
             read.krate = meta.value()?.call(Path::parse_mod_style)?;
         } else if meta.path.is_ident("description") {
-            read.description = meta.value()?.parse::<LitInt>()?.base10_parse()?;
+            read.description = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?);
         } else {
             return Err(meta.error("expected `crate = path`, `description = number` or nothing"));
         }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use chimaera::abi::CHI_UNAVAILABLE;
+use chimaera::abi::{chi_status, CHI_INVALID, CHI_UNAVAILABLE, CHI_VERSION};
+use chimaera::{DomainQuery, NewTask, ShmBytes, ShmString, Task};
+use chimaera_kv_client::GetTask;
 use chimaera_tests::tasks::{model, throws};
 use chimaera_tests::{
     artefacts, connect, in_client, process, text_of, Call, Daemon, Options, Output, Running, Site,
@@ -510,4 +512,60 @@ fn all_commands_work_in_a_shell_with_few_addresses() {
     run(&["stop"]).ok();
     run(&["start", "--daemon", "--workers", "2", "--modules", path]).ok();
     run(&["stop", "--force"]).ok();
+}
+
+/// Tasks that authors declare in C++ have a fingerprint, too: a client is refused whose task is as large as
+/// the module's, but has another number or other elements in it.
+#[test]
+fn a_client_with_another_declaration_in_cpp_is_refused() {
+    let daemon = Daemon::start(&Options::new().mod_name());
+    let output = edges(daemon.site(), &["declared"]).ok();
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    let [same, number, element] = lines[..] else { panic!("three lines: {lines:?}") };
+    assert_eq!(same.trim_end(), "same: CHI_OK");
+    let why =
+        "CHI_VERSION client built from another description of example:mod_name kCompress; rebuild";
+    assert_eq!(number, format!("another number: {why}"));
+    assert_eq!(element, format!("another element: {why}"));
+}
+
+/// The same in Rust, where the names of the fields count, too. A task with `description = 0` is compared by
+/// its size alone.
+#[test]
+fn a_client_with_another_declaration_in_rust_is_refused() {
+    in_client!(Options::new().kv(), |_| {
+        let pool = connect().create_pool("chimaera:kv", "edges", b"").unwrap();
+        let (same, swapped, unchecked) = (
+            tell(connect().new_task::<GetTask>(pool, DomainQuery::dynamic(), 11).unwrap()),
+            tell(connect().new_task::<Swapped>(pool, DomainQuery::dynamic(), 11).unwrap()),
+            tell(connect().new_task::<Unchecked>(pool, DomainQuery::dynamic(), 11).unwrap()),
+        );
+        assert_eq!(same.0, CHI_INVALID, "{}", same.1);
+        assert_eq!(swapped.0, CHI_VERSION, "{}", swapped.1);
+        let why = "client built from another description of chimaera:kv kGet; rebuild";
+        assert!(swapped.1.contains(why), "{}", swapped.1);
+        assert_eq!(unchecked.0, CHI_INVALID, "{}", unchecked.1);
+    });
+}
+
+/// `GetTask` as it might have been before: as large.
+#[chimaera::task]
+struct Swapped {
+    #[chi(in)]
+    name: ShmString,
+    #[chi(out)]
+    value: ShmBytes,
+}
+
+/// The same, not to be compared.
+#[chimaera::task(description = 0)]
+struct Unchecked {
+    #[chi(in)]
+    name: ShmString,
+    #[chi(out)]
+    value: ShmBytes,
+}
+
+fn tell<T: Task>(task: NewTask<T>) -> (chi_status, String) {
+    text_of(task.call().map(drop))
 }

@@ -44,6 +44,7 @@ fn method() -> Method {
         monitored: false,
         aggregated: false,
         idempotent: false,
+        declared: false,
         task_size: SIZE,
         layout: 0,
         unstated: 0,

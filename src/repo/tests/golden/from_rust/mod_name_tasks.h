@@ -51,6 +51,9 @@ struct FirstTask : public chi::Task {
   chi::DomainQuery asked_;
   chi::TaskNode node_;
   Extent extents_[2];
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x608e6;
+
   /** SHM default constructor */
   explicit FirstTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), entry_(alloc), entries_(alloc), rows_(alloc), blobs_(alloc), type_(), cache_(), asked_(), node_(), extents_() {}
@@ -88,6 +91,9 @@ struct FirstTask : public chi::Task {
 
 // Has no method.
 struct OtherTask : public chi::Task {
+
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x3752e;
 
   /** SHM default constructor */
   explicit OtherTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)

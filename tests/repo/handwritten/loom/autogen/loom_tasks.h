@@ -58,6 +58,9 @@ struct TurnTask : public chi::Task {
   hipc::vector<Entry> entries_;
   // In and out.
   uint64_t total_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x5b366;
+
   /** SHM default constructor */
   explicit TurnTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), text_(alloc), words_(alloc), extents_(alloc), entry_(alloc), entries_(alloc), total_() {}
@@ -100,6 +103,9 @@ struct FailTask : public chi::Task {
   uint32_t reserved_;
   // In.
   hipc::string why_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x155e6;
+
   /** SHM default constructor */
   explicit FailTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), thrown_(), reserved_(), why_(alloc) {}
@@ -146,6 +152,9 @@ struct RelayTask : public chi::Task {
   hipc::string why_;
   // Out.
   hipc::vector<hipc::string> answers_;
+  /** The fingerprint of the declaration: a module refuses tasks of another one. */
+  CLS_CONST chi::u32 kDescription = 0x41166;
+
   /** SHM default constructor */
   explicit RelayTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
       : chi::Task(alloc), store_(alloc), text_(alloc), width_(), reserved_(), why_(alloc), answers_(alloc) {}
