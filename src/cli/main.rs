@@ -30,7 +30,7 @@ use serde_json::json;
 
 use crate::commands::{
     call, cluster, compose, config, list, logs, metrics, module, modules, pool, repo, restart,
-    sessions, start, status, stop, top,
+    sessions, slow, start, status, stop, tasks, top,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -113,6 +113,19 @@ enum Command {
     /// ran tasks, from those that were measured. With --batch it prints text instead, and with --json one document in each
     /// line, with times in nanoseconds.
     Top(top::Args),
+    /// List the tasks that run or wait, and what each of them waits for
+    ///
+    /// Those that have begun are listed: queued in a lane, suspended, or running if they keep their worker busy. How
+    /// many wait in the rings of clients is what `chimaera sessions` shows. AGE is the time since the task was
+    /// submitted, where that is known, and else since it was queued or suspended for the first time. A worker that a
+    /// method keeps busy cannot say what else is suspended on it. With --why, it follows one task to the end of the
+    /// chain: over other tasks, locks, and module hosts.
+    Tasks(tasks::Args),
+    /// Show the slowest tasks of late, by stage, or change which are noted
+    ///
+    /// The last 256 tasks that took longer than the threshold are kept: 10 ms, unless somebody has changed that. Times
+    /// after a ~ are right to some milliseconds: the task was not measured, but noticed.
+    Slow(slow::Args),
     /// Print what the runtime counts and measures, as OpenMetrics text
     ///
     /// That is the format that Prometheus reads. With --json, it is one document with the same numbers, and more
@@ -177,6 +190,8 @@ fn run(cli: Cli) -> Outcome {
         Command::Pool(command) => pool::run(&context, command),
         Command::Call(args) => call::run(&context, args),
         Command::Top(args) => top::run(&context, args),
+        Command::Tasks(args) => tasks::run(&context, args),
+        Command::Slow(args) => slow::run(&context, args),
         Command::Metrics(args) => metrics::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
         Command::Log(command) => commands::log::run(&context, command),

@@ -29,6 +29,14 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Parses a time in milliseconds, which may have a fraction, into nanoseconds.
+pub(crate) fn milliseconds(text: &str) -> Result<u64, String> {
+    match text.parse::<f64>() {
+        Ok(ms) if (0.001..=86_400_000.0).contains(&ms) => Ok((ms * 1e6) as u64),
+        _ => Err("write a number of milliseconds from 0.001 to 86400000".to_owned()),
+    }
+}
+
 /// A time in nanoseconds with three digits: `850 ns`, `12.3 µs`, `1.20 ms`, `4.56 s`.
 pub(crate) fn duration(ns: u64) -> String {
     match ns {

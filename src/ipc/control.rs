@@ -73,6 +73,12 @@ pub enum Request {
     Pool = 18,
     /// Return what is counted and measured: a `chimaera_metrics::Snapshot` as JSON.
     Metrics = 19,
+    /// List tasks: the text is a `chimaera_metrics::Wanted` as JSON, and the answer a `chimaera_metrics::Tasks`.
+    Tasks = 20,
+    /// Return the tasks of late that took long, a `chimaera_metrics::SlowTasks` as JSON. The words are 1 and how long a task
+    /// must take from now on to be noted, in nanoseconds, or 0 and 0; then 1 to measure every task from now on, 2 to measure
+    /// a sample, or 0.
+    Slow = 21,
 }
 
 impl Request {
@@ -97,6 +103,8 @@ impl Request {
             Request::Cluster,
             Request::Pool,
             Request::Metrics,
+            Request::Tasks,
+            Request::Slow,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

@@ -1,14 +1,20 @@
-//! What a runtime counts and measures of tasks, at one moment: a [`Snapshot`]. The runtime writes it as JSON; the
-//! program `chimaera` reads that, also from a runtime of another version.
+//! What a runtime counts and measures of tasks, at one moment: a [`Snapshot`]; which [`Tasks`] it has, and which
+//! took long, [`SlowTasks`]. The runtime writes it as JSON; the program `chimaera` reads that, also from a runtime
+//! of another version.
 
 #![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod document;
 mod latency;
 mod openmetrics;
+mod slow;
 mod snapshot;
+mod tasks;
 
 pub use latency::{Bucket, Latency};
 pub use openmetrics::{openmetrics, CONTENT_TYPE};
+pub use slow::{SlowTask, SlowTasks, SLOW_FORMAT};
 pub use snapshot::{
     Memory, Method, Pool, Process, Running, Session, Snapshot, Stages, Worker, FORMAT,
 };
+pub use tasks::{Passage, Silent, State, Task, Tasks, WaitsFor, Wanted, TASKS_FORMAT};

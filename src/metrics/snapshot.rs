@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::document;
 use crate::latency::Latency;
 
 /// The format of the JSON.
@@ -213,22 +214,7 @@ impl Snapshot {
     /// # Errors
     /// It was written by a runtime whose version writes something else; the message says which.
     pub fn read(document: &serde_json::Value) -> Result<Snapshot, String> {
-        let of = match document["version"].as_str() {
-            Some(version) => format!("Chimaera {version}"),
-            None => "an unknown version of Chimaera".to_owned(),
-        };
-        match document["format"].as_u64() {
-            Some(format) if format == u64::from(FORMAT) => {}
-            Some(format) => {
-                return Err(format!(
-                    "the runtime, {of}, writes its metrics in format {format}; this program reads format \
-                     {FORMAT}: use the program of that version"
-                ));
-            }
-            None => return Err("these are no metrics of a runtime".to_owned()),
-        }
-        Snapshot::deserialize(document)
-            .map_err(|error| format!("the metrics of the runtime, {of}, cannot be read: {error}"))
+        document::read(document, "snapshot of metrics", FORMAT)
     }
 }
 
@@ -248,7 +234,7 @@ mod tests {
         assert!(why.contains("Chimaera 9.1.0") && why.contains("cannot be read"), "{why}");
         document["format"] = 2.into();
         let why = Snapshot::read(&document).expect_err("nobody knows that format");
-        assert!(why.contains("9.1.0, writes its metrics in format 2"), "{why}");
+        assert!(why.contains("9.1.0, writes its snapshot of metrics in format 2"), "{why}");
         for no_metrics in ["null", "[]", "{}", "{\"format\":-1}", "{\"format\":\"1\"}"] {
             let document = serde_json::from_str(no_metrics).expect("it is JSON");
             assert!(Snapshot::read(&document).is_err(), "{no_metrics}");

@@ -17,6 +17,7 @@ pub(crate) mod replacement;
 pub(crate) mod restart;
 mod snapshot;
 mod status;
+mod tasks;
 mod workers;
 
 pub(crate) use self::agreed::Installed;
@@ -25,4 +26,5 @@ pub(crate) use self::hosted::create_hosted;
 pub(crate) use self::hosted_state::{saves as hosted_saves, Hosted};
 pub(crate) use self::snapshot::snapshot;
 pub use self::status::describe_page;
+pub(crate) use self::tasks::{measure_all, slow_tasks, tasks};
 pub(crate) use self::workers::busy_with;

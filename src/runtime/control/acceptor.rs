@@ -21,6 +21,7 @@ use super::close::close_pools;
 use super::descriptors::Closer;
 use super::destroy::Destructions;
 use super::orders::{self, Orders};
+use super::questions::{self, Questions};
 use super::quota::{self, Footprint};
 use super::replace::{self, Replacements};
 use super::requests;
@@ -69,6 +70,7 @@ pub(crate) struct Acceptor {
     destructions: Destructions,
     replacements: Replacements,
     orders: Orders,
+    questions: Questions,
     restart: Option<Restart>,
     /// The connections that wait for the end of the runtime.
     await_end: Vec<u64>,
@@ -124,6 +126,7 @@ impl Acceptor {
             destructions: Destructions::default(),
             replacements: Replacements::default(),
             orders: Orders::default(),
+            questions: Questions::default(),
             restart: None,
             await_end: Vec::new(),
             deferred: Vec::new(),
@@ -298,6 +301,7 @@ impl Acceptor {
         });
         let next = setups.chain(self.accept_again).chain(self.destructions.next_look());
         let next = next.chain(self.replacements.next_look()).chain(self.orders.next_look());
+        let next = next.chain(self.questions.next_look());
         let next = next.chain(self.restart.as_ref().map(Restart::next_look)).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -519,6 +523,10 @@ impl Acceptor {
                 self.destructions.add(number, caller, name, bound, forced != 0);
                 Ok(())
             }
+            (Phase::Greeting, Kind::Request) if questions::is_asked(message) => {
+                client.phase = Phase::Asking;
+                self.questions.add(number, message)
+            }
             (Phase::Greeting, Kind::Request) if replace::is_asked_for(message) => {
                 client.phase = Phase::Asking;
                 self.replacements.add(number, &client.caller, message)
@@ -567,6 +575,7 @@ impl Acceptor {
         let mut ended = self.destructions.advance(&self.shared, is_there);
         ended.append(&mut self.replacements.advance(&self.shared, is_there));
         ended.append(&mut self.orders.advance());
+        ended.append(&mut self.questions.advance(&self.shared, is_there));
         for (number, outcome) in ended {
             let Some(client) = self.clients.get(&number) else { continue };
             let answered = outcome.and_then(|document| {

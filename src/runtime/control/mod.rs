@@ -11,6 +11,7 @@ mod destroy;
 mod grace;
 mod log_control;
 mod orders;
+mod questions;
 mod quota;
 mod replace;
 mod requests;

@@ -7,7 +7,9 @@ use chimaera_ipc::wire::Message;
 use super::log_control;
 use crate::access::Caller;
 use crate::admin::container::SET_ON_CRASH;
-use crate::admin::{definition, describe, describe_one, describe_page, obstacles, snapshot};
+use crate::admin::{
+    definition, describe, describe_one, describe_page, measure_all, obstacles, slow_tasks,
+};
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
@@ -59,7 +61,10 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         // `orders` checks it.
         Request::Cluster => None,
         Request::AwaitEnd => None,
-        Request::Pool | Request::Metrics => None,
+        Request::Slow if message.words[1] != 0 || message.words[3] != 0 => {
+            Some("change what is measured")
+        }
+        Request::Pool | Request::Metrics | Request::Tasks | Request::Slow => None,
         Request::LogLevel | Request::Describe | Request::Status | Request::Progress => None,
     }
 }
@@ -76,12 +81,19 @@ pub(super) fn answer(
         caller.must_be_owner(what)?;
     }
     let (document, then) = match Request::of(request) {
-        // It may be large: not by way of a tree of values.
-        Some(Request::Metrics) => {
-            let text = serde_json::to_string(&snapshot(shared));
+        Some(Request::Slow) => {
+            match more[1] {
+                1 => measure_all(shared, true),
+                2 => measure_all(shared, false),
+                _ => {}
+            }
+            if argument == 1 {
+                shared.metrics.slow.set_threshold_ns(more[0]);
+            }
+            let slow = serde_json::to_value(slow_tasks(shared));
             let failed =
-                |error| Failure::new(CHI_INTERNAL, format!("writing the metrics: {error}"));
-            return Ok((text.map_err(failed)?, Then::Nothing));
+                |error| Failure::new(CHI_INTERNAL, format!("writing the slow tasks: {error}"));
+            (slow.map_err(failed)?, Then::Nothing)
         }
         Some(Request::Pool) => (describe_one(shared, &message.text)?, Then::Nothing),
         Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
@@ -123,8 +135,8 @@ pub(super) fn answer(
             let ended = serde_json::json!({ "session": argument, "pid": pid, "uid": uid });
             (ended, Then::EndSession(argument))
         }
-        // Requests to destroy or migrate a pool are answered by `destroy` and `replace`, once that is done, and the last by
-        // whoever ends the runtime.
+        // Requests to destroy or migrate a pool are answered by `destroy` and `replace`, once that is done, those whose
+        // answers take time by `questions`, and the last by whoever ends the runtime.
         None
         | Some(
             Request::DestroyPool
@@ -134,6 +146,8 @@ pub(super) fn answer(
             | Request::LoadPool
             | Request::Restart
             | Request::Progress
+            | Request::Metrics
+            | Request::Tasks
             | Request::AwaitEnd
             | Request::Cluster,
         ) => {

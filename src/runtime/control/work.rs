@@ -1,5 +1,5 @@
 //! Work that the control thread has others do, because it may take long: a worker, where module code runs,
-//! or a thread of its own, for files.
+//! or a thread of its own, for files and for answers that others have parts of.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,10 +18,10 @@ pub(super) fn in_thread<T: Send + 'static>(
 ) -> Result<Slot<T>, Failure> {
     let result = Slot::<T>::default();
     let theirs = result.clone();
-    let thread = std::thread::Builder::new().name("chi-files".into());
+    let thread = std::thread::Builder::new().name("chi-work".into());
     let started = thread.spawn(move || *lock(&theirs) = Some(work()));
     started.map(|_| result).map_err(|error| {
-        Failure::new(CHI_NO_SPACE, format!("cannot start a thread for files: {error}"))
+        Failure::new(CHI_NO_SPACE, format!("cannot start a thread for this: {error}"))
     })
 }
 

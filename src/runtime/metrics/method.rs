@@ -10,7 +10,7 @@ use once_cell::race::OnceBox;
 use super::count::Count;
 use super::histogram::{Distribution, Histogram};
 use super::per_worker::PerWorker;
-use super::timing::{Stage, StandsFor, Timing};
+use super::timing::{Stage, StandsFor, Timing, Took};
 use super::worker::{Metrics, OwnMetrics};
 use crate::sys::{lock, Charge, Exhausted, Use};
 
@@ -175,10 +175,10 @@ impl MethodMetrics {
         self.0.of(own).bytes_out.add(bytes);
     }
 
-    /// A measured task has ended, and its results have been delivered.
+    /// A measured task has ended, and its results have been delivered. Returns how long it took.
     #[cold]
-    pub(crate) fn measure(&self, own: OwnMetrics<'_>, timing: &Timing) {
-        let (took, counters) = (timing.took(), self.0.of(own));
+    pub(crate) fn measure(&self, own: OwnMetrics<'_>, timing: &Timing) -> Took {
+        let (took, counters) = (timing.took(own.all), self.0.of(own));
         let weigh = |counted: &Count| {
             let calls = counters.calls.get();
             match timing.stands_for {
@@ -196,18 +196,29 @@ impl MethodMetrics {
         let weight = weigh(&counters.measured);
         let submitted = took.ring.zip(took.total);
         let submitted = submitted.map(|times| (times, weigh(&counters.submitted)));
-        let ns = |ticks| own.all.scale.ns(ticks);
-        own.add_busy(ns(took.running).saturating_mul(weight));
-        let Some(detail) = counters.detail(own.all) else { return };
-        detail.measure(Stage::Lane, ns(took.lane), weight);
-        detail.measure(Stage::Running, ns(took.running), weight);
+        own.add_busy(took.running.saturating_mul(weight));
+        let Some(detail) = counters.detail(own.all) else { return took };
+        detail.measure(Stage::Lane, took.lane, weight);
+        detail.measure(Stage::Running, took.running, weight);
         if took.suspended > 0 {
-            detail.measure(Stage::Suspended, ns(took.suspended), weight);
+            detail.measure(Stage::Suspended, took.suspended, weight);
         }
         if let Some(((ring, total), weight)) = submitted {
-            detail.measure(Stage::Ring, ns(ring), weight);
-            detail.measure(Stage::Total, ns(total), weight);
+            detail.measure(Stage::Ring, ring, weight);
+            detail.measure(Stage::Total, total, weight);
         }
+        took
+    }
+
+    /// How many tasks are in a lane, and how many have been suspended and have not ended.
+    pub(crate) fn waiting(&self) -> (u64, u64) {
+        let sum = |of: fn(&Counters) -> &Count| {
+            self.0.all().iter().fold(0_u64, |sum, one| sum.wrapping_add(of(one).get()))
+        };
+        // First how many are no longer there, so that none of those counted then is missing in the others.
+        let (unqueued, ended) = (sum(|one| &one.unqueued), sum(|one| &one.ended));
+        let queued = sum(|one| &one.queued).saturating_sub(unqueued);
+        (queued, sum(|one| &one.suspended).saturating_sub(ended))
     }
 
     /// What has been counted and measured so far. A task that ends meanwhile may be counted in one number and not
@@ -231,10 +242,7 @@ impl MethodMetrics {
         };
         totals.calls = sum(|one| &one.calls);
         totals.failed = sum(|one| &one.failed);
-        // First how many are no longer there, so that none of those counted then is missing in the others.
-        let (unqueued, ended) = (sum(|one| &one.unqueued), sum(|one| &one.ended));
-        totals.queued = sum(|one| &one.queued).saturating_sub(unqueued);
-        totals.suspended = sum(|one| &one.suspended).saturating_sub(ended);
+        (totals.queued, totals.suspended) = self.waiting();
         totals.bytes_in = sum(|one| &one.bytes_in);
         totals.bytes_out = sum(|one| &one.bytes_out);
         totals
@@ -255,7 +263,7 @@ mod tests {
 
     fn end_one(method: &MethodMetrics, own: OwnMetrics<'_>, timing: Option<&Timing>) {
         method.end(own);
-        timing.into_iter().for_each(|timing| method.measure(own, timing));
+        let _ = timing.map(|timing| method.measure(own, timing));
     }
 
     #[test]

@@ -16,6 +16,17 @@ pub(crate) struct Scale {
     per_tick: AtomicU64,
 }
 
+/// How long a tick is: nanoseconds, in parts of 2^32.
+#[derive(Clone, Copy)]
+pub(crate) struct Rate(u64);
+
+impl Rate {
+    /// How many nanoseconds so many ticks take.
+    pub(crate) fn ns(self, ticks: u64) -> u64 {
+        u64::try_from((u128::from(ticks) * u128::from(self.0)) >> 32).unwrap_or(u64::MAX)
+    }
+}
+
 impl Scale {
     /// Begins to compare the clocks.
     pub(crate) fn new() -> Scale {
@@ -24,11 +35,15 @@ impl Scale {
 
     /// How many nanoseconds so many ticks take.
     pub(crate) fn ns(&self, ticks: u64) -> u64 {
-        let per_tick = match self.per_tick.load(Ordering::Relaxed) {
+        self.rate().ns(ticks)
+    }
+
+    /// How long a tick is, as far as that is known now.
+    pub(crate) fn rate(&self) -> Rate {
+        Rate(match self.per_tick.load(Ordering::Relaxed) {
             0 => self.compare(),
             known => known,
-        };
-        u64::try_from((u128::from(ticks) * u128::from(per_tick)) >> 32).unwrap_or(u64::MAX)
+        })
     }
 
     #[cold]

@@ -5,6 +5,8 @@ use std::cell::Cell;
 use chimaera_ipc::ring::Submitted;
 use chimaera_ipc::ticks;
 
+use super::worker::Metrics;
+
 /// What of a task's time is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -24,6 +26,9 @@ impl Stage {
     /// How many there are.
     pub(super) const COUNT: usize = Stage::Total as usize + 1;
 }
+
+/// A task that has been suspended for less is not worth a look at how long that was: a fraction of a millisecond.
+const LONG_TICKS: u64 = 1 << 20;
 
 /// For which tasks a measured one stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,18 +51,25 @@ pub(crate) struct Timing {
     started: Cell<u64>,
     /// For how long it has been suspended, without the current time.
     suspended: Cell<u64>,
-    /// Since when it is suspended.
+    /// Since when it is in a lane or suspended. Known of all tasks, about.
     since: Cell<u64>,
 }
 
-/// How long a task took, in ticks.
-pub(super) struct Took {
-    pub(super) ring: Option<u64>,
-    pub(super) lane: u64,
-    pub(super) running: u64,
-    pub(super) suspended: u64,
+/// How long a task took, in nanoseconds.
+pub(crate) struct Took {
+    pub(crate) ring: Option<u64>,
+    pub(crate) lane: u64,
+    pub(crate) running: u64,
+    pub(crate) suspended: u64,
     /// `None` if it is unknown when the task was submitted.
-    pub(super) total: Option<u64>,
+    pub(crate) total: Option<u64>,
+}
+
+impl Took {
+    /// How long it took in all, as far as that is known.
+    pub(crate) fn known(&self) -> u64 {
+        self.total.unwrap_or_else(|| self.lane + self.running + self.suspended)
+    }
 }
 
 impl Timing {
@@ -133,9 +145,42 @@ impl Timing {
         self.started.set(ticks::now());
     }
 
-    /// The task is suspended.
-    pub(crate) fn suspend(&self) {
-        self.since.set(ticks::now());
+    /// The task is put into the queue of a lane.
+    #[inline(always)]
+    pub(crate) fn queue(&self, about_now: u64) {
+        self.since.set(about_now);
+    }
+
+    /// The task is suspended. `first`: it has not been before.
+    #[inline(always)]
+    pub(crate) fn suspend(&self, first: bool, about_now: u64) {
+        if self.is_measured() {
+            return self.since.set(ticks::now());
+        }
+        self.since.set(about_now);
+        if first {
+            self.started.set(about_now);
+        }
+    }
+
+    /// Whether a task that has been suspended began to be so long ago, and is not measured.
+    #[inline(always)]
+    pub(crate) fn was_suspended_for_long(&self, about_now: u64) -> bool {
+        !self.is_measured() && about_now.saturating_sub(self.started.get()) >= LONG_TICKS
+    }
+
+    /// For how long a task that is suspended, or else in a lane, has existed, as far as that is known, and for how long
+    /// it has been there; in ticks.
+    pub(crate) fn ages(&self, suspended: bool) -> (u64, u64) {
+        let since = self.since.get();
+        let begin = match (self.is_measured(), suspended) {
+            (true, _) if self.submitted != 0 => self.submitted,
+            (true, _) => self.entered,
+            (false, true) => self.started.get(),
+            (false, false) => since,
+        };
+        let now = ticks::now();
+        (now.saturating_sub(begin), now.saturating_sub(since))
     }
 
     /// The task goes on.
@@ -145,17 +190,19 @@ impl Timing {
     }
 
     /// How long it took until now.
-    pub(super) fn took(&self) -> Took {
+    pub(crate) fn took(&self, metrics: &Metrics) -> Took {
         let (started, suspended) = (self.started.get(), self.suspended.get());
         let begin = (self.submitted != 0).then_some(self.submitted);
         // The clocks of two cores may differ a little.
         let now = ticks::now().max(started);
+        let rate = metrics.scale.rate();
+        let ns = |ticks| rate.ns(ticks);
         Took {
-            ring: begin.map(|begin| self.entered.saturating_sub(begin)),
-            lane: started.saturating_sub(self.entered),
-            running: (now - started).saturating_sub(suspended),
-            suspended,
-            total: begin.map(|begin| now.saturating_sub(begin)),
+            ring: begin.map(|begin| ns(self.entered.saturating_sub(begin))),
+            lane: ns(started.saturating_sub(self.entered)),
+            running: ns((now - started).saturating_sub(suspended)),
+            suspended: ns(suspended),
+            total: begin.map(|begin| ns(now.saturating_sub(begin))),
         }
     }
 }
@@ -163,17 +210,19 @@ impl Timing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::Budget;
 
     #[test]
     fn stages_add_up_to_the_total() {
         let mut timing = Timing::default();
         timing.accept(Submitted::at(ticks::now(), false), 0);
         timing.start();
-        timing.suspend();
+        timing.suspend(true, 0);
         timing.resume();
-        let took = timing.took();
+        let took = timing.took(&Metrics::new(1, Budget::endless()));
         let sum = took.ring.unwrap() + took.lane + took.running + took.suspended;
-        assert_eq!(Some(sum), took.total);
+        // Each of them is rounded.
+        assert!(took.total.unwrap().abs_diff(sum) <= 4);
     }
 
     #[test]
@@ -181,9 +230,10 @@ mod tests {
         let mut timing = Timing::default();
         let now = ticks::now();
         timing.accept(Submitted::at(now - 1000, true), now - 500);
-        let took = timing.took();
+        let metrics = Metrics::new(1, Budget::endless());
+        let took = timing.took(&metrics);
         assert!(took.ring.is_none() && took.total.is_none());
         timing.accept(Submitted::at(u64::MAX, false), now);
-        assert_eq!(timing.took().ring, Some(0), "nor younger than now");
+        assert_eq!(timing.took(&metrics).ring, Some(0), "nor younger than now");
     }
 }

@@ -1,7 +1,11 @@
 //! What a runtime's workers count, and what they need for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::coarse::Coarse;
 use super::count::Count;
 use super::scale::Scale;
+use super::slow::SlowLog;
 use crate::sys::Budget;
 
 /// What one worker counts.
@@ -15,6 +19,12 @@ struct WorkerCounters {
 pub(crate) struct Metrics {
     pub(super) scale: Scale,
     pub(super) budget: &'static Budget,
+    /// The time, about.
+    pub(crate) coarse: Coarse,
+    /// The tasks of late that took long.
+    pub(crate) slow: SlowLog,
+    /// Every task is to be measured.
+    measures_all: AtomicBool,
     workers: Box<[WorkerCounters]>,
 }
 
@@ -22,7 +32,24 @@ impl Metrics {
     /// Those of so many workers.
     pub(crate) fn new(workers: usize, budget: &'static Budget) -> Metrics {
         let workers = (0..workers).map(|_| WorkerCounters::default()).collect();
-        Metrics { scale: Scale::new(), budget, workers }
+        let (slow, measures_all) = (SlowLog::new(), AtomicBool::new(false));
+        let (scale, coarse) = (Scale::new(), Coarse::default());
+        Metrics { scale, budget, coarse, slow, measures_all, workers }
+    }
+
+    /// Whether every task is to be measured.
+    pub(crate) fn measures_all(&self) -> bool {
+        self.measures_all.load(Ordering::Relaxed)
+    }
+
+    /// Changes that. The workers must be told.
+    pub(crate) fn measure_all(&self, all: bool) {
+        self.measures_all.store(all, Ordering::Relaxed);
+    }
+
+    /// How many nanoseconds so many ticks take.
+    pub(crate) fn ns(&self, ticks: u64) -> u64 {
+        self.scale.ns(ticks)
     }
 
     /// What the worker with this index, and nobody else, writes.

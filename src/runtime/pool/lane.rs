@@ -306,6 +306,19 @@ impl ContainerLane {
         out
     }
 
+    /// Calls `f` with the next tasks, at most `most`. For whoever may pop.
+    pub(crate) fn peek(&self, most: usize, f: impl FnMut(&TaskHandle)) {
+        let held_back = self.held_back.load(Ordering::Relaxed);
+        let mut front = self.take_front();
+        while front.len() < most {
+            let Some(task) = self.queue.pop() else { break };
+            front.push_back(task);
+        }
+        front.iter().take(most).for_each(f);
+        self.put_front(front);
+        self.held_back.store(held_back, Ordering::Relaxed);
+    }
+
     /// Puts back the task that `pop` returned, because its session must not start it on this worker
     /// now, and stops serving the lane. True if the worker `to` then owns the lane and must be
     /// notified; otherwise another worker has taken the lane over. For the worker that serves the

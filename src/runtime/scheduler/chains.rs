@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use chimaera_abi::CHI_INVALID;
 use chimaera_ipc::wire::Kind;
+use chimaera_metrics::{Tasks, Wanted};
 use serde::{Deserialize, Serialize};
 
 use super::mailbox::WorkerMessage;
 use super::questions::Workers;
 use super::shared::Shared;
+use super::task_list::own_tasks;
 use crate::failure::Failure;
 use crate::host::Peer;
 use crate::sync::{victim, Far, Graph, Passage, Wait, Waits};
@@ -31,6 +33,8 @@ pub(super) enum Asked {
     Describe(Ends),
     /// End a wait of it, which is part of this circle.
     Break(Ends, String),
+    /// Which tasks are there?
+    Tasks(Wanted),
 }
 
 /// The answer.
@@ -41,6 +45,7 @@ pub(super) enum Told {
     Described(Option<String>),
     /// Whether a wait has been ended.
     Broken(bool),
+    Tasks(Tasks),
 }
 
 /// The ends of a chain: the tasks at the links, as both processes know them.
@@ -79,6 +84,14 @@ pub(super) fn ask(peer: &Peer, asked: &Asked) -> Option<Told> {
     serde_json::from_slice(&peer.ask_and_wait(Kind::Waits, &question, ANSWER_BOUND)?).ok()
 }
 
+/// Asks a host for the oldest of its tasks. `None` if it does not answer in time, or with nonsense.
+pub(crate) fn ask_for_tasks(peer: &Peer, wanted: &Wanted) -> Option<Tasks> {
+    match ask(peer, &Asked::Tasks(wanted.clone()))? {
+        Told::Tasks(tasks) => Some(tasks),
+        Told::Chains(_) | Told::Described(_) | Told::Broken(_) => None,
+    }
+}
+
 /// The answer of a module host.
 pub(crate) fn answer_in_text(shared: &Shared, question: &[u8]) -> Result<Vec<u8>, Failure> {
     let garbled =
@@ -89,18 +102,18 @@ pub(crate) fn answer_in_text(shared: &Shared, question: &[u8]) -> Result<Vec<u8>
 
 fn answer(shared: &Shared, asked: Asked) -> Told {
     let workers = Workers::of(shared);
-    let waits: Waits = workers.ask(WorkerMessage::ReportWaits);
-    let chains = chains(&waits);
-    let find = |ends: Ends| chains.iter().find(|(chain, _)| chain.ends == ends);
+    let look = || chains(&workers.ask(WorkerMessage::ReportWaits));
+    let find = |ends: Ends| look().into_iter().find(|(chain, _)| chain.ends == ends);
     match asked {
-        Asked::Chains => Told::Chains(chains.iter().map(|(chain, _)| *chain).collect()),
+        Asked::Tasks(wanted) => Told::Tasks(own_tasks(shared, &wanted)),
+        Asked::Chains => Told::Chains(look().into_iter().map(|(chain, _)| chain).collect()),
         Asked::Describe(ends) => {
-            let texts = find(ends).and_then(|(_, path)| workers.describe(path));
+            let texts = find(ends).and_then(|(_, path)| workers.describe(&path));
             Told::Described(texts.map(|texts| texts.join("; ")))
         }
         Asked::Break(ends, circle) => {
-            let path = find(ends).map_or(&[][..], |(_, path)| path);
-            let Some(victim) = victim(path) else { return Told::Broken(false) };
+            let path = find(ends).map_or(Vec::new(), |(_, path)| path);
+            let Some(victim) = victim(&path) else { return Told::Broken(false) };
             let message = WorkerMessage::BreakWait { id: victim.id, circle };
             shared.mailbox(victim.id.worker).send(message);
             Told::Broken(true)

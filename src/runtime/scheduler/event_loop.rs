@@ -25,6 +25,7 @@ use super::role::Role;
 use super::running::Running;
 use super::shared::Shared;
 use super::steal;
+use super::task_list;
 use super::timers::Timer;
 use super::worker::{while_current, Worker};
 use crate::coroutine::{stack, waits, Around, Coroutine, Crash, Pause};
@@ -412,6 +413,7 @@ impl Loop {
         }
         worker.mailbox().unpark();
         worker.run_queue().unpark_rings();
+        worker.set_clock();
         worker.measure_next();
         if parked.holds_back {
             self.pass_on_held_back(most);
@@ -473,6 +475,10 @@ impl Loop {
                 answers.workers += 1;
                 answers.found.extend(told);
             }
+            WorkerMessage::ListTasks(asked, question) => {
+                task_list::answer(worker, &asked, &question);
+            }
+            WorkerMessage::Measure { all } => worker.measure_all(all),
             WorkerMessage::BreakWait { id, circle } => cancel::break_wait(worker, id, circle),
             WorkerMessage::Cancel(scope) => cancel::cancel_here(worker, &scope),
             WorkerMessage::CancelTask { as_what, session, offset } => {

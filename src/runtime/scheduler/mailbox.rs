@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::given_up::GivenUp;
+use super::listed::{Asked, Listed};
 use super::loot::Loot;
 use crate::pool::{Hold, LanePtr, Loss, Release};
 use crate::session::{Ring, SessionRef, SuspendedAs};
@@ -48,6 +49,10 @@ pub(crate) enum WorkerMessage {
     DescribeWaits(Arc<Vec<WaitId>>, Question<Vec<(WaitId, String)>>),
     /// Describe some of the tasks of this pool that are suspended on the receiver.
     DescribeTasks(chi_pool_id, Question<Vec<String>>),
+    /// Name the receiver's tasks, and say that it has.
+    ListTasks(Arc<Asked>, Question<Listed>),
+    /// Measure every task, or a sample.
+    Measure { all: bool },
     /// End this wait, which is part of a deadlock.
     BreakWait { id: WaitId, circle: String },
     /// Cancel the tasks in this scope that are suspended on the receiver.

@@ -26,6 +26,7 @@ use super::hold;
 use super::mailbox::WorkerMessage;
 use super::placement::{choose_container, choose_lane, queue, queue_on_least_loaded, uncharge};
 use super::run_queue::RunQueue;
+use super::slow::{self, About};
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::module::{Method, Module};
@@ -563,12 +564,16 @@ fn complete_measured(
     status: chi_status,
     message: &str,
 ) -> bool {
-    let (timing, method) = (record.timing.clone(), record.method);
+    let (timing, method, container) = (record.timing.clone(), record.method, record.container);
+    let about = About::of(&record);
     end(worker, record, status, message, || {
-        // SAFETY: the pointer is null for a task that was never routed; otherwise the task is still
-        // counted in its container, which keeps the method alive.
-        if let Some(method) = unsafe { method.as_ref() } {
-            method.metrics.measure(worker.metrics(), &timing);
+        // SAFETY: the pointers are null for a task that was never routed; otherwise the task is still
+        // counted in its container, which keeps itself and the method alive.
+        let (container, method) = unsafe { (container.as_ref(), method.as_ref()) };
+        let Some((container, method)) = container.zip(method) else { return };
+        let took = method.metrics.measure(worker.metrics(), &timing);
+        if took.known() >= worker.shared.metrics.slow.threshold_ns() {
+            slow::note(worker, container, method, &about, &took, status);
         }
     })
 }
@@ -589,6 +594,9 @@ fn end(
     }
     if suspended {
         record.forget_suspended(worker.own_coroutine());
+        if record.timing.was_suspended_for_long(worker.about_now()) {
+            slow::look_at_suspended(worker, &record, status);
+        }
     }
     let kept = if record.period.is_some() && status == CHI_OK {
         end_run(worker, record)

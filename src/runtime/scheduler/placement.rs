@@ -144,6 +144,7 @@ pub(super) fn queue_on_least_loaded(
 pub(super) fn queue(worker: &Worker, record: Box<Record>, lane: &ContainerLane) {
     // SAFETY: a routed task has a method, which lives as long as the task is counted in its container.
     unsafe { &*record.method }.metrics.queue(worker.metrics());
+    record.timing.queue(worker.about_now());
     lane.push(record.into_handle());
     match lane.state.owner_to_notify(worker.index) {
         Some(owner) if owner == worker.index => worker.list(lane),

@@ -173,15 +173,23 @@ pub(super) fn poll(worker: &Worker, index: usize, most: usize, busy: &mut bool) 
 fn take_entry(worker: &Worker, ring: &mut Ring) -> (Option<Option<Entry>>, Submitted) {
     let entry = ring.consumer.pop();
     let submitted = match entry {
-        Some(Some(Entry::Submit { .. })) => {
-            if worker.must_measure_next() {
-                ring.consumer.ask();
-            }
-            ring.consumer.submitted()
-        }
+        Some(Some(Entry::Submit { .. })) => match worker.must_measure_next() {
+            false => ring.consumer.submitted(),
+            true => submitted_now(worker, ring),
+        },
         _ => Submitted::NOT_MEASURED,
     };
     (entry, submitted)
+}
+
+/// The time of a task that is to be measured, if its client has said it.
+#[cold]
+fn submitted_now(worker: &Worker, ring: &mut Ring) -> Submitted {
+    ring.consumer.ask();
+    match ring.consumer.submitted() {
+        Submitted::NOT_MEASURED if worker.measures_all() => Submitted::UNKNOWN,
+        submitted => submitted,
+    }
 }
 
 /// Takes the first postponed task of a ring, from which none may start now, if only the number of

@@ -16,6 +16,7 @@ use super::role::Role;
 use super::run_queue::RunQueue;
 use super::running::Running;
 use super::shared::Shared;
+use super::slow;
 use super::standby;
 use crate::log::{log_task, TaskContext};
 use crate::sys::last_words;
@@ -142,7 +143,9 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             continue;
         }
         let before = Instant::now();
+        shared.metrics.coarse.set();
         std::thread::park_timeout(TICK);
+        shared.metrics.coarse.set();
         if memory_at.elapsed() >= CHECK_MEMORY {
             memory_at = Instant::now();
             check_memory(shared);
@@ -240,6 +243,7 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
             report(shared, seen, "no longer blocks its worker");
         }
         if seen.ticks > 0 {
+            slow::note_busy(shared, seen.running, seen.node, seen.since.elapsed());
             shared.run_queue(worker).busy.store(false, Ordering::Relaxed);
         }
         *seen = Seen { awake, quiet: seen.quiet.saturating_add(1), ..now };

@@ -21,7 +21,7 @@ use super::timers::{Timer, Timers};
 use crate::coroutine::{current_task, Context, Coroutines, Pause, Pollers, WaitsFor};
 use crate::failure::Failure;
 use crate::log::{log_task, LineKind, Subject};
-use crate::metrics::OwnMetrics;
+use crate::metrics::{OwnCoarse, OwnMetrics};
 use crate::pool::{Container, ContainerLane, PoolTable};
 use crate::session::{SuspendedAs, SuspendedAt};
 use crate::sync::{Held, Mode, Parking, Waiter};
@@ -46,8 +46,9 @@ pub(crate) struct Worker {
     pub(super) samples: Cell<u32>,
     /// How many more tasks that are submitted inside the runtime are not in the sample of those that are measured.
     unmeasured: Cell<u32>,
-    /// The next task is measured.
-    measures_next: Cell<bool>,
+    /// Which tasks are measured.
+    measures: Cell<Measures>,
+    coarse: OwnCoarse,
     /// Counts the bytes copied for clients' tasks: large bodies and nested vectors.
     pub(super) copied: Cell<u64>,
     /// True for a stand-by worker.
@@ -62,6 +63,17 @@ pub(crate) struct Worker {
     line: *const WorkerLine,
     /// How many roots this worker has numbered.
     roots: Cell<u64>,
+}
+
+/// Which tasks a worker measures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Measures {
+    /// A sample.
+    Sample,
+    /// A sample, and the next one.
+    Next,
+    /// All of them.
+    All,
 }
 
 thread_local! {
@@ -107,6 +119,7 @@ impl Worker {
         let spare = SpareRecords::new(shared.budget);
         let line = ptr::from_ref(&shared.page().lines[index as usize]);
         let kept = shared.config.spare_stacks(shared.budget);
+        let measures_all = shared.metrics.measures_all();
         Worker {
             index,
             shared,
@@ -119,7 +132,8 @@ impl Worker {
             retries: Cell::new(false),
             samples: Cell::new(0),
             unmeasured: Cell::new(0),
-            measures_next: Cell::new(false),
+            coarse: OwnCoarse::default(),
+            measures: Cell::new(if measures_all { Measures::All } else { Measures::Sample }),
             copied: Cell::new(0),
             is_standby,
             looks: Looks::default(),
@@ -225,20 +239,43 @@ impl Worker {
         self.shared.metrics.of(self.index)
     }
 
+    /// The time in ticks, as it was at the watchdog's last tick, or when this worker woke up.
+    #[inline(always)]
+    pub(super) fn about_now(&self) -> u64 {
+        self.coarse.now(&self.shared.metrics.coarse)
+    }
+
+    /// The worker has woken up.
+    pub(super) fn set_clock(&self) {
+        self.coarse.set();
+    }
+
     /// Makes the next task be measured, if that is possible.
     #[inline]
     pub(super) fn measure_next(&self) {
-        self.measures_next.set(true);
+        if self.measures.get() == Measures::Sample {
+            self.measures.set(Measures::Next);
+        }
     }
 
-    /// Whether the next task is to be measured, which is so once after each [`measure_next`](Self::measure_next).
+    /// Makes every task be measured, or ends that.
+    pub(super) fn measure_all(&self, all: bool) {
+        self.measures.set(if all { Measures::All } else { Measures::Sample });
+    }
+
+    /// Whether every task is measured.
+    pub(super) fn measures_all(&self) -> bool {
+        self.measures.get() == Measures::All
+    }
+
+    /// Whether the next task is to be measured, which is so once after each [`measure_next`](Self::measure_next), or always.
     #[inline]
     pub(super) fn must_measure_next(&self) -> bool {
-        let must = self.measures_next.get();
-        if must {
-            self.measures_next.set(false);
+        let measures = self.measures.get();
+        if measures == Measures::Next {
+            self.measures.set(Measures::Sample);
         }
-        must
+        measures != Measures::Sample
     }
 
     /// Measures a task that is submitted inside the runtime, if it must be or is one of the sample: as many as of those
@@ -369,9 +406,7 @@ impl Worker {
                     WaitsFor::Task(child) => self.cancel_child(unsafe { &*child }),
                 }
             }
-            if record.timing.is_measured() {
-                record.timing.suspend();
-            }
+            record.timing.suspend(first, self.about_now());
             if first {
                 record.suspended.set(true);
                 record.count_suspended(self.metrics());

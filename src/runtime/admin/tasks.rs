@@ -1,0 +1,55 @@
+//! Which tasks there are, and which took long.
+
+use chimaera_metrics::{Silent, SlowTask, SlowTasks, Tasks, Wanted, SLOW_FORMAT};
+
+use crate::host::Phase;
+use crate::scheduler::chains::ask_for_tasks;
+use crate::scheduler::task_list::{keep_oldest, own_tasks};
+use crate::scheduler::{Shared, WorkerMessage};
+
+/// The oldest of the tasks of this process and its module hosts. The calling thread waits for the answers.
+pub(crate) fn tasks(shared: &Shared, wanted: &Wanted) -> Tasks {
+    let mut all = own_tasks(shared, wanted);
+    for host in shared.hosts.all() {
+        let Phase::Running(peer) = host.phase() else { continue };
+        match ask_for_tasks(&peer, wanted) {
+            Some(mut theirs) => {
+                all.tasks.append(&mut theirs.tasks);
+                all.suspended = all.suspended.saturating_add(theirs.suspended);
+                all.queued = all.queued.saturating_add(theirs.queued);
+                all.silent.append(&mut theirs.silent);
+            }
+            None => all.silent.push(Silent { process: peer.pid, worker: None }),
+        }
+    }
+    let sessions = shared.sessions();
+    for task in &mut all.tasks {
+        let client = sessions.iter().find(|client| Some(client.number) == task.session);
+        task.pid = client.map(|client| client.caller.pid);
+    }
+    keep_oldest(&mut all.tasks, wanted.most);
+    all
+}
+
+/// The tasks of late that took long.
+pub(crate) fn slow_tasks(shared: &Shared) -> SlowTasks {
+    let metrics = &shared.metrics;
+    let (noted, last) = metrics.slow.last();
+    let ended = |(ago, task)| SlowTask { ago_ns: metrics.ns(ago), ..task };
+    SlowTasks {
+        format: SLOW_FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        threshold_ns: metrics.slow.threshold_ns(),
+        measures_all: metrics.measures_all(),
+        tasks: last.into_iter().map(ended).collect(),
+        noted,
+    }
+}
+
+/// Has every task be measured, or a sample.
+pub(crate) fn measure_all(shared: &Shared, all: bool) {
+    shared.metrics.measure_all(all);
+    for mailbox in shared.mailboxes() {
+        mailbox.send(WorkerMessage::Measure { all });
+    }
+}
