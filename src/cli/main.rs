@@ -16,6 +16,7 @@ mod method_name;
 mod metrics_server;
 mod number;
 mod progress;
+mod service_manager;
 mod settings;
 mod signal_masks;
 mod signals;
@@ -30,7 +31,7 @@ use serde_json::json;
 
 use crate::commands::{
     call, cluster, compose, config, list, logs, metrics, module, modules, pool, repo, restart,
-    sessions, slow, start, status, stop, tasks, top,
+    service, sessions, slow, start, status, stop, tasks, top,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -142,6 +143,9 @@ enum Command {
     /// Create or destroy the pools listed in a file
     #[command(subcommand)]
     Compose(compose::Command),
+    /// Make an instance a service of systemd, or no longer
+    #[command(subcommand)]
+    Service(service::Command),
     /// Show, check and explain the configuration of a runtime
     #[command(subcommand)]
     Config(config::Command),
@@ -196,6 +200,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Logs(args) => logs::run(&context, args),
         Command::Log(command) => commands::log::run(&context, command),
         Command::Compose(command) => compose::run(context, command),
+        Command::Service(command) => service::run(&context, command),
         Command::Config(command) => config::run(&context, command),
         Command::Module(command) => module::run(&context, command),
         Command::Repo(command) => repo::run(&context, command),

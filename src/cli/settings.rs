@@ -95,6 +95,20 @@ impl Args {
             .map_err(|found| misconfigured(context, &found))
     }
 
+    /// Arguments that give a service these flags. It finds a configuration file that no flag names by itself.
+    pub(crate) fn for_service(&self, settings: &Settings) -> Result<Vec<OsString>, std::io::Error> {
+        let mut arguments = self.again(settings)?;
+        match &self.config {
+            Some(file) => arguments[1] = std::path::absolute(file)?.into(),
+            None if !self.no_config => {
+                let of_file = if settings.file.is_some() { 2 } else { 1 };
+                arguments.drain(..of_file);
+            }
+            None => {}
+        }
+        Ok(arguments)
+    }
+
     /// Arguments that give another process in the same environment the same configuration.
     pub(crate) fn again(&self, settings: &Settings) -> Result<Vec<OsString>, std::io::Error> {
         let mut all: Vec<OsString> = match &settings.file {

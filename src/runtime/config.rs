@@ -7,6 +7,7 @@ mod memory;
 mod orders;
 mod policy;
 mod progress;
+mod service_manager;
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -24,6 +25,7 @@ pub use self::orders::HostOrders;
 pub use self::policy::OnCrash;
 pub(crate) use self::policy::Policy;
 pub use self::progress::Progress;
+pub use self::service_manager::ServiceManager;
 use crate::access::{Accounts, PoolAccess};
 use crate::log::LogControl;
 use chimaera_ipc::instance;
@@ -156,6 +158,8 @@ pub struct Config {
     /// The log of the process, for `chimaera log` and `chimaera status`. `None` if the runtime must
     /// not change the log.
     pub log: Option<Arc<dyn LogControl>>,
+    /// Who started the process, and wants to know how it fares.
+    pub manager: Option<Arc<dyn ServiceManager>>,
     /// Modules, `repo:module`, whose pools all run in processes of their own.
     pub isolated_modules: Vec<String>,
     /// What a module host may use.
@@ -438,6 +442,7 @@ impl Default for Config {
             daemon: false,
             log_is_file: false,
             log: None,
+            manager: None,
             progress: Arc::default(),
             state_directory: None,
             program: None,

@@ -63,7 +63,8 @@ pub use access::{Accounts, PoolAccess};
 pub use admin::describe_page;
 pub use config::{
     check_cores, ClusterConfig, Config, Error, Founding, HostLimits, HostOrders, Isolation,
-    MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Program, Progress, UserLimits, UserQuota,
+    MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Program, Progress, ServiceManager, UserLimits,
+    UserQuota,
 };
 pub use module::library_path_warning;
 pub use runtime::{Ending, Runtime};

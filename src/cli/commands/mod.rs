@@ -19,6 +19,7 @@ mod repo_build;
 mod repo_output;
 mod repo_upgrade;
 pub(crate) mod restart;
+pub(crate) mod service;
 pub(crate) mod sessions;
 pub(crate) mod slow;
 pub(crate) mod start;

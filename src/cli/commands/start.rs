@@ -14,7 +14,7 @@ use chimaera_config::{Pool, Settings};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use chimaera_runtime::log::{LogControl, LogFile};
-use chimaera_runtime::{state_calls, Config, Error, Program, Runtime};
+use chimaera_runtime::{state_calls, Config, Error, Program, Runtime, ServiceManager};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -22,6 +22,7 @@ use crate::context::{complain, print, try_print, Context, Failed, Outcome};
 use crate::last_crash::LastCrash;
 use crate::log::{self, Log};
 use crate::metrics_server::MetricsServer;
+use crate::service_manager::Manager;
 use crate::settings;
 use crate::signals::Signals;
 use rustix::process::Signal;
@@ -180,12 +181,18 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
             }
         })?;
     let signals = Signals::handle(log.clone(), path.is_some())?;
+    // In the background it is nobody's service.
+    let manager = match args.as_daemon {
+        true => None,
+        false => Manager::find(&instance)?.map(Arc::new),
+    };
     let config = Config {
         daemon: true,
         program: Some(own_program()?),
         predecessor: args.succeeds.map(take_descriptor).transpose()?.map(Arc::new),
         log_is_file: path.is_some(),
         log: Some(log.clone()),
+        manager: manager.clone().map(|manager| manager as Arc<dyn ServiceManager>),
         private: args.private,
         host_program: Some("/proc/self/exe".into()),
         cluster: settings.cluster().map_err(Failed::Message)?,
@@ -224,6 +231,9 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     signals.clone().stop(&runtime, stopping_since)?;
     if let Some(Err(error)) = metrics.map(|metrics| metrics.start(runtime.metrics())) {
         tracing::error!(%error, "metrics are not served over HTTP");
+    }
+    if let Some(manager) = &manager {
+        manager.ready();
     }
     if args.as_daemon {
         // From now on it does not end with the process that started it. A sandbox that refuses this has refused

@@ -173,6 +173,9 @@ impl Acceptor {
                 return Vec::new();
             }
         }
+        if let Some(manager) = &self.shared.config.manager {
+            manager.stopping();
+        }
         // The lines of a module host are in the daemon's log, where they would look like the daemon's own.
         if self.shared.config.orders.is_none() {
             tracing::info!("stopping");

@@ -566,7 +566,9 @@ impl Restart {
             Ok(Heard::Message(received)) if matches!(received.message, ToPredecessor::Serving) => {
                 self.pause = self.held.map_or(Duration::ZERO, |at| at.elapsed());
                 tracing::info!(pid = self.successor.id(), pause = ?self.pause, "the new process serves");
-                notify_manager(&format!("MAINPID={}", self.successor.id()));
+                if let Some(manager) = &shared.config.manager {
+                    manager.succeeded_by(self.successor.id());
+                }
                 let done = Arc::<Mutex<bool>>::default();
                 let theirs = done.clone();
                 let hold = held.hold.clone();
@@ -682,6 +684,8 @@ fn start(program: &Path, arguments: &[OsString], channel: Channel) -> io::Result
     let descriptor = channel.descriptor().as_raw_fd();
     let mut command = Command::new(program);
     command.args(arguments).arg("--succeeds").arg(descriptor.to_string()).stdin(Stdio::null());
+    // By this variable, systemd says which process is to tell it that it is alive: that will be the new one.
+    command.env_remove("WATCHDOG_PID");
     // SAFETY: the closure only makes a system call, for a descriptor that is open until the child runs
     // the program.
     unsafe {
@@ -692,29 +696,6 @@ fn start(program: &Path, arguments: &[OsString], channel: Channel) -> io::Result
         });
     }
     command.spawn()
-}
-
-/// Tells the service manager, if there is one, as sd_notify(3) does. A manager that does not listen is
-/// not told.
-fn notify_manager(text: &str) {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let told = rustix::net::socket_with(
-        rustix::net::AddressFamily::UNIX,
-        rustix::net::SocketType::DGRAM,
-        rustix::net::SocketFlags::CLOEXEC,
-        None,
-    )
-    .and_then(|socket| {
-        let address = match path.as_encoded_bytes().strip_prefix(b"@") {
-            Some(name) => rustix::net::SocketAddrUnix::new_abstract_name(name)?,
-            None => rustix::net::SocketAddrUnix::new(&path)?,
-        };
-        let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
-        rustix::net::sendto(&socket, text.as_bytes(), flags, &address)
-    });
-    if let Err(error) = told {
-        tracing::warn!(%error, socket = %path.display(), "cannot tell the service manager {text}");
-    }
 }
 
 /// Until when a message has to be sent that must not take long.
