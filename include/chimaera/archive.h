@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,7 +55,11 @@ class FieldNotes {
   static constexpr u32 kVector = 7u << 24;
   static constexpr u32 kResults = 8u << 24;
 
-  FieldNotes(const void *object, std::size_t size) : object_(object), size_(size) {}
+  /* `depth` counts the vectors that the object is in, and itself. */
+  FieldNotes(const void *object, std::size_t size, u32 depth)
+      : object_(object), size_(size), depth_(depth) {}
+
+  u32 depth() const { return depth_; }
 
   /* Adds a value. */
   void Add(const void *value, u32 kind) {
@@ -76,15 +81,48 @@ class FieldNotes {
  private:
   const void *object_;
   std::size_t size_;
+  u32 depth_;
   u32 hash_ = 0x811c9dc5;
+};
+
+/* Zeroed memory for one object, which keeps its zeros where the constructor sets nothing: to the
+ * compiler, what was in memory before an object began is nothing. */
+template <typename T>
+class Zeroed {
+ public:
+  Zeroed() : memory_(::operator new (sizeof(T), std::align_val_t{kAlign})) {
+    std::memset(memory_, 0, sizeof(T));
+    Forget();
+  }
+  ~Zeroed() { ::operator delete (memory_, std::align_val_t{kAlign}); }
+  Zeroed(const Zeroed &) = delete;
+  Zeroed &operator=(const Zeroed &) = delete;
+
+  /* Has `construct` begin an object in it. */
+  template <typename F>
+  T *Construct(const F &construct) const {
+    construct(memory_);
+    Forget();
+    return static_cast<T *>(memory_);
+  }
+
+ private:
+  static constexpr std::size_t kAlign =
+      alignof(T) < alignof(std::max_align_t) ? alignof(std::max_align_t) : alignof(T);
+
+  void Forget() const { __asm__ volatile("" : : "r"(memory_) : "memory"); }
+
+  void *memory_;
 };
 
 /* A number's kind and size. */
 template <typename T>
 constexpr u32 NumberKind() {
-  return (std::is_floating_point_v<T> ? FieldNotes::kFloat
-          : std::is_signed_v<T>       ? FieldNotes::kSigned
-                                      : FieldNotes::kUnsigned) |
+  /* Whether a plain char has a sign depends on the processor. */
+  return (std::is_same_v<T, char>       ? FieldNotes::kBytes
+          : std::is_floating_point_v<T> ? FieldNotes::kFloat
+          : std::is_signed_v<T>         ? FieldNotes::kSigned
+                                        : FieldNotes::kUnsigned) |
          u32{sizeof(T)};
 }
 
@@ -231,6 +269,7 @@ class LoadArchive {
   /** Reads `size` bytes. Error: `CHI_INVALID` when fewer remain. */
   void Get(void *data, std::size_t size) {
     if (notes_ != nullptr) {
+      if (size != 0) std::memset(data, 0, size);
       return notes_->Add(data, detail::FieldNotes::kBytes | static_cast<u32>(size));
     }
     if (size > Remaining()) {
@@ -323,22 +362,29 @@ namespace detail {
 /* Notes a value, or what a struct's `serialize` visits. */
 template <typename T>
 void Note(LoadArchive &ar, FieldNotes &notes, T &value) {
+  /* Numbers are read as 0: they may say how much else there is. */
   if constexpr (std::is_same_v<T, bool>) {
     notes.Add(&value, FieldNotes::kBool);
+    value = false;
   } else if constexpr (std::is_enum_v<T>) {
     notes.Add(&value, NumberKind<std::underlying_type_t<T>>());
+    value = T{};
   } else if constexpr (kIsNumber<T>) {
     notes.Add(&value, NumberKind<T>());
+    value = 0;
   } else if constexpr (std::is_same_v<T, hipc::string>) {
     notes.Add(&value, FieldNotes::kString);
   } else if constexpr (kIsSharedVector<T>) {
     using E = typename T::value_type;
     notes.Add(&value, FieldNotes::kVector);
     notes.Mix(static_cast<u32>(sizeof(E)));
-    alignas(E) char memory[sizeof(E)] = {};
-    E *const element =
-        hipc::detail::NewElement<E>(memory, hipc::CtxAllocator<CHI_ALLOC_T>(hipc::Owner(nullptr)));
-    FieldNotes inner(element, sizeof(E));
+    /* The type of a vector's elements may lead back to the vector. */
+    if (notes.depth() > CHI_MAX_FIELD_DEPTH) return;
+    const Zeroed<E> memory;
+    E *const element = memory.Construct([](void *where) {
+      hipc::detail::NewElement<E>(where, hipc::CtxAllocator<CHI_ALLOC_T>(hipc::Owner(nullptr)));
+    });
+    FieldNotes inner(element, sizeof(E), notes.depth() + 1);
     LoadArchive reads(inner);
     reads(*element);
     notes.Mix(inner.hash());

@@ -3,8 +3,6 @@
 #define CHIMAERA_FINGERPRINT_H_
 
 #include <atomic>
-#include <cstring>
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -45,18 +43,14 @@ inline constexpr bool kVisited = std::is_constructible_v<T, const hipc::CtxAlloc
  * layout is compared by its size alone. */
 template <typename T>
 u32 VisitedFingerprint() {
-  struct Free {
-    void operator()(char *p) const { ::operator delete (p, std::align_val_t{CHI_TASK_ALIGN}); }
-  };
   try {
-    const std::unique_ptr<char, Free> memory(
-        static_cast<char *>(::operator new (sizeof(T), std::align_val_t{CHI_TASK_ALIGN})));
-    std::memset(memory.get(), 0, sizeof(T));
+    const Zeroed<T> memory;
     const chi_task header{};
-    const hipc::CtxAllocator<CHI_ALLOC_T> alloc(reinterpret_cast<chi_task *>(memory.get()),
-                                                sizeof(T), header);
-    T *const task = ::new (memory.get()) T(alloc);
-    FieldNotes notes(task, sizeof(T));
+    /* Nothing is to be allocated for it: it is no task of a runtime or a session. */
+    T *const task = memory.Construct([&header](void *where) {
+      ::new (where) T(hipc::CtxAllocator<CHI_ALLOC_T>(nullptr, 0, header));
+    });
+    FieldNotes notes(task, sizeof(T), 1);
     LoadArchive ar(notes);
     task->SerializeIn(ar);
     notes.Add(nullptr, FieldNotes::kResults);

@@ -28,11 +28,13 @@ pub struct Tasks {
     pub version: String,
     /// The oldest first; those of unknown age are last.
     pub tasks: Vec<Task>,
-    /// How many there are in all: less than are listed if some have ended meanwhile, and more if not all were asked for.
-    pub suspended: u64,
+    /// How many there are in all, which is not counted by session: less than are listed if some have ended meanwhile, and more
+    /// if not all were asked for.
+    pub suspended: Option<u64>,
     /// The same of those that have not started.
-    pub queued: u64,
-    /// Who has not said which tasks are suspended or queued there: a worker that a method keeps busy, or a module host.
+    pub queued: Option<u64>,
+    /// Who has not said which tasks are suspended or queued there: a worker that a method keeps busy or that has not got to it
+    /// in time, or a module host.
     pub silent: Vec<Silent>,
 }
 
@@ -83,8 +85,8 @@ pub struct Task {
     pub pool: String,
     /// Its method.
     pub method: String,
-    /// The session that the task or its root task came from, and the client's process. `None` for tasks that the runtime
-    /// and its modules start by themselves.
+    /// The session that the task or its root task came from. `None` for tasks that the runtime and its modules start by
+    /// themselves, and for those in module hosts, and from there.
     pub session: Option<u64>,
     /// The client's process, if it is connected.
     pub pid: Option<i32>,
@@ -95,15 +97,16 @@ pub struct Task {
     /// How far it has come.
     pub state: State,
     /// For how long it exists, in nanoseconds: since it was submitted, where that is known, or else since it was
-    /// queued or suspended for the first time, to some milliseconds.
+    /// queued or suspended for the first time, to some milliseconds. Of one that runs: for how long it has kept its
+    /// worker busy.
     pub age_ns: Option<u64>,
     /// For how long it has been in this state.
     pub state_ns: Option<u64>,
-    /// It has been cancelled, or is late.
+    /// It has been cancelled, or is late; unknown of one that runs.
     pub cancelled: bool,
     /// What it waits for, if it is suspended.
     pub waits_for: Option<WaitsFor>,
-    /// The numbers of the locks that it holds.
+    /// The numbers of the locks that it holds; unknown of one that runs.
     pub holds: Vec<u64>,
     /// Where it came from, if that is another process of this node.
     pub came: Option<Passage>,

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <functional>
 #include <random>
+#include <set>
 
 #include "chimaera/chimaera.h"
 #include "contract_host.h"
@@ -396,6 +397,100 @@ void TestDamaged(int rounds) {
 
 }  // namespace
 
+/* A task with these fields, of which `Visit` says what is sent. */
+template <typename Fields>
+struct FieldsTask : public chi::Task, public Fields {
+  explicit FieldsTask(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc)
+      : chi::Task(alloc), Fields(alloc) {}
+  template <typename Ar>
+  void SerializeIn(Ar &ar) {
+    Fields::Visit(ar);
+  }
+  template <typename Ar>
+  void SerializeOut(Ar &) {}
+};
+
+/* Two numbers and a vector. */
+template <typename A, typename B, typename E>
+struct Plain {
+  A a_;
+  B b_;
+  hipc::vector<E> c_;
+  explicit Plain(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : c_(alloc) {}
+  template <typename Ar>
+  void Visit(Ar &ar) {
+    ar(a_, b_, c_);
+  }
+};
+
+/* How many elements there are is read first, as far as the constructor does not say it. */
+struct Resized {
+  chi::u32 kept_ = 7;
+  hipc::vector<chi::u32> c_;
+  explicit Resized(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : c_(alloc) {}
+  template <typename Ar>
+  void Visit(Ar &ar) {
+    chi::u32 n;
+    if constexpr (!Ar::kLoads) n = static_cast<chi::u32>(c_.size());
+    ar(n);
+    if constexpr (Ar::kLoads) c_.resize(n);
+  }
+};
+
+/* Wants memory for what it has not read. */
+struct Allocates {
+  chi::u32 kept_ = 7;
+  hipc::vector<chi::u32> c_;
+  explicit Allocates(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : c_(alloc) {}
+  template <typename Ar>
+  void Visit(Ar &ar) {
+    if constexpr (Ar::kLoads) c_.resize(kept_);
+    ar(kept_);
+  }
+};
+
+/* A tree of vectors. */
+struct Branch {
+  chi::u32 leaf_;
+  chi::u32 reserved_;
+  hipc::vector<Branch> branches_;
+  template <typename Ar>
+  void serialize(Ar &ar) {
+    ar(leaf_, branches_);
+  }
+};
+
+template <typename Fields>
+chi::u32 Fingerprint() {
+  const chi::u32 found = chi::detail::FingerprintOf<FieldsTask<Fields>>();
+  CHECK(found == chi::detail::FingerprintOf<FieldsTask<Fields>>());
+  return found;
+}
+
+void TestFingerprints() {
+  using chi::u32;
+  const u32 plain = Fingerprint<Plain<u32, u32, char>>();
+  CHECK((plain & 3) == CHI_DECLARED_IN_CPP && plain >> CHI_TASK_LAYOUT_SIZE_SHIFT == 0);
+  const std::set<u32> all = {
+      plain,
+      Fingerprint<Plain<chi::i32, u32, char>>(),
+      Fingerprint<Plain<chi::f32, u32, char>>(),
+      Fingerprint<Plain<u32, chi::u16, char>>(),
+      Fingerprint<Plain<u32, u32, chi::u64>>(),
+      Fingerprint<Plain<u32, u32, hipc::string>>(),
+      Fingerprint<Plain<u32, u32, serial::Point>>(),
+      Fingerprint<Plain<u32, u32, Branch>>(),
+      Fingerprint<Resized>(),
+  };
+  CHECK(all.size() == 9 && all.count(0) == 0);
+  /* An enum is the number that it is stored as, and a bool is none. */
+  CHECK((Fingerprint<Plain<serial::Color, u32, char>>() ==
+         Fingerprint<Plain<chi::u16, u32, char>>()));
+  CHECK((Fingerprint<Plain<bool, u32, char>>() != Fingerprint<Plain<chi::u8, u32, char>>()));
+  /* What cannot be visited is not compared. */
+  CHECK(Fingerprint<Allocates>() == 0);
+}
+
 int main(int argc, char **argv) {
   CHECK(argc == 2);
   const std::string golden = argv[1];
@@ -406,5 +501,6 @@ int main(int argc, char **argv) {
   TestText(golden + "/params.txt");
   TestState(golden + "/state.txt");
   TestTasks();
+  TestFingerprints();
   TestDamaged(20000);
 }

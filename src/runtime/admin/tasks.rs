@@ -15,8 +15,9 @@ pub(crate) fn tasks(shared: &Shared, wanted: &Wanted) -> Tasks {
         match ask_for_tasks(&peer, wanted) {
             Some(mut theirs) => {
                 all.tasks.append(&mut theirs.tasks);
-                all.suspended = all.suspended.saturating_add(theirs.suspended);
-                all.queued = all.queued.saturating_add(theirs.queued);
+                let sum = |own: Option<u64>, their: Option<u64>| Some(own?.saturating_add(their?));
+                all.suspended = sum(all.suspended, theirs.suspended);
+                all.queued = sum(all.queued, theirs.queued);
                 all.silent.append(&mut theirs.silent);
             }
             None => all.silent.push(Silent { process: peer.pid, worker: None }),
@@ -24,7 +25,8 @@ pub(crate) fn tasks(shared: &Shared, wanted: &Wanted) -> Tasks {
     }
     let sessions = shared.sessions();
     for task in &mut all.tasks {
-        let client = sessions.iter().find(|client| Some(client.number) == task.session);
+        let is_client = |number| Some(number) == task.session;
+        let client = sessions.iter().find(|client| is_client(client.number));
         task.pid = client.map(|client| client.caller.pid);
     }
     keep_oldest(&mut all.tasks, wanted.most);
@@ -49,7 +51,8 @@ pub(crate) fn slow_tasks(shared: &Shared) -> SlowTasks {
 /// Has every task be measured, or a sample.
 pub(crate) fn measure_all(shared: &Shared, all: bool) {
     shared.metrics.measure_all(all);
-    for mailbox in shared.mailboxes() {
+    // Those that are started later see it by themselves.
+    for mailbox in shared.mailboxes().iter().take(shared.started()) {
         mailbox.send(WorkerMessage::Measure { all });
     }
 }

@@ -1,4 +1,4 @@
-//! Questions whose answers take time to collect. Threads of their own do that, a few at a time.
+//! Questions whose answers take time to collect. Threads of their own do that.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,10 +18,8 @@ use crate::sys::lock;
 
 /// How often to look for answers.
 const LOOK: Duration = Duration::from_millis(2);
-/// How many answers are collected at the same time.
-const MOST: usize = 2;
-/// How many tasks are listed at most: a few times ten megabytes of text.
-const MOST_TASKS: usize = 100_000;
+/// How many tasks are listed at most: some megabytes of text, which a module host's answer has room for.
+const MOST_TASKS: usize = 10_000;
 
 /// A question.
 enum Question {
@@ -33,7 +31,23 @@ enum Question {
 #[derive(Default)]
 pub(super) struct Questions {
     waiting: VecDeque<(u64, Question)>,
-    asked: Vec<(u64, Slot<String>)>,
+    asked: Vec<(u64, Kind, Slot<String>)>,
+}
+
+/// The kind of a question. At the same time, one of each is answered: who lists tasks does not hold up the metrics.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Metrics,
+    Tasks,
+}
+
+impl Question {
+    fn kind(&self) -> Kind {
+        match self {
+            Question::Metrics => Kind::Metrics,
+            Question::Tasks(_) => Kind::Tasks,
+        }
+    }
 }
 
 /// Whether a message is a question of this kind.
@@ -59,7 +73,8 @@ impl Questions {
 
     /// When to look again.
     pub(super) fn next_look(&self) -> Option<Instant> {
-        (!self.asked.is_empty()).then(|| Instant::now() + LOOK)
+        let is_waiting = !self.asked.is_empty() || !self.waiting.is_empty();
+        is_waiting.then(|| Instant::now() + LOOK)
     }
 
     /// The answers that there are. Questions of clients that are gone are forgotten.
@@ -69,7 +84,7 @@ impl Questions {
         is_there: impl Fn(u64) -> bool,
     ) -> Vec<(u64, Result<String, Failure>)> {
         let mut answers = Vec::new();
-        self.asked.retain(|(client, slot)| match lock(slot).take() {
+        self.asked.retain(|(client, _, slot)| match lock(slot).take() {
             None => true,
             Some(answer) => {
                 answers.push((*client, answer));
@@ -77,11 +92,17 @@ impl Questions {
             }
         });
         self.waiting.retain(|(client, _)| is_there(*client));
-        while self.asked.len() < MOST {
-            let Some((client, question)) = self.waiting.pop_front() else { break };
+        for kind in [Kind::Metrics, Kind::Tasks] {
+            if self.asked.iter().any(|(_, asked, _)| *asked == kind) {
+                continue;
+            }
+            let next = self.waiting.iter().position(|(_, question)| question.kind() == kind);
+            let Some((client, question)) = next.and_then(|at| self.waiting.remove(at)) else {
+                continue;
+            };
             let theirs = shared.clone();
             match in_thread(move || answer(&theirs, question)) {
-                Ok(slot) => self.asked.push((client, slot)),
+                Ok(slot) => self.asked.push((client, kind, slot)),
                 Err(failure) => answers.push((client, Err(failure))),
             }
         }

@@ -55,6 +55,8 @@ pub(crate) fn describe_tasks(
         }
         let name = &method.name;
         told.push(match context.waits_for.get() {
+            // What it waited for may be gone.
+            _ if !context.waiting.get() => format!("{name} waits"),
             // SAFETY: the waiting code keeps the lock alive until its wait has ended.
             WaitsFor::Lock(lock) => format!("{name} waits for {}", unsafe { &*lock }),
             WaitsFor::Task(child) => {

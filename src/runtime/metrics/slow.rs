@@ -57,9 +57,9 @@ impl SlowLog {
     /// `ns` turns ticks into nanoseconds.
     pub(crate) fn note_unless_known(&self, task: SlowTask, ns: impl Fn(u64) -> u64) {
         let now = ticks::now();
-        // One that ended before this one began is another.
+        // One that ended before this one began, or about then, is another.
         let is_it = |(ended, other): &(u64, SlowTask)| {
-            ns(now.saturating_sub(*ended)) < task.total_ns
+            ns(now.saturating_sub(*ended)) < task.total_ns / 2
                 && (other.root, other.depth) == (task.root, task.depth)
                 && (&other.pool, &other.method) == (&task.pool, &task.method)
         };

@@ -27,9 +27,6 @@ impl Stage {
     pub(super) const COUNT: usize = Stage::Total as usize + 1;
 }
 
-/// A task that has been suspended for less is not worth a look at how long that was: a fraction of a millisecond.
-const LONG_TICKS: u64 = 1 << 20;
-
 /// For which tasks a measured one stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum StandsFor {
@@ -163,10 +160,10 @@ impl Timing {
         }
     }
 
-    /// Whether a task that has been suspended began to be so long ago, and is not measured.
+    /// Whether a task that has been suspended began to be so before the last tick of the coarse clock, and is not measured.
     #[inline(always)]
     pub(crate) fn was_suspended_for_long(&self, about_now: u64) -> bool {
-        !self.is_measured() && about_now.saturating_sub(self.started.get()) >= LONG_TICKS
+        !self.is_measured() && about_now > self.started.get()
     }
 
     /// For how long a task that is suspended, or else in a lane, has existed, as far as that is known, and for how long

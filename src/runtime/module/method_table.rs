@@ -91,6 +91,13 @@ impl Method {
         shape == self.shape() || (size == self.task_size && self.is_like(layout))
     }
 
+    /// Whether tasks that do not say which layout they have, but were made for this other method, can be run by this
+    /// one: the other's fingerprint is the same, or was never known.
+    pub(crate) fn takes_all_of(&self, other: &Method) -> bool {
+        let (size, layout) = other.shape();
+        other.shape() == self.shape() || size == self.task_size && description_in(layout) == 0
+    }
+
     /// Refuses tasks that do not say which layout they have.
     pub(crate) fn be_strict(&mut self) {
         self.unstated = chi_status::MAX;

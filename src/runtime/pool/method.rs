@@ -95,7 +95,7 @@ impl PoolMethods {
         let mut methods = PoolMethods::of(module);
         for method in methods.by_number.iter_mut().flatten() {
             let Some(old) = self.get(method.number) else { continue };
-            if old.is_strict() || !method.takes(old.shape()) {
+            if old.is_strict() || !method.takes_all_of(old) {
                 method.method.be_strict();
             }
             if old.name == method.name {

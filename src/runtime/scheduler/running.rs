@@ -51,6 +51,15 @@ impl Running {
         self.0 & Running::PLACING != 0
     }
 
+    /// Whether a method of a task runs, and neither a poller, nor a monitor, nor code of a container's life that is no
+    /// method.
+    pub(super) fn is_method(self) -> bool {
+        let no_method = Running::POLLER | Running::PLACING;
+        self.0 & Running::MODULE != 0
+            && self.0 & no_method == 0
+            && !matches!(self.0 & 0xfff, CONSTRUCTOR | DESTRUCTOR | SAVING | LOADING)
+    }
+
     /// A poller of the pool in a slot.
     pub(super) fn poller(slot: u32) -> Running {
         Running(Running::MODULE | Running::POLLER | slot << 12)
@@ -126,6 +135,8 @@ mod tests {
         assert_eq!(Running::poller(65536).parts(), Some((65536, 0)));
         let placing = Running::method(65536, 4095).placing();
         assert!(placing.parts() == Some((65536, 4095)) && placing.is_placing());
+        assert!(running.is_method() && !placing.is_method() && !Running::poller(1).is_method());
+        assert!(!Running::life(1, CONSTRUCTOR).is_method());
         for part in [CONSTRUCTOR, RESUMING] {
             assert_eq!(Running::life(65536, part).parts(), Some((65536, part)));
         }

@@ -38,7 +38,7 @@ use crate::task::ReplicaBudget;
 pub(crate) type FindPool = fn(&Worker, chi_pool_id) -> Result<(), Failure>;
 
 /// The numbers of sessions whose clients are other runtimes, beyond those of the acceptor.
-const FIRST_LINK: u64 = 1 << 40;
+pub(super) const FIRST_LINK: u64 = 1 << 40;
 
 /// The state that the threads of a runtime share.
 pub(crate) struct Shared {

@@ -87,7 +87,7 @@ pub(super) fn note_busy(
 ) {
     let slow = &shared.metrics.slow;
     let time = time.as_nanos() as u64;
-    if time < slow.threshold_ns() || running.is_placing() {
+    if time < slow.threshold_ns() || !running.is_method() {
         return;
     }
     let Some((method, pool)) = running.in_words(&shared.pools) else { return };

@@ -11,13 +11,16 @@ use super::listed::{Asked, Listed};
 use super::mailbox::{Question, WorkerMessage};
 use super::questions::Workers;
 use super::run_queue::RunQueue;
-use super::shared::Shared;
+use super::shared::{Shared, FIRST_LINK};
 use super::worker::Worker;
 use crate::coroutine::WaitsFor;
 use crate::pool::ContainerLane;
 use crate::sync::{Far, Passage};
 use crate::sys::lock;
 use crate::task::Record;
+
+/// How many tasks of a lane are looked at for those of one session.
+const MOST_LOOKED_AT: usize = 100_000;
 
 /// The oldest of the tasks of this process.
 pub(crate) fn own_tasks(shared: &Shared, wanted: &Wanted) -> Tasks {
@@ -37,8 +40,9 @@ pub(crate) fn own_tasks(shared: &Shared, wanted: &Wanted) -> Tasks {
         format: TASKS_FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         tasks,
-        suspended,
-        queued,
+        // It is not counted by session.
+        suspended: wanted.session.is_none().then_some(suspended),
+        queued: wanted.session.is_none().then_some(queued),
         silent,
     }
 }
@@ -59,7 +63,7 @@ fn running(shared: &Shared, index: u32, queue: &RunQueue) -> Option<Task> {
         worker: Some(index),
         pool,
         method,
-        session: (session != 0).then_some(session),
+        session: (1..FIRST_LINK).contains(&session).then_some(session),
         root: node.root_,
         depth: node.depth_,
         state: State::Running,
@@ -91,29 +95,37 @@ pub(crate) fn keep_oldest(tasks: &mut Vec<Task>, most: usize) {
 
 /// The answer of a worker.
 fn list(worker: &Worker, asked: &Asked) -> Vec<Task> {
-    let mut listed = suspended(worker, &asked.wanted);
-    let shared = &worker.shared;
-    let is_blocked = |index: u32| index != worker.index && shared.run_queue(index).is_busy();
-    let is_first = asked.looks_behind_busy();
+    let (shared, wanted) = (&worker.shared, &asked.wanted);
+    let mut listed = suspended(worker, wanted);
+    queued(worker, wanted, worker.index, &mut listed);
+    if asked.looks_behind_busy() {
+        for owner in (0..shared.started() as u32).filter(|owner| *owner != worker.index) {
+            if shared.run_queue(owner).is_busy() {
+                let look = || queued(worker, wanted, owner, &mut listed);
+                shared.run_queue(owner).while_away(look);
+            }
+        }
+    }
+    keep_oldest(&mut listed, wanted.most);
+    listed
+}
+
+/// Lists what is queued in the lanes of a worker: this one, or one that is kept away meanwhile.
+fn queued(worker: &Worker, wanted: &Wanted, owner: u32, listed: &mut Vec<Task>) {
     // The pools live as long as this table of them.
-    let table = shared.table();
-    for pool in table.iter().filter(|pool| is_of(&asked.wanted, pool.name())) {
+    let table = worker.shared.table();
+    for pool in table.iter().filter(|pool| is_of(wanted, pool.name())) {
         for container in pool.containers() {
             container.each_lane(|lane| {
-                let Some(owner) = lane.state.owner().filter(|_| lane.has_queued()) else { return };
-                let most = asked.wanted.most;
-                if owner == worker.index {
-                    look_into(worker, lane, owner, most, &mut listed);
-                } else if is_first && is_blocked(owner) {
-                    let look = || look_into(worker, lane, owner, most, &mut listed);
-                    shared.run_queue(owner).while_away(look);
+                if lane.state.owner() == Some(owner) && lane.has_queued() {
+                    look_into(worker, lane, owner, wanted, listed);
+                    if listed.len() >= 2 * wanted.most {
+                        keep_oldest(listed, wanted.most);
+                    }
                 }
             });
         }
     }
-    listed.retain(|task| is_wanted(&asked.wanted, &task.pool, task.session));
-    keep_oldest(&mut listed, asked.wanted.most);
-    listed
 }
 
 fn is_of(wanted: &Wanted, pool: &str) -> bool {
@@ -129,14 +141,20 @@ fn look_into(
     worker: &Worker,
     lane: &ContainerLane,
     owner: u32,
-    most: usize,
+    wanted: &Wanted,
     listed: &mut Vec<Task>,
 ) {
     let Some(still) = lane.state.keep_still(owner) else { return };
+    // Those of a session may be behind others.
+    let most = if wanted.session.is_some() { MOST_LOOKED_AT } else { wanted.most };
+    let mut left = wanted.most;
     lane.peek(most, |handle| {
         // SAFETY: the handle in a lane is that of a record, which nobody else uses until it is taken out.
         let record = unsafe { Record::of_handle(handle) };
-        listed.push(Task { worker: Some(owner), ..describe(worker, record, State::Queued) });
+        if left > 0 && wanted.session.is_none_or(|of| record.session == of) {
+            left -= 1;
+            listed.push(Task { worker: Some(owner), ..describe(worker, record, State::Queued) });
+        }
     });
     lane.state.let_go(still, 0);
 }
@@ -156,7 +174,9 @@ fn suspended(worker: &Worker, wanted: &Wanted) -> Vec<Task> {
     for (_, number) in ages.into_iter().take(wanted.most) {
         worker.coroutines.with(number, |context| {
             let Some(record) = context.task() else { return };
+            // Once a wait is over, what it was for may be gone.
             let waits_for = match context.waits_for.get() {
+                _ if !context.waiting.get() => metrics::WaitsFor::Event,
                 WaitsFor::Anyone => metrics::WaitsFor::Event,
                 WaitsFor::Lock(lock) => {
                     // SAFETY: the waiting code keeps the lock alive until its wait has ended.
@@ -201,7 +221,7 @@ fn describe(worker: &Worker, record: &Record, state: State) -> Task {
         process: std::process::id() as i32,
         pool: about.pool.unwrap_or_default().to_owned(),
         method: about.method.unwrap_or_default().to_owned(),
-        session: about.session,
+        session: about.session.filter(|session| *session < FIRST_LINK),
         root: record.node().root_,
         depth: record.node().depth_,
         state,

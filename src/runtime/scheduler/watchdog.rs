@@ -107,6 +107,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         let waits = || shared.run_queues().iter().map(RunQueue::waits).sum::<u64>();
         let unknown = waits() != looked_at;
         let is_due = search.next().is_some_and(|at| at <= Instant::now());
+        shared.metrics.coarse.set();
         if is_due || unknown && looked.elapsed() >= LOOK_FOR_CIRCLES {
             looked_at = waits();
             if search.look(shared) {
@@ -243,7 +244,10 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
             report(shared, seen, "no longer blocks its worker");
         }
         if seen.ticks > 0 {
-            slow::note_busy(shared, seen.running, seen.node, seen.since.elapsed());
+            // One that has only been suspended is looked at when it ends.
+            if now.tasks != seen.tasks {
+                slow::note_busy(shared, seen.running, seen.node, seen.since.elapsed());
+            }
             shared.run_queue(worker).busy.store(false, Ordering::Relaxed);
         }
         *seen = Seen { awake, quiet: seen.quiet.saturating_add(1), ..now };

@@ -52,10 +52,11 @@ fn a_chain_of_waits_is_followed_to_its_end() {
         let all = until("it waits", || {
             let all = list(site, &[]);
             let waits = found(&all, "kLock", "suspended");
-            (waits.len() == 2 && only(&all, "kCall", "suspended").is_some()).then_some(all)
+            let complete = all["silent"] == serde_json::json!([]);
+            (complete && waits.len() == 2 && only(&all, "kCall", "suspended").is_some())
+                .then_some(all)
         });
         assert_eq!((&all["suspended"], &all["queued"]), (&3.into(), &0.into()), "{all}");
-        assert_eq!(all["silent"].as_array().map(Vec::len), Some(0));
         let call = only(&all, "kCall", "suspended").unwrap();
         let of = |holds: bool| {
             let locks = found(&all, "kLock", "suspended");
@@ -74,9 +75,11 @@ fn a_chain_of_waits_is_followed_to_its_end() {
         let age = Duration::from_nanos(holder["age_ns"].as_u64().unwrap());
         let most = begun.elapsed() + Duration::from_secs(1);
         assert!(age <= most && age >= Duration::from_micros(1), "{age:?}");
-        let lines = why(site, &call);
+        let lines = until("all answer", || {
+            let lines = why(site, &call);
+            (lines.len() == 5).then_some(lines)
+        });
         let id = |task: &Value| task["id"].as_str().unwrap().to_owned();
-        assert_eq!(lines.len(), 5, "{lines:?}");
         assert!(lines[0].starts_with(&format!("{}: kCall of pool 'a', session ", id(&call))));
         assert!(lines[1].starts_with(&format!("{}: kLock of pool 'b', session ", id(&waiter))));
         assert!(lines[2].starts_with("waits for lock ") && lines[2].ends_with(" of pool 'b'"));
@@ -93,10 +96,7 @@ fn a_chain_of_waits_is_followed_to_its_end() {
         // No such task.
         let failed = site.cli(&["tasks", "--why", "nobody"]);
         assert_eq!(failed.code, 1);
-        assert!(
-            failed.stderr.contains("no task has an ID that begins with 'nobody'"),
-            "{failed:?}"
-        );
+        assert!(failed.stderr.contains("has an ID that begins with 'nobody'"), "{failed:?}");
         drop((holds, calls));
     });
 }
@@ -133,7 +133,7 @@ fn what_waits_behind_a_busy_worker_is_shown() {
         assert!(lines[0].contains(": kAsk of pool 'one', session "), "{lines:?}");
         assert!(lines[1].starts_with("worker-0: kAsk of pool 'one'"), "{lines:?}");
         let text = site.cli(&["tasks"]).ok().stdout;
-        assert!(text.contains("is busy: what is suspended on it is not listed"), "{text}");
+        assert!(text.contains("is busy: what is suspended on it"), "{text}");
         for asked in [queued, runs] {
             asked.cancel().unwrap();
             assert!(asked.wait().is_err());
@@ -230,12 +230,13 @@ fn every_task_can_be_measured() {
     in_client!(Options::new().model(), |site| {
         let pool = ValuePool::new(connect(), model::MODULE, "one");
         let slow = |more: &[&str]| site.cli(&[&["slow", "--json"], more].concat()).ok().json();
-        let on = slow(&["--measure", "all", "--threshold", "0.002"]);
+        let on = slow(&["--measure", "all", "--threshold", "0.001"]);
         assert_eq!(on["measures_all"], true);
         let before = on["noted"].as_u64().unwrap();
         const CALLS: u64 = 500;
         for _ in 0..CALLS {
-            pool.call(model::COMPUTE, 5_000, 0);
+            // Too short to be measured for that.
+            pool.call(model::COMPUTE, 2_000, 0);
         }
         let noted = until("each is noted", || {
             let noted = slow(&[])["noted"].as_u64().unwrap() - before;

@@ -54,7 +54,7 @@ pub(super) fn from<'t>(all: &'t Tasks, first: &'t Task) -> Chain<'t> {
         match next(all, last) {
             Some(again) if tasks.iter().any(|seen| std::ptr::eq(*seen, again)) => {
                 let end = format!(
-                    "this is a circle, with {} again: the runtime ends one of these waits",
+                    "this looks like a circle, with {} again: if it is one, the runtime ends one of these waits",
                     again.id
                 );
                 return Chain { tasks, end };
@@ -175,7 +175,7 @@ mod tests {
         let all = Tasks { tasks, ..Tasks::default() };
         let chain = from(&all, &all.tasks[0]);
         assert_eq!(ids(&chain), ["a", "b"]);
-        assert!(chain.end.contains("a circle, with a again"), "{}", chain.end);
+        assert!(chain.end.contains("like a circle, with a again"), "{}", chain.end);
     }
 
     #[test]

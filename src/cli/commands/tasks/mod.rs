@@ -13,7 +13,7 @@ use crate::number::{counted, duration, number};
 use crate::table;
 
 /// How many tasks are looked at to find out what one waits for.
-const ALL: usize = 100_000;
+const ALL: usize = 10_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -56,14 +56,14 @@ fn list(context: &Context, wanted: &Wanted) -> Outcome {
     let head = ["ID", "STATE", "AGE", "POOL", "METHOD", "SESSION", "PID", "WORKER", "WAITS FOR"];
     let rows = tasks.tasks.iter().map(|task| row(&tasks, task));
     print(&table::lines(head, rows).concat());
-    let mut text = format!(
-        "{} suspended, {} queued\n",
-        counted(&json!(tasks.suspended), "task"),
-        tasks.queued
-    );
-    let listed = tasks.tasks.iter().filter(|task| task.state != State::Running).count() as u64;
-    if listed < tasks.suspended.saturating_add(tasks.queued) && tasks.tasks.len() >= wanted.most {
-        text += &format!("the {} oldest are listed: -n lists more\n", wanted.most);
+    let mut text = match (tasks.suspended, tasks.queued) {
+        (Some(suspended), Some(queued)) => {
+            format!("{} suspended, {queued} queued\n", counted(&json!(suspended), "task"))
+        }
+        _ => String::new(),
+    };
+    if tasks.tasks.len() >= wanted.most {
+        text += &format!("the {} oldest are listed: -n lists more, up to {ALL}\n", wanted.most);
     }
     text += &silence(&tasks);
     print(&text);
@@ -76,7 +76,7 @@ fn silence(tasks: &Tasks) -> String {
     for silent in &tasks.silent {
         text += &match silent.worker {
             Some(worker) => format!(
-                "worker {worker} of process {} is busy: what is suspended on it is not listed\n",
+                "worker {worker} of process {} is busy: what is suspended on it, and may be queued, is not listed\n",
                 silent.process
             ),
             None => format!("module host {} has not said what it has\n", silent.process),
@@ -131,16 +131,19 @@ fn in_words(all: &Tasks, task: &Task, waits_for: &WaitsFor) -> String {
 
 fn explain(context: &Context, wanted: &str) -> Outcome {
     let (_, tasks) = ask(context, &Wanted { most: ALL, ..Wanted::default() })?;
-    let mut found = tasks.tasks.iter().filter(|task| task.id.starts_with(wanted));
+    let begins = |task: &&Task| task.id.starts_with(wanted);
+    let exact = tasks.tasks.iter().find(|task| task.id == wanted);
+    let mut found = exact.into_iter().chain(tasks.tasks.iter().filter(begins));
     let first = found.next().ok_or_else(|| {
         let silence = silence(&tasks);
         let but = if silence.is_empty() { "" } else { "; " };
         Failed::Message(format!(
-            "no task has an ID that begins with '{wanted}': it may have ended{but}{}",
+            "none of the {} oldest tasks has an ID that begins with '{wanted}': it may have ended{but}{}",
+            tasks.tasks.len(),
             silence.trim_end().replace('\n', "; ")
         ))
     })?;
-    if let Some(second) = found.next().filter(|_| first.id != wanted) {
+    if let Some(second) = found.next().filter(|_| exact.is_none()) {
         let why = format!("'{wanted}' is the beginning of {} and {}", first.id, second.id);
         return Err(Failed::Usage(why));
     }
