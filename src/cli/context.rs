@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use chimaera::client::Options;
+use chimaera_abi::chi_status;
 use chimaera_ipc::control::{self, Request};
 use chimaera_ipc::instance::{self, Instance};
 use chimaera_ipc::layout::MIN_SEGMENT;
@@ -26,6 +27,8 @@ pub(crate) struct Context {
 pub(crate) enum Failed {
     /// The message for standard error.
     Message(String),
+    /// The runtime has refused it, or one of its tasks has failed, with this status.
+    Refused(chi_status, String),
     /// An invalid argument that the command-line parser cannot detect.
     Usage(String),
     /// The instance is not running.
@@ -40,9 +43,13 @@ pub(crate) enum Failed {
 
 pub(crate) type Outcome = Result<(), Failed>;
 
-impl<E: std::error::Error> From<E> for Failed {
+impl<E: std::error::Error + 'static> From<E> for Failed {
     fn from(error: E) -> Self {
-        Failed::Message(error.to_string())
+        let known = (&error as &dyn std::error::Error).downcast_ref::<chimaera::Status>();
+        match known.map(chimaera::Status::code) {
+            Some(status) => Failed::Refused(status, error.to_string()),
+            None => Failed::Message(error.to_string()),
+        }
     }
 }
 
@@ -67,7 +74,7 @@ impl Context {
             Options { instance: Some(self.name.clone()), segment_size, ..Options::default() };
         chimaera::client::init(options).map_err(|status| match status.code() {
             chimaera_abi::CHI_UNAVAILABLE => Failed::NotRunning(status.message().to_owned()),
-            _ => Failed::Message(status.to_string()),
+            code => Failed::Refused(code, status.to_string()),
         })
     }
 
@@ -185,6 +192,7 @@ impl Context {
         let answer = answer.map_err(|error| match error {
             control::Error::NotRunning(_) => Failed::NotRunning(error.to_string()),
             control::Error::Silent { .. } => Failed::Silent(error.to_string()),
+            control::Error::Refused { status, .. } => Failed::Refused(status, error.to_string()),
             other => Failed::Message(other.to_string()),
         })?;
         Ok(serde_json::from_str(&answer)?)

@@ -25,13 +25,16 @@ mod table;
 
 use std::process::ExitCode;
 
+use chimaera_abi::{
+    chi_status, status_name, CHI_FAILED, CHI_INVALID, CHI_TIMEOUT, CHI_UNAVAILABLE,
+};
 use chimaera_ipc::instance;
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use crate::commands::{
-    call, cluster, compose, config, list, logs, metrics, module, modules, pool, repo, restart,
-    service, sessions, slow, start, status, stop, tasks, top,
+    call, cluster, compose, config, doctor, list, logs, metrics, module, modules, pool, repo,
+    restart, service, sessions, slow, start, status, stop, tasks, top,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -143,6 +146,12 @@ enum Command {
     /// Create or destroy the pools listed in a file
     #[command(subcommand)]
     Compose(compose::Command),
+    /// Check whether a runtime finds here what it needs, and say what to do if not
+    ///
+    /// It looks at limits, the kernel, directories and their permissions, and, if the instance is running, at its version,
+    /// its modules and its pools. Flags are those of `chimaera start`. The exit code is 1 if something fails without which a
+    /// runtime does not work; warnings do not count.
+    Doctor(doctor::Args),
     /// Make an instance a service of systemd, or no longer
     #[command(subcommand)]
     Service(service::Command),
@@ -200,6 +209,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Logs(args) => logs::run(&context, args),
         Command::Log(command) => commands::log::run(&context, command),
         Command::Compose(command) => compose::run(context, command),
+        Command::Doctor(args) => doctor::run(&context, &args),
         Command::Service(command) => service::run(&context, command),
         Command::Config(command) => config::run(&context, command),
         Command::Module(command) => module::run(&context, command),
@@ -237,15 +247,31 @@ fn documented() -> clap::Command {
     Cli::command().disable_help_subcommand(true)
 }
 
+/// The document for a failure.
+fn failure(status: chi_status, message: &str) -> serde_json::Value {
+    let name = status_name(status).map_or_else(|| status.to_string(), str::to_owned);
+    json!({ "status": name, "error": message })
+}
+
 fn main() -> ExitCode {
     complete::answer(Cli::command);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // clap also returns help and the version as errors, but for standard output.
-            if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
-                let message = error.render().to_string();
-                print_document(&json!({ "error": message.trim_end() }));
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            let text = error.render().to_string();
+            match (error.use_stderr(), error.kind()) {
+                _ if !json => {}
+                (true, _) => print_document(&failure(CHI_INVALID, text.trim_end())),
+                // clap also returns help and the version as errors, but for standard output.
+                (false, kind) => {
+                    let key = match kind {
+                        clap::error::ErrorKind::DisplayVersion => "version",
+                        _ => "help",
+                    };
+                    print_document(&json!({ key: text.trim_end() }));
+                    return ExitCode::SUCCESS;
+                }
             }
             error.exit()
         }
@@ -253,15 +279,17 @@ fn main() -> ExitCode {
     let json = cli.json;
     // Its documents are in a line each.
     let in_lines = matches!(cli.command, Command::Top(_));
-    let (code, message) = match run(cli) {
+    let (code, status, message) = match run(cli) {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Failed::Message(message) | Failed::Silent(message)) => (1, message),
-        Err(Failed::Usage(message)) => (2, message),
-        Err(Failed::NotRunning(message)) => (3, message),
+        Err(Failed::Message(message)) => (1, CHI_FAILED, message),
+        Err(Failed::Refused(status, message)) => (1, status, message),
+        Err(Failed::Silent(message)) => (1, CHI_TIMEOUT, message),
+        Err(Failed::Usage(message)) => (2, CHI_INVALID, message),
+        Err(Failed::NotRunning(message)) => (3, CHI_UNAVAILABLE, message),
         Err(Failed::Told) => return ExitCode::FAILURE,
         Err(Failed::Misconfigured) => return ExitCode::from(2),
     };
-    match (json, json!({ "error": message })) {
+    match (json, failure(status, &message)) {
         (true, document) if in_lines => write_out(&format!("{document}\n")),
         (true, document) => print_document(&document),
         (false, _) => {}

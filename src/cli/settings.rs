@@ -148,7 +148,8 @@ impl Args {
 
 /// Prints the problems of a configuration.
 pub(crate) fn misconfigured(context: &Context, found: &Problems) -> Failed {
-    context.print_json(&json!({ "error": found.to_string(), "problems": found }));
+    let error = found.to_string();
+    context.print_json(&json!({ "status": "CHI_INVALID", "error": error, "problems": found }));
     complain(&found.to_string());
     Failed::Misconfigured
 }

@@ -148,6 +148,7 @@ fn message_of(outcome: Outcome) -> Result<(), String> {
         Ok(()) | Err(Failed::Told | Failed::Misconfigured) => Ok(()),
         Err(
             Failed::Message(message)
+            | Failed::Refused(_, message)
             | Failed::Silent(message)
             | Failed::NotRunning(message)
             | Failed::Usage(message),

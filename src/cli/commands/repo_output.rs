@@ -19,7 +19,9 @@ pub(crate) fn shown(file: &Path) -> Display<'_> {
 
 /// Prints the problems of a repo's files.
 pub(crate) fn problems(context: &Context, found: &Problems) -> Failed {
-    if !context.print_json(&json!({ "error": found.to_string(), "problems": found })) {
+    if !context.print_json(
+        &json!({ "status": "CHI_INVALID", "error": found.to_string(), "problems": found }),
+    ) {
         complain(&found.to_string());
     }
     Failed::Told

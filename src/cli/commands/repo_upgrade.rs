@@ -57,7 +57,9 @@ pub(crate) fn upgrade(
                 done["state"] = "upgraded".into();
                 Ok(done)
             }
-            Err(Failed::Message(why) | Failed::Silent(why)) => Ok(failed(name, loaded, &why)),
+            Err(Failed::Message(why) | Failed::Refused(_, why) | Failed::Silent(why)) => {
+                Ok(failed(name, loaded, &why))
+            }
             Err(other) => Err(other),
         }
     });

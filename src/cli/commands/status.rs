@@ -21,7 +21,13 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if !instance.is_running()? {
         let name = instance.name();
         let why = instance.not_running();
-        let stopped = json!({ "name": name, "running": false, "last_crash": crash, "error": why });
+        let stopped = json!({
+            "name": name,
+            "running": false,
+            "last_crash": crash,
+            "status": "CHI_UNAVAILABLE",
+            "error": why,
+        });
         if context.print_json(&stopped) {
             std::process::exit(3);
         }

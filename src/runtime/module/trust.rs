@@ -24,8 +24,11 @@ pub fn library_path_warning() -> Option<String> {
     ))
 }
 
-/// Checks a directory of modules.
-pub(super) fn check_directory(path: &Path) -> Result<(), String> {
+/// Checks that modules may be loaded from a directory: nobody but its user and root can change what is in it.
+///
+/// # Errors
+/// Who else can, and where.
+pub fn check_directory(path: &Path) -> Result<(), String> {
     trust::check_directory(path).map_err(|why| why + RULE)
 }
 

@@ -121,9 +121,24 @@ fn every_command_prints_json() {
         assert_eq!(output.code, 2, "{output:#?}");
         let error = output.json()["error"].as_str().unwrap().to_owned();
         assert_eq!(error, output.stderr.trim_end(), "{wrong:?}");
+        assert_eq!(output.json()["status"], "CHI_INVALID", "{wrong:?}");
     }
-    let output = site.cli(&["status", "--json", "--help"]).ok();
-    assert!(output.stdout.contains("--name <INSTANCE>"), "{output:#?}");
+    let help = json(&["status", "--help"]);
+    assert!(help["help"].as_str().unwrap().contains("--name <INSTANCE>"), "{help}");
+    assert_eq!(json(&["--version"])["version"], text(&["--version"]).as_str().unwrap().trim_end());
+    // So are others, with the status that the exit code stands for, or with the runtime's own.
+    for (args, code, status) in [
+        (&["pool", "list"][..], 3, "CHI_UNAVAILABLE"),
+        (&["status"], 3, "CHI_UNAVAILABLE"),
+        (&["start", "--config", "/nowhere/at.all"], 2, "CHI_INVALID"),
+        (&["service", "uninstall"], 1, "CHI_FAILED"),
+    ] {
+        let output = site.cli(&[args, &["--json"]].concat());
+        assert_eq!((output.code, &output.json()["status"]), (code, &status.into()), "{output:#?}");
+    }
+    let daemon = Daemon::start(&Options::new());
+    let output = daemon.cli(&["pool", "show", "nobody", "--json"]);
+    assert_eq!((output.code, &output.json()["status"]), (1, &"CHI_NO_POOL".into()), "{output:#?}");
 }
 
 #[test]

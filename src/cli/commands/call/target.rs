@@ -34,7 +34,7 @@ impl Target {
     /// Asks the runtime for the pool with this name or id.
     pub(super) fn ask(context: &Context, pool: &str) -> Result<Target, Failed> {
         let document = context.ask_with_text(Request::Pool, pool).map_err(|failed| {
-            let Failed::Message(why) = failed else { return failed };
+            let Failed::Refused(status, why) = failed else { return failed };
             let pools = context.describe(CHI_DESCRIBE_POOLS).unwrap_or_default();
             let names: Vec<&str> = pools
                 .as_array()
@@ -44,9 +44,9 @@ impl Target {
                 .collect();
             match nearest(pool, &names) {
                 Some(near) if near != pool => {
-                    Failed::Message(format!("{why}: did you mean '{near}'?"))
+                    Failed::Refused(status, format!("{why}: did you mean '{near}'?"))
                 }
-                _ => Failed::Message(why),
+                _ => Failed::Refused(status, why),
             }
         })?;
         Target::read(&document).ok_or_else(|| {

@@ -68,7 +68,10 @@ fn asker(
     let work = move || {
         while to_ask.recv().is_ok() {
             let answer = ask().map_err(|failed| match failed {
-                Failed::Message(why) | Failed::NotRunning(why) | Failed::Silent(why) => why,
+                Failed::Message(why)
+                | Failed::Refused(_, why)
+                | Failed::NotRunning(why)
+                | Failed::Silent(why) => why,
                 _ => "the runtime cannot be asked".to_owned(),
             });
             if answers.send(answer).is_err() {

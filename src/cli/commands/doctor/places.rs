@@ -1,0 +1,130 @@
+//! Directories: of the sockets, the states, the log and the modules.
+
+use std::path::{Path, PathBuf};
+
+use chimaera_config::Settings;
+use chimaera_ipc::instance::Instance;
+use chimaera_runtime::{check_module_directory, library_path_warning, Config};
+use rustix::fs::{access, statvfs, Access};
+
+use super::check::Check;
+use crate::number::bytes;
+
+/// With less, a status page or a log hardly fits.
+const LITTLE: u64 = 1 << 20;
+
+pub(super) fn checks(instance: &Instance, settings: &Settings, config: &Config) -> Vec<Check> {
+    let mut checks = vec![sockets(instance), states(instance, config), shared_memory()];
+    checks.extend(settings.log_file().map(log));
+    checks.append(&mut modules(config));
+    checks
+}
+
+fn sockets(instance: &Instance) -> Check {
+    const WHAT: &str = "sockets";
+    let directory = instance.directory();
+    match instance.prepare_directory() {
+        Ok(()) => Check::ok(WHAT, directory.display().to_string()),
+        Err(error) => Check::failed(WHAT, error.to_string(), "a runtime does not start without it"),
+    }
+}
+
+fn states(instance: &Instance, config: &Config) -> Check {
+    const WHAT: &str = "states";
+    const SO: &str = "pools cannot be durable, nor outlive a restart: set state_dir to a directory of the runtime's user";
+    let directory = match config.state_directory(instance.name()) {
+        Ok(directory) => directory,
+        Err(error) => return Check::warning(WHAT, error.to_string(), SO),
+    };
+    match can_be_written(&directory) {
+        Ok(()) => Check::ok(WHAT, directory.display().to_string()),
+        Err(why) => Check::warning(WHAT, why, SO),
+    }
+}
+
+fn log(file: &Path) -> Check {
+    const WHAT: &str = "log";
+    let directory =
+        std::path::absolute(file).ok().and_then(|file| file.parent().map(Path::to_owned));
+    match directory.map_or(Ok(()), |directory| can_be_written(&directory)) {
+        Ok(()) => Check::ok(WHAT, file.display().to_string()),
+        Err(why) => {
+            Check::failed(WHAT, why, "a runtime does not start without its log: change log.file")
+        }
+    }
+}
+
+/// Whether files can be made in a directory, or in the nearest one on its path that exists.
+fn can_be_written(directory: &Path) -> Result<(), String> {
+    let mut nearest = directory;
+    while !nearest.exists() {
+        nearest =
+            nearest.parent().ok_or_else(|| format!("{} does not exist", directory.display()))?;
+    }
+    access(nearest, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| format!("{}: {error}", nearest.display()))?;
+    match statvfs(nearest) {
+        Ok(found) if found.f_bavail.saturating_mul(found.f_frsize) < LITTLE => {
+            Err(format!("{}: the file system is full", nearest.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn shared_memory() -> Check {
+    const WHAT: &str = "/dev/shm";
+    const SO: &str = "`chimaera status` asks the runtime instead of looking at its page: in a container, give it --shm-size";
+    let path = Path::new("/dev/shm");
+    match access(path, Access::WRITE_OK).and_then(|()| statvfs(path)) {
+        Err(error) => Check::warning(WHAT, error.to_string(), SO),
+        Ok(found) => {
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            match free < LITTLE {
+                true => Check::warning(WHAT, format!("only {} are free", bytes(free)), SO),
+                false => Check::ok(WHAT, format!("{} are free", bytes(free))),
+            }
+        }
+    }
+}
+
+fn modules(config: &Config) -> Vec<Check> {
+    const WHAT: &str = "modules";
+    let mut checks: Vec<Check> = Vec::new();
+    let (mut libraries, mut directories) = (0, 0);
+    for directory in &config.module_paths {
+        // Those of variables and of the prefix need not exist; a runtime leaves them aside, too.
+        if !directory.is_dir() {
+            continue;
+        }
+        directories += 1;
+        match check_module_directory(directory).and_then(|()| libraries_in(directory)) {
+            Ok(found) => libraries += found.len(),
+            Err(why) => checks.push(Check::failed(
+                WHAT,
+                format!("{}: {why}", directory.display()),
+                "nothing in it is loaded: change its mode or its owner, or that of the directory that is named",
+            )),
+        }
+    }
+    if let Some(why) = library_path_warning() {
+        checks.push(Check::warning(WHAT, why, "change LD_LIBRARY_PATH"));
+    }
+    if checks.is_empty() {
+        let found = format!("{libraries} libraries in {directories} directories");
+        checks.push(match libraries {
+            0 => Check::warning(
+                WHAT,
+                found,
+                "a runtime that is started from here has none: set CHI_REPO_PATH or module_paths, or use --modules",
+            ),
+            _ => Check::ok(WHAT, found),
+        });
+    }
+    checks
+}
+
+fn libraries_in(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(directory).map_err(|error| error.to_string())?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(paths.filter(|path| path.extension().is_some_and(|kind| kind == "so")).collect())
+}
