@@ -34,6 +34,12 @@ pub(crate) fn script(shell: Shell) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&script).into_owned())
 }
 
+/// The log levels.
+pub(crate) fn levels(current: &OsStr) -> Vec<CompletionCandidate> {
+    let levels = ["error", "warn", "info", "debug", "trace"];
+    matching(levels.into_iter().map(|level| (level.to_owned(), String::new())), current)
+}
+
 /// The names of the pools.
 pub(crate) fn pools(current: &OsStr) -> Vec<CompletionCandidate> {
     let pools = ask(&Line::of_process(), Request::Describe, CHI_DESCRIBE_POOLS, "");

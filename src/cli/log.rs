@@ -1,20 +1,22 @@
 //! The log of a runtime that this program runs.
 
-use std::cmp::Ordering;
 use std::io;
 use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chimaera_runtime::log::{LogControl, LogFile, OnLoss, Sink};
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{reload, Layer, Registry};
+
+/// The target of lines from the log itself.
+const OWN_TARGET: &str = "chimaera::log";
 
 /// The settings of the log.
 pub(crate) struct Options<'o> {
@@ -30,7 +32,9 @@ pub(crate) struct Options<'o> {
 #[derive(Debug)]
 pub(crate) struct Log {
     sink: Arc<Sink>,
-    level: reload::Handle<LevelFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
+    /// As it was given.
+    level: Mutex<String>,
     json: bool,
 }
 
@@ -44,8 +48,9 @@ impl Log {
             None => Sink::standard_error(Box::new(own_line))?,
         };
         let sink = Arc::new(if options.json { sink.verbatim() } else { sink });
-        let level = level(options.level).unwrap_or(LevelFilter::INFO);
-        let (filter, handle) = reload::Layer::new(level);
+        let level = options.level.to_owned();
+        let targets = targets(&level).map_err(io::Error::other)?;
+        let (filter, handle) = reload::Layer::new(targets);
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(sink.clone());
         let lines = match options.json {
             true => lines.json().flatten_event(true).boxed(),
@@ -53,12 +58,13 @@ impl Log {
         };
         tracing_subscriber::registry().with(filter).with(lines).init();
         std::panic::set_hook(Box::new(report_panic));
-        Ok(Arc::new(Log { sink, level: handle, json: options.json }))
+        Ok(Arc::new(Log { sink, filter: handle, level: Mutex::new(level), json: options.json }))
     }
 
     /// Logs a line without the subscriber, whose thread-locals need the dynamic linker.
     pub(crate) fn write(&self, level: Level, message: &str) {
-        if level <= LevelFilter::current() {
+        let shows = |targets: &Targets| targets.would_enable(OWN_TARGET, &level);
+        if self.filter.with_current(shows).unwrap_or(true) {
             let line = if self.json { json_line } else { text_line };
             self.sink.write(&line(level, message));
         }
@@ -73,23 +79,27 @@ impl Log {
 
 impl LogControl for Log {
     fn level(&self) -> String {
-        LevelFilter::current().to_string()
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set_level(&self, wanted: &str) -> Result<(), String> {
-        let new = level(wanted).ok_or_else(|| format!("'{wanted}' is not a log level"))?;
-        let old = LevelFilter::current();
-        let report = || tracing::info!(from = %old, to = %new, "log level changed");
-        let set = || self.level.reload(new).map_err(|error| error.to_string());
-        // Logged at the more verbose of the two levels, so that it is shown.
-        match new.cmp(&old) {
-            Ordering::Less => {
-                report();
-                set()
-            }
-            Ordering::Equal => Ok(()),
-            Ordering::Greater => set().map(|()| report()),
+        let new = targets(wanted)?;
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        if *level == wanted {
+            return Ok(());
         }
+        let report = |old: &str| tracing::info!(from = old, to = wanted, "log level changed");
+        // Logged while what is shown includes it.
+        let shows_later = new.would_enable(module_path!(), &Level::INFO);
+        if !shows_later {
+            report(&level);
+        }
+        self.filter.reload(new).map_err(|error| error.to_string())?;
+        if shows_later {
+            report(&level);
+        }
+        wanted.clone_into(&mut level);
+        Ok(())
     }
 
     fn reopen(&self) -> Result<PathBuf, String> {
@@ -111,9 +121,10 @@ impl LogControl for Log {
     }
 }
 
-/// The level with this name.
-fn level(name: &str) -> Option<LevelFilter> {
-    LevelFilter::from_str(name).ok().filter(|level| *level != LevelFilter::OFF)
+/// What is shown at this level, with those of single targets behind commas.
+fn targets(level: &str) -> Result<Targets, String> {
+    let level = chimaera_config::log_level(level)?;
+    Targets::from_str(&level).map_err(|error| error.to_string())
 }
 
 fn now() -> String {
@@ -125,11 +136,11 @@ fn now() -> String {
 
 /// A line from the log itself, formatted as the subscriber does.
 fn text_line(level: Level, message: &str) -> String {
-    format!("{} {:>5} chimaera::log: {message}\n", now(), level.as_str())
+    format!("{} {:>5} {OWN_TARGET}: {message}\n", now(), level.as_str())
 }
 
 fn json_line(level: Level, message: &str) -> String {
-    let (timestamp, level, target) = (now(), level.as_str(), "chimaera::log");
+    let (timestamp, level, target) = (now(), level.as_str(), OWN_TARGET);
     let line = serde_json::json!({
         "timestamp": timestamp, "level": level, "message": message, "target": target,
     });

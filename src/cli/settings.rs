@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use chimaera_config::{Flags, Settings};
 use chimaera_yaml::Problems;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
 
+use crate::complete;
 use crate::context::{complain, Context, Failed};
 use crate::number::number;
 
@@ -46,9 +48,10 @@ pub(crate) struct Args {
     /// The file with the key of the cluster; the node that founds the cluster makes it
     #[arg(long, value_name = "FILE")]
     cluster_key: Option<PathBuf>,
-    /// Log level [env: CHI_LOG=] [default: info]
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<Level>,
+    /// Log level, and behind commas those of single targets: `info,module=debug` [env: CHI_LOG=] [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = chimaera_config::log_level,
+          add = ArgValueCompleter::new(complete::levels))]
+    log_level: Option<String>,
 }
 
 /// The log level. Each level includes those before it.
@@ -83,7 +86,7 @@ impl Args {
             name: context.named.clone(),
             workers: self.workers,
             spin: self.spin_us.map(Duration::from_micros),
-            log_level: self.log_level.map(|level| level.name().to_owned()),
+            log_level: self.log_level.clone(),
             module_paths: self.module_paths.clone(),
             listen: self.listen.clone(),
             metrics_listen: self.metrics_listen.clone(),
@@ -121,8 +124,8 @@ impl Args {
         if let Some(spin) = self.spin_us {
             all.extend(["--spin-us".into(), spin.to_string().into()]);
         }
-        if let Some(level) = self.log_level {
-            all.extend(["--log-level".into(), level.name().into()]);
+        if let Some(level) = &self.log_level {
+            all.extend(["--log-level".into(), level.into()]);
         }
         if let Some(listen) = &self.listen {
             all.extend(["--listen".into(), listen.into()]);

@@ -98,7 +98,7 @@ fn value(kind: Kind) -> String {
             format!("a size, {least} to {most}, a percentage, or `auto`")
         }
         Kind::Name => "1 to 48 letters, digits, `.`, `_`, `-`".into(),
-        Kind::Level => "a level".into(),
+        Kind::Level => "a level, and `TARGET=LEVEL` behind commas".into(),
         Kind::Format => "`text` or `json`".into(),
         Kind::File => "a path".into(),
         Kind::Directories => "a list of paths".into(),

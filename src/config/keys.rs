@@ -102,6 +102,8 @@ pub struct Key {
 
 /// The log levels. Each includes those before it.
 pub(crate) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+/// Those of single targets.
+pub(crate) const TARGET_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// The formats of the log.
 pub(crate) const FORMATS: [&str; 2] = ["text", "json"];
@@ -537,7 +539,8 @@ pub const KEYS: &[Key] = &[
             Kind::Level,
             Preset::Value("info"),
             "What to log: `error`, `warn`, `info`, `debug` or `trace`; each level includes those \
-             before it. `chimaera log level` changes it while the runtime is running.",
+             before it. Behind commas may be levels of single targets, which can be `off`, too: \
+             `info,module=debug`. `chimaera log level` changes it while the runtime is running.",
         )
     },
     key(

@@ -52,4 +52,4 @@ pub use pool::Pool;
 pub use schema::schema;
 pub use settings::{Flags, Origin, Setting, Settings};
 pub use units::{parse_size, show_size};
-pub use value::{address, Value};
+pub use value::{address, log_level, Value};

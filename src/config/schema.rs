@@ -3,7 +3,9 @@
 use chimaera_abi::CHI_MAX_CONTAINERS;
 use serde_json::{json, Map, Value};
 
-use crate::keys::{Key, Kind, Preset, FORMATS, KEYS, KILL_AFTER, LEVELS, MEMORY_LIMIT, RESTARTS};
+use crate::keys::{
+    Key, Kind, Preset, FORMATS, KEYS, KILL_AFTER, LEVELS, MEMORY_LIMIT, RESTARTS, TARGET_LEVELS,
+};
 use crate::quota;
 use crate::units::{Units, SIZES, TIMES};
 use crate::value::MAX_CORES;
@@ -62,7 +64,11 @@ fn value(kind: Kind) -> Value {
             "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,47}$",
             "minimum": 0,
         }),
-        Kind::Level => json!({ "enum": LEVELS }),
+        Kind::Level => {
+            let (levels, targets) = (LEVELS.join("|"), TARGET_LEVELS.join("|"));
+            let pattern = format!("^({levels})(,[A-Za-z0-9_:]+=({targets}))*$");
+            json!({ "type": "string", "pattern": pattern })
+        }
         Kind::Format => json!({ "enum": FORMATS }),
         Kind::File => file(),
         Kind::Directories => {

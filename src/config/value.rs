@@ -7,7 +7,7 @@ use chimaera_ipc::instance;
 use chimaera_yaml::{integer, nearest, shown, Entry, Kind as Node, Position, Report};
 
 use crate::accounts;
-use crate::keys::{Kind, FORMATS, LEVELS};
+use crate::keys::{Kind, FORMATS, LEVELS, TARGET_LEVELS};
 use crate::quota::{self, Quota};
 use crate::units::{self, Wrong, SIZES, TIMES};
 
@@ -205,7 +205,7 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
             format!("\"{}\" is not an address", shown(text)),
             "write `HOST[:PORT]`, for example `10.0.0.1:4411` or `[::1]`".into(),
         )),
-        Kind::Level => word(text, "log level", &LEVELS),
+        Kind::Level => levels(text),
         Kind::Format => word(text, "log format", &FORMATS),
         Kind::Number { .. }
         | Kind::Accounts
@@ -219,6 +219,37 @@ pub(crate) fn scalar(kind: Kind, text: &str) -> Result<Value, Wrong> {
             unreachable!("these are no texts")
         }
     }
+}
+
+/// Checks a log level, with those of single targets behind commas: `info,module=debug`. `[any thread]`
+///
+/// # Errors
+/// What is wrong, and what to write instead.
+pub fn log_level(text: &str) -> Result<String, String> {
+    levels(text).map_err(|(wrong, help)| format!("{wrong}: {help}"))?;
+    Ok(text.to_owned())
+}
+
+fn levels(text: &str) -> Result<Value, Wrong> {
+    let mut parts = text.split(',');
+    word(parts.next().unwrap_or_default(), "log level", &LEVELS)?;
+    for part in parts {
+        let is_target = |text: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_:".contains(c))
+        };
+        match part.split_once('=') {
+            Some((target, level)) if is_target(target) => {
+                word(level, "log level of a target", &TARGET_LEVELS)?;
+            }
+            _ => {
+                return Err((
+                    format!("\"{}\" is not the level of a target", shown(part)),
+                    "write `TARGET=LEVEL`, for example `module=debug`".into(),
+                ))
+            }
+        }
+    }
+    Ok(Value::Text(text.to_owned()))
 }
 
 /// One of several words.

@@ -120,6 +120,12 @@ fn what_the_environment_and_the_command_line_say_is_checked() {
     let why = site.try_load(&flags).unwrap_err();
     assert!(why.contains("CHI_LOG: \"loud\" is not a log level"), "{why}");
     assert!(why.contains("--name: \"a b\" is not a valid instance name"), "{why}");
+    let site = Site::new("").with("CHI_LOG", "warn,module=debug,chimaera_cluster=off");
+    let found = site.try_load(&Flags::default()).unwrap();
+    assert_eq!(found.log_level(), "warn,module=debug,chimaera_cluster=off");
+    let site = Site::new("").with("CHI_LOG", "warn,module");
+    let why = site.try_load(&Flags::default()).unwrap_err();
+    assert!(why.contains("\"module\" is not the level of a target"), "{why}");
 }
 
 #[test]

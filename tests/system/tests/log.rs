@@ -297,8 +297,26 @@ fn the_level_changes_while_the_daemon_runs() {
         assert_eq!(level(&["error", "--json"]).json(), json!({ "level": "error" }));
         call();
         assert_eq!((count("a module's line"), count("a task started")), (2, 1));
-        let wrong = site.cli(&["log", "level", "noisy"]);
-        assert!(wrong.code == 2 && wrong.stderr.contains("debug"), "{wrong:#?}");
+        // Of a single target.
+        assert_eq!(level(&["error,module=info"]).stdout, "error,module=info\n");
+        call();
+        assert_eq!((count("a module's line"), count("a task started")), (3, 1));
+        level(&["trace,module=off"]);
+        call();
+        assert_eq!((count("a module's line"), count("a task started")), (3, 2));
+        assert!(text(site)
+            .contains("log level changed from=\"error,module=info\" to=\"trace,module=off\""));
+        for (wrong, help) in [
+            ("noisy", "write one of error, warn, info, debug, trace"),
+            ("off", "is not a log level"),
+            ("info,module", "write `TARGET=LEVEL`"),
+            ("info,a b=debug", "write `TARGET=LEVEL`"),
+            ("info,module=debag", "did you mean `debug`?"),
+        ] {
+            let output = site.cli(&["log", "level", wrong]);
+            assert!(output.code == 2 && output.stderr.contains(help), "{wrong}: {output:#?}");
+        }
+        assert_eq!(level(&[]).stdout, "trace,module=off\n");
         // It takes no session, and so no worker and no segment.
         assert_eq!(site.status()["sessions_total"], 1);
     });
