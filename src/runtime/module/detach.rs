@@ -138,9 +138,17 @@ impl Mapping {
     fn append_to(&self, file: &OwnedFd) -> io::Result<()> {
         let mut at = self.range.start;
         while at < self.range.end {
+            // Not by the C library's function: for a module with the address sanitizer, that refuses what
+            // lies between its variables.
             // SAFETY: the kernel checks whether the range can be read.
-            let written =
-                unsafe { libc::write(file.as_raw_fd(), at as *const c_void, self.range.end - at) };
+            let written = unsafe {
+                libc::syscall(
+                    libc::SYS_write,
+                    file.as_raw_fd(),
+                    at as *const c_void,
+                    self.range.end - at,
+                )
+            };
             match usize::try_from(written) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => at += written,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use chimaera_tests::{artefacts, Daemon, Options, Site};
 use serde_json::{json, Value};
@@ -178,5 +179,24 @@ fn a_library_is_not_the_system_s_by_the_look_of_its_path() {
     overwrite(&elsewhere.join(LIBRARY));
     call(&daemon, "test:beside", 2);
     assert_eq!(changed(&daemon), [json!([change(&path.join(LIBRARY), "overwritten")])]);
+    daemon.stop();
+}
+
+/// A module that is built with the address sanitizer is loaded, although the runtime copies all of its pages, in
+/// which there is what no code of the module may read.
+#[test]
+fn a_module_with_the_address_sanitizer_is_loaded() {
+    let Some(module) = artefacts::optional_test_module("sanitized") else {
+        return eprintln!("skipped: the compiler has no address sanitizer");
+    };
+    let library = Command::new("gcc").arg("-print-file-name=libasan.so").output();
+    let library = String::from_utf8(library.expect("the module was built").stdout).unwrap();
+    let site = Site::new();
+    let mut command = Options::new().file(module).command(&site);
+    command.env("LD_PRELOAD", library.trim_end()).env("ASAN_OPTIONS", "detect_leaks=0");
+    let mut daemon = Daemon::run(site, command);
+    let output = daemon.site().run(artefacts::program("cpp_client"), &["nested"]);
+    let line = output.ok().lines().remove(0);
+    assert_eq!((&line["status"], &line["plain"]), (&0.into(), &"second".into()), "{line}");
     daemon.stop();
 }
