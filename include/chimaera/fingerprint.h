@@ -43,10 +43,15 @@ inline constexpr bool kVisited = std::is_constructible_v<T, const hipc::CtxAlloc
  * layout is compared by its size alone. */
 template <typename T>
 u32 VisitedFingerprint() {
+  struct Visits {
+    Visits() { hipc::detail::g_visits = true; }
+    ~Visits() { hipc::detail::g_visits = false; }
+  };
   try {
+    const Visits visits;
     const Zeroed<T> memory;
     const chi_task header{};
-    /* Nothing is to be allocated for it: it is no task of a runtime or a session. */
+    /* It is no task of a runtime or a session. */
     T *const task = memory.Construct([&header](void *where) {
       ::new (where) T(hipc::CtxAllocator<CHI_ALLOC_T>(nullptr, 0, header));
     });

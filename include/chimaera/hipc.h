@@ -98,6 +98,10 @@ class LayoutRecorder {
  * translation unit must check it: the linker may keep any copy of an inline constructor. */
 CHI_HIDDEN inline LayoutRecorder *g_recorder = nullptr;
 
+/* Set on a thread while it has the serialisers of a task visit one that was made only for this: see
+ * fingerprint.h. */
+CHI_HIDDEN inline thread_local bool g_visits = false;
+
 }  // namespace detail
 
 /** The allocator argument of a task's constructor, which passes it on to the task's strings and

@@ -48,6 +48,9 @@ inline void CopyBytes(void *to, const void *from, uint64_t size) { std::memmove(
  * with the task. */
 inline void Reserve(chi_shm_vector &vector, Owner owner, uint64_t bytes, bool plain) {
   if (bytes <= vector.capacity_) return;
+  /* What is visited is no task. */
+  if (g_visits)
+    throw chi::Error(CHI_INVALID, "nothing can be allocated for a task that is visited");
   const chi_ipc *ipc = chi::detail::CurrentIpc();
   chi_buffer block{};
   chi::detail::Check(ipc, plain ? ipc->alloc(ipc, owner.task_, bytes, &block)

@@ -305,6 +305,13 @@ impl Runtime {
         move || admin::snapshot(&shared)
     }
 
+    /// Returns a function that says whether the runtime's control thread, which answers requests, does something within a
+    /// time: for a thread that waits for that.
+    pub fn pulse(&self) -> impl Fn(Duration) -> bool + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move |bound| shared.control_answers(bound)
+    }
+
     /// Returns a function that ends the process at once with exit code 1, after logging what is
     /// abandoned. It is for a thread that handles signals.
     pub fn process_ender(&self) -> impl Fn() + Send + Sync + 'static {

@@ -449,6 +449,28 @@ struct Allocates {
   }
 };
 
+/* The same, by way of the task, which is none. */
+struct Grows {
+  hipc::vector<hipc::vector<chi::u32>> c_;
+  explicit Grows(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : c_(alloc) {}
+  template <typename Ar>
+  void Visit(Ar &ar) {
+    chi_task task{};
+    if constexpr (Ar::kLoads) c_.resize(hipc::Owner(&task), 4);
+    ar(c_);
+  }
+};
+
+/* Its constructor wants memory. */
+struct Filled {
+  hipc::string c_;
+  explicit Filled(const hipc::CtxAllocator<CHI_ALLOC_T> &alloc) : c_(alloc, "filled") {}
+  template <typename Ar>
+  void Visit(Ar &ar) {
+    ar(c_);
+  }
+};
+
 /* A tree of vectors. */
 struct Branch {
   chi::u32 leaf_;
@@ -489,6 +511,8 @@ void TestFingerprints() {
   CHECK((Fingerprint<Plain<bool, u32, char>>() != Fingerprint<Plain<chi::u8, u32, char>>()));
   /* What cannot be visited is not compared. */
   CHECK(Fingerprint<Allocates>() == 0);
+  CHECK(Fingerprint<Grows>() == 0);
+  CHECK(Fingerprint<Filled>() == 0);
 }
 
 int main(int argc, char **argv) {

@@ -184,7 +184,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     // In the background it is nobody's service.
     let manager = match args.as_daemon {
         true => None,
-        false => Manager::find(&instance)?.map(Arc::new),
+        false => Manager::find(settings.runtime().stop_grace)?.map(Arc::new),
     };
     let config = Config {
         daemon: true,
@@ -233,7 +233,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         tracing::error!(%error, "metrics are not served over HTTP");
     }
     if let Some(manager) = &manager {
-        manager.ready();
+        manager.ready(runtime.pulse());
     }
     if args.as_daemon {
         // From now on it does not end with the process that started it. A sandbox that refuses this has refused

@@ -89,7 +89,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
                     false => "`chimaera stop --force` ends it at once",
                     true => "its process cannot be seen from here: kill it where it runs",
                 };
-                return Err(Failed::Message(format!(
+                return Err(Failed::Silent(format!(
                     "instance '{name}' did not answer within {timeout} s; {what_to_do}"
                 )));
             }

@@ -234,6 +234,7 @@ impl Acceptor {
         }
         self.change_pools();
         self.go_on_restarting();
+        self.shared.count_control_round();
         others
     }
 

@@ -38,6 +38,12 @@ impl Scale {
         self.rate().ns(ticks)
     }
 
+    /// How many ticks so many nanoseconds are.
+    pub(crate) fn ticks(&self, ns: u64) -> u64 {
+        let ticks = (u128::from(ns) << 32) / u128::from(self.rate().0.max(1));
+        u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+
     /// How long a tick is, as far as that is known now.
     pub(crate) fn rate(&self) -> Rate {
         Rate(match self.per_tick.load(Ordering::Relaxed) {

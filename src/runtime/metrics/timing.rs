@@ -160,6 +160,13 @@ impl Timing {
         }
     }
 
+    /// A task that has just been suspended for the first time, and is not measured, began so many ticks ago.
+    pub(crate) fn began_before(&self, ticks: u64) {
+        if !self.is_measured() {
+            self.started.set(self.since.get().saturating_sub(ticks));
+        }
+    }
+
     /// Whether a task that has been suspended began to be so before the last tick of the coarse clock, and is not measured.
     #[inline(always)]
     pub(crate) fn was_suspended_for_long(&self, about_now: u64) -> bool {

@@ -47,6 +47,11 @@ impl Metrics {
         self.measures_all.store(all, Ordering::Relaxed);
     }
 
+    /// How many ticks so many nanoseconds are.
+    pub(crate) fn ticks(&self, ns: u64) -> u64 {
+        self.scale.ticks(ns)
+    }
+
     /// How many nanoseconds so many ticks take.
     pub(crate) fn ns(&self, ticks: u64) -> u64 {
         self.scale.ns(ticks)

@@ -49,6 +49,9 @@ pub(crate) struct RunQueue {
     pub(super) busy: AtomicBool,
     /// When it became busy, in nanoseconds since the runtime started.
     busy_since: AtomicU64,
+    /// With what it is busy, and how many tasks it had ended before.
+    busy_with: AtomicU32,
+    busy_after: AtomicU64,
     role: RoleWord,
     /// The worker's thread, as the kernel numbers it; 0 before it has begun.
     thread: AtomicI32,
@@ -79,6 +82,8 @@ impl RunQueue {
             waits: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             busy_since: AtomicU64::new(0),
+            busy_with: AtomicU32::new(0),
+            busy_after: AtomicU64::new(0),
             role: RoleWord::new(role),
             thread: AtomicI32::new(0),
             doorbells_due: AtomicBool::new(false),
@@ -124,8 +129,10 @@ impl RunQueue {
         (self.running() != Running::RUNTIME).then(|| self.session.load(Ordering::Relaxed))
     }
 
-    /// Records that a method has kept the worker busy since `since`.
-    pub(super) fn set_busy(&self, since: Duration) {
+    /// Records that a method has kept the worker busy since `since`, before which it had ended so many tasks.
+    pub(super) fn set_busy(&self, since: Duration, with: Running, after: u64) {
+        self.busy_with.store(with.0, Ordering::Relaxed);
+        self.busy_after.store(after, Ordering::Relaxed);
         self.busy_since.store(since.as_nanos() as u64, Ordering::Relaxed);
         self.busy.store(true, Ordering::Release);
     }
@@ -134,6 +141,15 @@ impl RunQueue {
     #[inline]
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed)
+    }
+
+    /// Since when the worker has been busy with this method, if that is what it was found to be busy with after it had
+    /// ended so many tasks.
+    #[cold]
+    pub(super) fn busy_since_with(&self, method: Running, after: u64) -> Option<Duration> {
+        let is_it = self.busy_with.load(Ordering::Relaxed) == method.0
+            && self.busy_after.load(Ordering::Relaxed) == after;
+        self.busy_since().filter(|_| is_it)
     }
 
     /// When a method began to keep the worker busy, as the time since the runtime started. `None`

@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     table: Mutex<Arc<PoolTable>>,
     table_version: AtomicU64,
     commands: SegQueue<ControlCommand>,
+    /// How many rounds the control thread has done.
+    control_rounds: AtomicU64,
     sessions: Mutex<Vec<SessionRef>>,
     /// The clients, also those whose tasks are still ending.
     pub(crate) clients: Arc<Clients>,
@@ -160,6 +162,7 @@ impl Shared {
             table: Mutex::default(),
             table_version: AtomicU64::new(1),
             commands: SegQueue::new(),
+            control_rounds: AtomicU64::new(0),
             sessions: Mutex::default(),
             clients: Clients::new(),
             worker_time: limits_time.then(|| Mutex::new(WorkerTime::new())),
@@ -413,6 +416,27 @@ impl Shared {
         self.commands.push(command);
         // It fails only if the counter is full, and then the event is already pending.
         let _ = rustix::io::write(&self.control, &1_u64.to_ne_bytes());
+    }
+
+    /// Counts a round of the control thread.
+    pub(crate) fn count_control_round(&self) {
+        self.control_rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the control thread does a round within this time, for which it is woken. For other threads, which wait
+    /// for that.
+    pub(crate) fn control_answers(&self, bound: Duration) -> bool {
+        const LOOK: Duration = Duration::from_millis(5);
+        let (before, until) = (self.control_rounds.load(Ordering::Relaxed), Instant::now() + bound);
+        // It fails only if the counter is full, and then the event is already pending.
+        let _ = rustix::io::write(&self.control, &1_u64.to_ne_bytes());
+        while self.control_rounds.load(Ordering::Relaxed) == before {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        true
     }
 
     pub(crate) fn take_command(&self) -> Option<ControlCommand> {

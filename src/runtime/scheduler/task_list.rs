@@ -20,7 +20,7 @@ use crate::sys::lock;
 use crate::task::Record;
 
 /// How many tasks of a lane are looked at for those of one session.
-const MOST_LOOKED_AT: usize = 100_000;
+const MOST_LOOKED_AT: usize = 10_000;
 
 /// The oldest of the tasks of this process.
 pub(crate) fn own_tasks(shared: &Shared, wanted: &Wanted) -> Tasks {

@@ -269,7 +269,8 @@ fn tick(shared: &Shared, worker: u32, seen: &mut Seen, reported: &mut Reported) 
     seen.quiet = 0;
     seen.node = now.node;
     seen.awake = awake;
-    shared.run_queue(worker).set_busy(seen.since.saturating_duration_since(shared.start));
+    let since = seen.since.saturating_duration_since(shared.start);
+    shared.run_queue(worker).set_busy(since, seen.running, seen.tasks);
     // Sent again whenever messages are waiting, and at growing intervals in any case.
     if seen.ticks.is_power_of_two() || shared.mailbox(worker).has_messages() {
         if let Some(idle) = idle_worker(shared, worker) {

@@ -16,6 +16,7 @@ use super::looks::Looks;
 use super::mailbox::Mailbox;
 use super::role::Role;
 use super::run_queue::RunQueue;
+use super::running::Running;
 use super::shared::Shared;
 use super::timers::{Timer, Timers};
 use crate::coroutine::{current_task, Context, Coroutines, Pause, Pollers, WaitsFor};
@@ -407,6 +408,9 @@ impl Worker {
                 }
             }
             record.timing.suspend(first, self.about_now());
+            if first && self.run_queue().is_busy() {
+                self.note_busy(record, code);
+            }
             if first {
                 record.suspended.set(true);
                 record.count_suspended(self.metrics());
@@ -444,6 +448,17 @@ impl Worker {
             }
         }
         self.run_queue().enter_module(code);
+    }
+
+    /// A task that is suspended for the first time, and may have kept this worker busy until now, began before.
+    #[cold]
+    fn note_busy(&self, record: &Record, running: Running) {
+        // SAFETY: `shared` keeps the page mapped.
+        let ended = unsafe { &*self.line }.tasks.load(Ordering::Relaxed);
+        if let Some(since) = self.run_queue().busy_since_with(running, ended) {
+            let time = self.shared.start.elapsed().saturating_sub(since).as_nanos() as u64;
+            record.timing.began_before(self.shared.metrics.ticks(time));
+        }
     }
 
     /// Suspends the running task for `time`, or less if the task is cancelled meanwhile.

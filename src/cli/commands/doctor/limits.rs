@@ -5,8 +5,8 @@ use chimaera_runtime::Config;
 use super::check::Check;
 use crate::number::{bytes, counted};
 
-/// What a session takes of descriptors: its socket, its process, its segment, its doorbell, and one to spare.
-const DESCRIPTORS_OF_SESSION: u64 = 5;
+/// What a session takes of descriptors: its socket, its process, its segment, and its doorbell.
+const DESCRIPTORS_OF_SESSION: u64 = 4;
 /// What a worker takes, and what a runtime takes besides.
 const DESCRIPTORS_OF_WORKER: u64 = 4;
 const DESCRIPTORS_KEPT: u64 = 64;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chimaera_config::Settings;
-use chimaera_ipc::instance::Instance;
+use chimaera_ipc::instance::{Instance, OWNER_VARIABLE};
 use chimaera_runtime::{check_module_directory, library_path_warning, Config};
 use rustix::fs::{access, statvfs, Access};
 
@@ -22,10 +22,20 @@ pub(super) fn checks(instance: &Instance, settings: &Settings, config: &Config) 
 
 fn sockets(instance: &Instance) -> Check {
     const WHAT: &str = "sockets";
+    const SO: &str = "a runtime does not start without it";
     let directory = instance.directory();
-    match instance.prepare_directory() {
+    // It is not made here: it would belong to whoever looks.
+    let found = match directory.symlink_metadata() {
+        Ok(_) => instance.prepare_directory().map_err(|error| error.to_string()),
+        Err(_) => directory.parent().map_or(Ok(()), can_be_written),
+    };
+    match found {
         Ok(()) => Check::ok(WHAT, directory.display().to_string()),
-        Err(error) => Check::failed(WHAT, error.to_string(), "a runtime does not start without it"),
+        // One of another user is looked at by its own.
+        Err(why) if std::env::var_os(OWNER_VARIABLE).is_some() => {
+            Check::warning(WHAT, why, format!("{OWNER_VARIABLE} is set: run this as that user"))
+        }
+        Err(why) => Check::failed(WHAT, why, SO),
     }
 }
 
@@ -44,15 +54,26 @@ fn states(instance: &Instance, config: &Config) -> Check {
 
 fn log(file: &Path) -> Check {
     const WHAT: &str = "log";
+    let shown = file.display().to_string();
     let directory =
         std::path::absolute(file).ok().and_then(|file| file.parent().map(Path::to_owned));
-    match directory.map_or(Ok(()), |directory| can_be_written(&directory)) {
-        Ok(()) => Check::ok(WHAT, file.display().to_string()),
-        Err(why) => {
-            Check::failed(WHAT, why, "a runtime does not start without its log: change log.file")
-        }
+    let in_directory = directory.map_or(Ok(()), |directory| can_be_written(&directory));
+    match (file.exists(), in_directory) {
+        (true, of_directory) => match (access(file, Access::WRITE_OK), of_directory) {
+            (Err(error), _) => Check::failed(WHAT, format!("{shown}: {error}"), NO_LOG),
+            (Ok(()), Err(why)) => Check::warning(
+                WHAT,
+                why,
+                "the log cannot be rotated: let the runtime's user write there",
+            ),
+            (Ok(()), Ok(())) => Check::ok(WHAT, shown),
+        },
+        (false, Err(why)) => Check::failed(WHAT, why, NO_LOG),
+        (false, Ok(())) => Check::ok(WHAT, shown),
     }
 }
+
+const NO_LOG: &str = "a runtime does not start without its log: change log.file";
 
 /// Whether files can be made in a directory, or in the nearest one on its path that exists.
 fn can_be_written(directory: &Path) -> Result<(), String> {
@@ -92,17 +113,19 @@ fn modules(config: &Config) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
     let (mut libraries, mut directories) = (0, 0);
     for directory in &config.module_paths {
-        // Those of variables and of the prefix need not exist; a runtime leaves them aside, too.
-        if !directory.is_dir() {
-            continue;
-        }
-        directories += 1;
-        match check_module_directory(directory).and_then(|()| libraries_in(directory)) {
-            Ok(found) => libraries += found.len(),
-            Err(why) => checks.push(Check::failed(
+        let found = match directory.is_dir() {
+            true => check_module_directory(directory).and_then(|()| libraries_in(directory)),
+            false => Err("there is no such directory".to_owned()),
+        };
+        match found {
+            Ok(found) => {
+                directories += 1;
+                libraries += found.len();
+            }
+            Err(why) => checks.push(Check::warning(
                 WHAT,
                 format!("{}: {why}", directory.display()),
-                "nothing in it is loaded: change its mode or its owner, or that of the directory that is named",
+                "nothing from there is loaded: change its mode or owner, or do not name it",
             )),
         }
     }

@@ -2,7 +2,7 @@
 
 mod unit;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
@@ -64,13 +64,14 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
 
 fn install(context: &Context, args: &Install) -> Outcome {
     let settings = args.settings.load(context)?;
-    let arguments = args.settings.for_service(&settings)?;
+    // A service of the system does not find the files of whoever installs it.
+    let arguments = args.settings.for_service(&settings, args.system)?;
     let taken = |variable: &'static str| {
         let value = std::env::var_os(variable).filter(|value| !value.is_empty() && !args.system)?;
-        Some((variable, value))
+        Some(absolute(&value).map(|value| (variable, value)))
     };
     let environment: Vec<(&'static str, OsString)> =
-        TAKEN_OVER.into_iter().filter_map(taken).collect();
+        TAKEN_OVER.into_iter().filter_map(taken).collect::<std::io::Result<_>>()?;
     if let Some(user) = &args.user {
         account::user(user).map_err(|why| Failed::Usage(format!("--user: {why}")))?;
     }
@@ -90,6 +91,7 @@ fn install(context: &Context, args: &Install) -> Outcome {
         }
         return Ok(());
     }
+    must_be_own(&file)?;
     let written = file.parent().map_or(Ok(()), std::fs::create_dir_all);
     let written = written.and_then(|()| std::fs::write(&file, &text));
     written.map_err(|error| cannot_write(&file, &error))?;
@@ -129,11 +131,17 @@ fn uninstall(context: &Context, system: bool) -> Outcome {
         let why = format!("'{}' is not installed: there is no {}", instance.name(), file.display());
         return Err(Failed::Message(why));
     }
+    must_be_own(&file)?;
+    // A unit that is in nobody's way is removed even if the manager cannot be asked.
     let has_systemd = must_have_systemd("").is_ok();
-    if has_systemd {
-        systemctl(system, &["disable", "--now", &name])?;
-    }
+    let disabled = match has_systemd {
+        true => systemctl(system, &["disable", "--now", &name]),
+        false => Ok(()),
+    };
     std::fs::remove_file(&file).map_err(|error| cannot_write(&file, &error))?;
+    if let Err(Failed::Message(why)) = disabled {
+        return Err(Failed::Message(format!("removed {}, but {why}", file.display())));
+    }
     if has_systemd {
         systemctl(system, &["daemon-reload"])?;
     }
@@ -141,6 +149,26 @@ fn uninstall(context: &Context, system: bool) -> Outcome {
         print(&format!("removed {}\n", file.display()));
     }
     Ok(())
+}
+
+/// Paths that do not depend on the working directory: one, or several with colons between them.
+fn absolute(paths: &OsStr) -> std::io::Result<OsString> {
+    let all = std::env::split_paths(paths).map(std::path::absolute);
+    let all = all.collect::<std::io::Result<Vec<PathBuf>>>()?;
+    std::env::join_paths(all).map_err(std::io::Error::other)
+}
+
+/// Fails if a unit was written by somebody else.
+fn must_be_own(file: &Path) -> Outcome {
+    match std::fs::read_to_string(file) {
+        Ok(text) if !text.starts_with(unit::MARK) => Err(Failed::Message(format!(
+            "{} was not written by `chimaera service install`, and stays as it is: move it away",
+            file.display()
+        ))),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failed::Message(format!("{}: {error}", file.display()))),
+    }
 }
 
 fn cannot_write(file: &Path, error: &std::io::Error) -> Failed {

@@ -4,6 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// How a unit begins that was written by this program.
+pub(super) const MARK: &str = "# Written by `chimaera service install`";
+
 /// What a unit is made from.
 pub(super) struct Unit<'u> {
     pub(super) instance: &'u str,
@@ -62,15 +65,19 @@ impl Unit<'_> {
             service.extend([
                 format!("User={user}"),
                 format!("RuntimeDirectory={}", stem(instance)),
-                "RuntimeDirectoryMode=0700".to_owned(),
+                // Each file in it has a mode of its own; with `access.connect`, others must be able to enter.
+                "RuntimeDirectoryMode=0711".to_owned(),
+                // What is left of a crash is there.
+                "RuntimeDirectoryPreserve=yes".to_owned(),
                 format!("Environment=CHI_RUNTIME_DIR={}", directory.display()),
+                // A user's service has the states where the user's other runtimes have them.
+                format!("StateDirectory={}", stem(instance)),
+                "StateDirectoryMode=0700".to_owned(),
             ]);
         }
         service.extend([
-            format!("StateDirectory={}", stem(instance)),
-            "StateDirectoryMode=0700".to_owned(),
             // Pools may have much to load.
-            "TimeoutStartSec=10min".to_owned(),
+            "TimeoutStartSec=1h".to_owned(),
             format!("TimeoutStopSec={}", self.grace.as_secs() + 5),
             // Module hosts end with the daemon, which tells them.
             "KillMode=mixed".to_owned(),
@@ -84,7 +91,7 @@ impl Unit<'_> {
         service.extend(hardening(self.user.is_some()).map(str::to_owned));
         let wanted_by = if self.user.is_some() { "multi-user.target" } else { "default.target" };
         Ok(format!(
-            "# Written by `chimaera service install`, which replaces it when it is called again.\n\
+            "{MARK}, which replaces it when it is called again.\n\
              [Unit]\n\
              Description=Chimaera task runtime, instance {instance}\n\
              Documentation=man:chimaera(1)\n\
