@@ -1,21 +1,29 @@
+// clang-format off
 /* Clients at the edges of a process's life and of their session's, driven by the whole-system
  * tests:
  *
  *     cpp_edges learn HOW       waits for a task that never ends, parked, bounded, polling, asking
- * or by the word; says "ready", and the status when it learns of the end cpp_edges exit HOW puts a
- * key in the store "edges" at its end: atexit, static, thread_local or key cpp_edges count says how
- * many keys the store has cpp_edges leave           ends main's thread, and a little later its only
- * other one cpp_edges signal          takes a signal to the process that all its threads block
+ *                               or by the word; says "ready", and the status when it learns of the
+ *                               end
+ *     cpp_edges exit HOW        puts a key in the store "edges" at its end: atexit, static,
+ *                               thread_local or key
+ *     cpp_edges count           says how many keys the store has
+ *     cpp_edges leave           ends main's thread, and a little later its only other one
+ *     cpp_edges signal          takes a signal to the process that all its threads block
  *     cpp_edges fork WHEN       forks without a session before (none), after a failed chi_init
- * (failed) or after chi_shutdown (shutdown), and the child connects cpp_edges descriptors N
- * connects with N descriptors left cpp_edges declared          compresses with tasks declared in
- * other ways than the module's, and says what becomes of each cpp_edges init [MS]       connects,
- * with a timer that interrupts each MS milliseconds cpp_edges deadline MS N   has a task yield N
- * times with this deadline cpp_edges crowd           submits from more threads than may; a task
- * that is refused is not in flight cpp_edges reconnect       says "ready", and on a line of input
- * has one thread connect again while another one waits for a task of the session before
+ *                               (failed) or after chi_shutdown (shutdown), and the child connects
+ *     cpp_edges descriptors N   connects with N descriptors left
+ *     cpp_edges declared        compresses with tasks declared in other ways than the module's, and
+ *                               says what becomes of each
+ *     cpp_edges init [MS]       connects, with a timer that interrupts each MS milliseconds
+ *     cpp_edges deadline MS N   has a task yield N times with this deadline
+ *     cpp_edges crowd           submits from more threads than may; a task that is refused is not
+ *                               in flight
+ *     cpp_edges reconnect       says "ready", and on a line of input has one thread connect again
+ *                               while another one waits for a task of the session before
  *
  * Unless told otherwise above, each prints the name of a status and the message. */
+// clang-format on
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -39,8 +47,8 @@
 
 namespace {
 
-/* CompressTask of example:mod_name, as its author may have declared it before: `LevelT` and `SizeT`
- * are the types of its level and of the elements of what it gives. */
+/* CompressTask of example:mod_name, as its author may have declared it before: `LevelT` and
+ * `ElementT` are the types of its level and of the elements of what it gives. */
 template <typename LevelT, typename ElementT>
 struct DeclaredTask : public chi::Task {
   LevelT level_ = 0;
