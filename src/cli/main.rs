@@ -278,7 +278,8 @@ fn main() -> ExitCode {
     };
     let json = cli.json;
     // Its documents are in a line each.
-    let in_lines = matches!(cli.command, Command::Top(_));
+    let in_lines =
+        matches!(cli.command, Command::Top(_) | Command::Module(module::Command::Watch(_)));
     let (code, status, message) = match run(cli) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failed::Message(message)) => (1, CHI_FAILED, message),

@@ -28,3 +28,4 @@ pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod tasks;
 pub(crate) mod top;
+pub(crate) mod watch;

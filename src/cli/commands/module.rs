@@ -9,6 +9,7 @@ use serde_json::json;
 use super::inspect;
 use super::pool::DESTROY_BOUND;
 use super::repo_output::{problems, written};
+use super::watch;
 use crate::context::{Context, Failed, Outcome};
 use crate::number::{counted, number};
 
@@ -56,6 +57,13 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = DESTROY_BOUND, value_parser = number::<u32>(0..=86_400))]
         timeout: u32,
     },
+    /// Build the modules of a repo whenever a source changes, and upgrade them in the running instance
+    ///
+    /// It builds as `repo build` does, at once and then again and again, and does as `module upgrade` does with each module
+    /// that the instance has loaded and that has changed: their pools keep their state, and tasks only wait. A build or
+    /// an upgrade that fails is told, and the pools go on with what they have. What is in `autogen`, `build` and `target`, and
+    /// what begins with a dot, is no source. With --json, each event is a document in a line.
+    Watch(watch::Args),
     /// Show a module's contract as a runtime sees it, or why a runtime would refuse it
     Inspect {
         /// The shared library
@@ -100,6 +108,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
             tell_added(context, &added)
         }
         Command::Upgrade { module, file, timeout } => upgrade(context, &module, &file, timeout),
+        Command::Watch(args) => watch::run(context, args),
         Command::Inspect { file, load: true, .. } => inspect::load_here(&file),
         Command::Inspect { file, timeout, load: false } => {
             inspect::inspect(context, &file, Duration::from_secs(timeout))

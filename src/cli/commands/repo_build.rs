@@ -17,7 +17,7 @@ use crate::number::number;
 pub(crate) struct BuildArgs {
     /// Directory of the repo
     #[arg(default_value = ".")]
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// Build directory [default: build in the repo]; modules end up in its subdirectory modules
     #[arg(long, value_name = "DIR")]
     build_dir: Option<PathBuf>,
@@ -156,7 +156,8 @@ fn is_rust(module: &Path, args: &BuildArgs) -> bool {
     std::fs::read_link(module).is_ok_and(|target| target.starts_with(cargo_dir(args)))
 }
 
-fn build_dir(args: &BuildArgs) -> Result<PathBuf, Failed> {
+/// Where it is built.
+pub(super) fn build_dir(args: &BuildArgs) -> Result<PathBuf, Failed> {
     let default = args.dir.join("build");
     Ok(std::path::absolute(args.build_dir.as_ref().unwrap_or(&default))?)
 }
@@ -166,7 +167,7 @@ fn cargo_dir(args: &BuildArgs) -> PathBuf {
 }
 
 /// Builds every module of the repo. Returns their files.
-fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed> {
+pub(super) fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed> {
     if args.dir.join(MODULE_FILE).exists() {
         return Err(Failed::Message(format!(
             "{} is a module: give the directory of its repo",
@@ -194,6 +195,20 @@ fn build_all(context: &Context, args: &BuildArgs) -> Result<Vec<PathBuf>, Failed
     }
     files.sort();
     Ok(files)
+}
+
+/// The names of the modules of the repo that has been built, `repo:module`, each with its file.
+pub(super) fn names(args: &BuildArgs, files: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, Failed> {
+    let opened = Repo::open(&args.dir);
+    let (_, modules) = opened.map_err(|found| Failed::Message(found.to_string()))?;
+    let file = |module: &Module| {
+        let library = library(module);
+        files.iter().find(|file| file.file_name().is_some_and(|name| *name == *library))
+    };
+    let named = |module: &Module| {
+        Some((format!("{}:{}", module.namespace, module.name), file(module)?.clone()))
+    };
+    Ok(modules.iter().filter_map(named).collect())
 }
 
 /// The file name that the CMake functions and cargo give to a module.

@@ -100,7 +100,7 @@ pub(crate) fn same_contents(one: &Path, other: &Path) -> bool {
 impl Upgrades {
     /// One line for each module.
     pub(crate) fn lines(&self) -> String {
-        self.0.iter().map(line).collect()
+        self.0.iter().map(|one| line(one, "state")).collect()
     }
 
     /// The modules whose pools were not upgraded although they should be, in a message; `None` if there
@@ -119,10 +119,11 @@ impl Upgrades {
     }
 }
 
-fn line(one: &Value) -> String {
+/// What became of a module, in a line. `key` is that of its state.
+pub(super) fn line(one: &Value, key: &str) -> String {
     let text = |key: &str| one[key].as_str().unwrap_or_default();
     let name = text("module");
-    match text("state") {
+    match text(key) {
         "upgraded" => {
             format!(
                 "upgraded   {name} from {} to {}: {}, {} bytes of state; tasks waited {:.1} ms\n",

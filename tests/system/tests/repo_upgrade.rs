@@ -4,7 +4,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use chimaera_tests::{artefacts, process, Daemon, Options, Output, Site};
+use chimaera_tests::{artefacts, process, Daemon, Options, Output, Running, Site};
+use serde_json::Value;
 
 const LIBRARY: &str = "libtest_life_runtime.so";
 
@@ -60,6 +61,15 @@ impl Repo {
         command.env("PATH", format!("{}:{path}", self.site.path().join("tools").display()));
         command.args(["repo", "install"]).args([&self.prefix, &self.dir]).args(more);
         process::run(&mut command)
+    }
+
+    /// Watches the repo.
+    fn watch(&self) -> Running {
+        let mut command = self.site.command(artefacts::chimaera());
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", self.site.path().join("tools").display()));
+        command.args(["--name", self.site.name(), "--json", "module", "watch"]).arg(&self.dir);
+        Running::start(&mut command)
     }
 
     fn installed(&self) -> PathBuf {
@@ -156,4 +166,43 @@ fn a_module_that_is_new_is_left_to_the_next_start() {
     let absent = repo.install(&["--upgrade"]).ok().stdout;
     assert!(absent.contains("absent     test:life: the instance has not loaded it"), "{absent}");
     daemon.stop();
+}
+
+/// While an author edits, the pools run what was built last, with their state; what cannot be built leaves them as they
+/// are.
+#[test]
+fn what_is_watched_is_built_and_run() {
+    let repo = Repo::new();
+    let mut daemon = repo.start();
+    repo.site.cli(&["pool", "create", "one", "--module", "test:life"]).ok();
+    let mut watch = repo.watch();
+    let mut next = |event: &str| {
+        let line = watch.line().expect("it says what happens");
+        let found: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(found["event"], event, "{line}");
+        found
+    };
+    assert_eq!(next("watching")["directory"], repo.dir.to_str().unwrap());
+    next("built");
+    assert_eq!(next("unchanged")["module"], "test:life");
+    // An edit.
+    repo.build("life_2");
+    let source = repo.dir.join("life/life.cc");
+    std::fs::write(&source, "// The second version.\n").unwrap();
+    next("built");
+    let done = next("upgraded");
+    assert_eq!((&done["from"], &done["to"]), (&"1.0.0".into(), &"2.0.0".into()), "{done}");
+    assert_eq!(repo.version("one"), "2.0.0");
+    // A mistake.
+    std::fs::remove_file(&repo.built).unwrap();
+    std::fs::write(&source, "// No version.\n").unwrap();
+    let failed = next("failed");
+    assert!(failed["error"].as_str().unwrap().contains("cmake failed"), "{failed}");
+    assert_eq!(repo.version("one"), "2.0.0");
+    // It is mended, while nobody runs it.
+    daemon.stop();
+    repo.build("life");
+    std::fs::write(&source, "// The first version again.\n").unwrap();
+    next("built");
+    assert!(next("failed")["error"].as_str().unwrap().contains("is not running"));
 }
