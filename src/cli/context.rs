@@ -45,8 +45,10 @@ pub(crate) type Outcome = Result<(), Failed>;
 
 impl<E: std::error::Error + 'static> From<E> for Failed {
     fn from(error: E) -> Self {
-        let known = (&error as &dyn std::error::Error).downcast_ref::<chimaera::Status>();
-        match known.map(chimaera::Status::code) {
+        let any = &error as &dyn std::error::Error;
+        let of_task = any.downcast_ref::<chimaera::Status>().map(chimaera::Status::code);
+        let of_client = any.downcast_ref::<chimaera_client_rs::Failure>();
+        match of_task.or(of_client.map(|failure| failure.status)) {
             Some(status) => Failed::Refused(status, error.to_string()),
             None => Failed::Message(error.to_string()),
         }

@@ -60,9 +60,12 @@ impl Manager {
         Ok(Some(Manager { socket, grace, watchdog: Mutex::new(watchdog) }))
     }
 
-    /// Clients are let in. `pulse` says whether the runtime answers.
-    pub(crate) fn ready(&self, pulse: impl Fn(Duration) -> bool + Send + 'static) {
-        self.tell("READY=1\nSTATUS=serving clients\n");
+    /// Clients are let in, by the successor of a process that has said so if it `succeeds` one. `pulse` says whether the
+    /// runtime answers.
+    pub(crate) fn ready(&self, succeeds: bool, pulse: impl Fn(Duration) -> bool + Send + 'static) {
+        if !succeeds {
+            self.tell("READY=1\nSTATUS=serving clients\n");
+        }
         self.send(Message::Alive(Box::new(pulse)));
     }
 

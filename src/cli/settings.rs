@@ -98,19 +98,12 @@ impl Args {
             .map_err(|found| misconfigured(context, &found))
     }
 
-    /// Arguments that give a service these flags. It finds a configuration file that no flag names by itself, unless
-    /// that is to be `pinned`.
-    pub(crate) fn for_service(
-        &self,
-        settings: &Settings,
-        pinned: bool,
-    ) -> Result<Vec<OsString>, std::io::Error> {
+    /// Arguments that give a service the same configuration, in another environment. Without a file, it looks for one itself,
+    /// unless a flag says no.
+    pub(crate) fn for_service(&self, settings: &Settings) -> Result<Vec<OsString>, std::io::Error> {
         let mut arguments = self.again(settings)?;
         match &settings.file {
-            Some(file) if pinned || self.config.is_some() => {
-                arguments[1] = std::path::absolute(file)?.into();
-            }
-            Some(_) => drop(arguments.drain(..2)),
+            Some(file) => arguments[1] = std::path::absolute(file)?.into(),
             None if !self.no_config => drop(arguments.drain(..1)),
             None => {}
         }

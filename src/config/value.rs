@@ -230,8 +230,21 @@ pub fn log_level(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The longest text with log levels.
+const MOST_LEVELS: usize = 1024;
+
 fn levels(text: &str) -> Result<Value, Wrong> {
+    if text.len() > MOST_LEVELS {
+        let wrong = format!("these log levels have {} bytes", text.len());
+        return Err((wrong, format!("write at most {MOST_LEVELS}")));
+    }
     let mut parts = text.split(',');
+    if text.contains('=') && parts.clone().next().is_some_and(|first| first.contains('=')) {
+        return Err((
+            format!("\"{}\" does not begin with a log level", shown(text)),
+            "write that of all other targets first: `info,module=debug`".into(),
+        ));
+    }
     word(parts.next().unwrap_or_default(), "log level", &LEVELS)?;
     for part in parts {
         let is_target = |text: &str| {
@@ -244,7 +257,7 @@ fn levels(text: &str) -> Result<Value, Wrong> {
             _ => {
                 return Err((
                     format!("\"{}\" is not the level of a target", shown(part)),
-                    "write `TARGET=LEVEL`, for example `module=debug`".into(),
+                    "write `TARGET=LEVEL` without blanks, for example `module=debug`".into(),
                 ))
             }
         }

@@ -66,7 +66,7 @@ pub use config::{
     MemoryLimit, OnCrash, PoolConfig, ProcessLimits, Program, Progress, ServiceManager, UserLimits,
     UserQuota,
 };
-pub use module::{check_module_directory, library_path_warning};
+pub use module::{check_module_directory, check_module_file, library_path_warning};
 pub use runtime::{Ending, Runtime};
 pub use scheduler::{signal_masks, state_calls, timer_threads};
 pub use sys::demangle::demangle;

@@ -4,7 +4,7 @@ use chimaera_ipc::control::Request;
 use chimaera_metrics::{SlowTask, SlowTasks};
 
 use crate::context::{print, Context, Failed, Outcome};
-use crate::number::{age, bytes, duration, milliseconds, number};
+use crate::number::{age, bytes, counted, duration, milliseconds, number};
 use crate::table;
 
 #[derive(clap::Args)]
@@ -38,6 +38,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     let threshold = [u64::from(args.threshold.is_some()), args.threshold.unwrap_or(0)];
     let mut document = context.ask(Request::Slow, &[threshold[0], threshold[1], measure])?;
     let mut slow = SlowTasks::read(&document).map_err(Failed::Message)?;
+    // Some were noted with a lower threshold.
+    slow.tasks.retain(|task| task.total_ns >= slow.threshold_ns);
+    let last = slow.tasks.len();
     slow.tasks.sort_by_key(|task| std::cmp::Reverse(task.total_ns));
     slow.tasks.truncate(args.most);
     document["tasks"] = serde_json::to_value(&slow.tasks)?;
@@ -65,12 +68,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         false => "a sample of the tasks is measured, and what is noticed to take long",
     };
     print(&format!(
-        "{} of late that took {} or longer; {measures}\n",
-        match slow.noted {
-            1 => "1 task".to_owned(),
-            noted => format!("{noted} tasks"),
-        },
-        duration(slow.threshold_ns)
+        "{} of late took {} or longer, of {} noted since the start; {measures}\n",
+        counted(&last.into(), "task"),
+        duration(slow.threshold_ns),
+        slow.noted
     ));
     Ok(())
 }

@@ -233,7 +233,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         tracing::error!(%error, "metrics are not served over HTTP");
     }
     if let Some(manager) = &manager {
-        manager.ready(runtime.pulse());
+        manager.ready(args.succeeds.is_some(), runtime.pulse());
     }
     if args.as_daemon {
         // From now on it does not end with the process that started it. A sandbox that refuses this has refused

@@ -16,4 +16,7 @@ pub(crate) use self::manager::{Canonicalize, ExceptionGlobals, Module, Modules, 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::method_table::Transfer;
 pub(crate) use self::method_table::{Field, Method, Methods, TaskShape};
-pub use self::trust::{check_directory as check_module_directory, library_path_warning};
+pub use self::trust::{
+    check_directory as check_module_directory, check_file as check_module_file,
+    library_path_warning,
+};

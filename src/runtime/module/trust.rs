@@ -33,6 +33,9 @@ pub fn check_directory(path: &Path) -> Result<(), String> {
 }
 
 /// Checks a module's file, and all directories on its path.
-pub(super) fn check_file(path: &Path) -> Result<(), String> {
+///
+/// # Errors
+/// Who else can change it, and where; or it is not there.
+pub fn check_file(path: &Path) -> Result<(), String> {
     trust::check_file(path).map_err(|why| why + RULE)
 }

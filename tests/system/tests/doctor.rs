@@ -28,6 +28,9 @@ fn only<'d>(document: &'d Value, what: &str) -> &'d Value {
 #[test]
 fn what_is_too_little_is_named_with_what_to_do() {
     let site = Site::new();
+    let none = doctor(&site, 40, &[]);
+    let descriptors = only(&none.json(), "descriptors").clone();
+    assert_eq!((none.code, &descriptors["state"]), (1, &"failed".into()), "{descriptors}");
     let few = doctor(&site, 200, &[]).ok().json();
     let descriptors = only(&few, "descriptors");
     assert_eq!(descriptors["state"], "warning");
@@ -42,7 +45,7 @@ fn what_is_too_little_is_named_with_what_to_do() {
     assert!(only(&found, "instance")["found"].as_str().unwrap().contains("is not running"));
     // In words.
     let text = site.cli(&["doctor", "--no-config"]).ok().stdout;
-    assert!(text.contains("warning  modules: 0 libraries in 0 directories\n"), "{text}");
+    assert!(text.contains("warning  modules: 0 library files in 0 directories\n"), "{text}");
     assert!(text.lines().last().unwrap().starts_with("0 failed, "), "{text}");
 }
 

@@ -310,7 +310,9 @@ fn the_level_changes_while_the_daemon_runs() {
             ("noisy", "write one of error, warn, info, debug, trace"),
             ("off", "is not a log level"),
             ("info,module", "write `TARGET=LEVEL`"),
-            ("info,a b=debug", "write `TARGET=LEVEL`"),
+            ("info, module=debug", "without blanks"),
+            ("module=debug", "write that of all other targets first"),
+            (&format!("info,{}=debug", "a".repeat(2000)), "at most 1024"),
             ("info,module=debag", "did you mean `debug`?"),
         ] {
             let output = site.cli(&["log", "level", wrong]);

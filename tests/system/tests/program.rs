@@ -137,8 +137,15 @@ fn every_command_prints_json() {
         assert_eq!((output.code, &output.json()["status"]), (code, &status.into()), "{output:#?}");
     }
     let daemon = Daemon::start(&Options::new());
-    let output = daemon.cli(&["pool", "show", "nobody", "--json"]);
-    assert_eq!((output.code, &output.json()["status"]), (1, &"CHI_NO_POOL".into()), "{output:#?}");
+    for (args, status) in [
+        (&["pool", "show", "nobody"][..], "CHI_NO_POOL"),
+        (&["pool", "reset", "nobody"], "CHI_NO_POOL"),
+        (&["pool", "create", "one", "--module", "no:such"], "CHI_NO_MODULE"),
+        (&["tasks", "--pool", "nobody"], "CHI_NO_POOL"),
+    ] {
+        let output = daemon.cli(&[args, &["--json"]].concat());
+        assert_eq!((output.code, &output.json()["status"]), (1, &status.into()), "{output:#?}");
+    }
 }
 
 #[test]

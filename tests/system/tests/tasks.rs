@@ -93,7 +93,11 @@ fn a_chain_of_waits_is_followed_to_its_end() {
         let text = site.cli(&["tasks"]).ok().stdout;
         assert!(text.ends_with("3 tasks suspended, 0 queued\n"), "{text}");
         assert!(text.contains(&format!("which {} holds", id(&holder))), "{text}");
-        // No such task.
+        // No such pool, and no such task.
+        let failed = site.cli(&["tasks", "--pool", "nobody"]);
+        assert!(failed.code == 1 && failed.stderr.contains("nobody"), "{failed:?}");
+        let by_id = site.pool("a")["id"].as_str().unwrap().to_owned();
+        assert_eq!(list(site, &["--pool", &by_id])["tasks"].as_array().map(Vec::len), Some(1));
         let failed = site.cli(&["tasks", "--why", "nobody"]);
         assert_eq!(failed.code, 1);
         assert!(failed.stderr.contains("has an ID that begins with 'nobody'"), "{failed:?}");
@@ -220,7 +224,12 @@ fn slow_tasks_are_noted() {
         assert_eq!(all["tasks"][0]["method"], "kCompute");
         let text = site.cli(&["slow", "-n", "1"]).ok().stdout;
         assert!(text.contains("kCompute") && !text.contains("kSleep"), "{text}");
-        assert!(text.contains("4 tasks of late that took 300 ms or longer; a sample"), "{text}");
+        assert!(
+            text.contains(
+                "4 tasks of late took 300 ms or longer, of 4 noted since the start; a sample"
+            ),
+            "{text}"
+        );
     });
 }
 
@@ -250,6 +259,7 @@ fn every_task_can_be_measured() {
         let method = methods.find(|method| method["name"] == "kCompute").unwrap();
         assert_eq!(method["calls"], CALLS);
         let off = slow(&["--measure", "sample", "--threshold", "1000"]);
+        assert_eq!(off["tasks"].as_array().map(Vec::len), Some(0), "none of them is as slow");
         assert_eq!(off["measures_all"], false);
         let before = off["noted"].as_u64().unwrap();
         for _ in 0..CALLS {

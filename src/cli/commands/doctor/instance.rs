@@ -112,10 +112,8 @@ fn quarantined(pool: &Value) -> Option<Check> {
     (pool["state"] == "quarantined").then(|| {
         Check::warning(
             "pools",
-            format!(
-                "'{name}' is in quarantine, because one of its methods crashed: it takes no tasks"
-            ),
-            format!("`chimaera pool reset {name}` makes a new container"),
+            format!("'{name}' is in quarantine, and takes no tasks"),
+            format!("the log says why; `chimaera pool reset {name}` makes a new container"),
         )
     })
 }

@@ -63,6 +63,11 @@ fn descriptors(config: &Config, limits: &Limits) -> Check {
     let kept = DESCRIPTORS_KEPT + workers * DESCRIPTORS_OF_WORKER;
     let needed = kept + sessions * DESCRIPTORS_OF_SESSION;
     match limits.soft("Max open files") {
+        Some(limit) if limit < kept + DESCRIPTORS_OF_SESSION => Check::failed(
+            WHAT,
+            format!("{limit} {}: too few for a single session", limits.whose),
+            format!("`ulimit -n {needed}`, or LimitNOFILE={needed} in a unit, before it is started"),
+        ),
         Some(limit) if limit < needed => Check::warning(
             WHAT,
             format!(

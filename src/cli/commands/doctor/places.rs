@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use chimaera_config::Settings;
 use chimaera_ipc::instance::{Instance, OWNER_VARIABLE};
-use chimaera_runtime::{check_module_directory, library_path_warning, Config};
+use chimaera_runtime::{check_module_directory, check_module_file, library_path_warning, Config};
 use rustix::fs::{access, statvfs, Access};
 
 use super::check::Check;
-use crate::number::bytes;
+use crate::number::{bytes, counted};
 
 /// With less, a status page or a log hardly fits.
 const LITTLE: u64 = 1 << 20;
@@ -27,13 +27,19 @@ fn sockets(instance: &Instance) -> Check {
     // It is not made here: it would belong to whoever looks.
     let found = match directory.symlink_metadata() {
         Ok(_) => instance.prepare_directory().map_err(|error| error.to_string()),
-        Err(_) => directory.parent().map_or(Ok(()), can_be_written),
+        // Only the last directory of the path is made.
+        Err(_) => match directory.parent() {
+            Some(parent) if !parent.is_dir() => {
+                Err(format!("{}: there is no such directory", parent.display()))
+            }
+            parent => parent.map_or(Ok(()), can_be_written),
+        },
     };
     match found {
         Ok(()) => Check::ok(WHAT, directory.display().to_string()),
-        // One of another user is looked at by its own.
-        Err(why) if std::env::var_os(OWNER_VARIABLE).is_some() => {
-            Check::warning(WHAT, why, format!("{OWNER_VARIABLE} is set: run this as that user"))
+        // A client of another user's runtime makes nothing there.
+        Err(_) if std::env::var_os(OWNER_VARIABLE).is_some_and(|owner| !owner.is_empty()) => {
+            Check::ok(WHAT, format!("{}, of the user in {OWNER_VARIABLE}", directory.display()))
         }
         Err(why) => Check::failed(WHAT, why, SO),
     }
@@ -82,9 +88,15 @@ fn can_be_written(directory: &Path) -> Result<(), String> {
         nearest =
             nearest.parent().ok_or_else(|| format!("{} does not exist", directory.display()))?;
     }
+    if !nearest.is_dir() {
+        return Err(format!("{} is no directory", nearest.display()));
+    }
     access(nearest, Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| format!("{}: {error}", nearest.display()))?;
     match statvfs(nearest) {
+        Ok(found) if found.f_blocks == 0 => {
+            Err(format!("{}: no files can be made there", nearest.display()))
+        }
         Ok(found) if found.f_bavail.saturating_mul(found.f_frsize) < LITTLE => {
             Err(format!("{}: the file system is full", nearest.display()))
         }
@@ -111,20 +123,30 @@ fn shared_memory() -> Check {
 fn modules(config: &Config) -> Vec<Check> {
     const WHAT: &str = "modules";
     let mut checks: Vec<Check> = Vec::new();
-    let (mut libraries, mut directories) = (0, 0);
+    let (mut libraries, mut directories) = (0_usize, 0);
     for directory in &config.module_paths {
-        let found = match directory.is_dir() {
-            true => check_module_directory(directory).and_then(|()| libraries_in(directory)),
-            false => Err("there is no such directory".to_owned()),
-        };
-        match found {
+        let warn = |found: String, todo: &str| Check::warning(WHAT, found, todo);
+        let shown = directory.display();
+        if !directory.is_dir() {
+            let found = format!("{shown}: there is no such directory");
+            checks.push(warn(found, "make it, or do not name it"));
+            continue;
+        }
+        match check_module_directory(directory).and_then(|()| libraries_in(directory)) {
             Ok(found) => {
                 directories += 1;
-                libraries += found.len();
+                for file in found {
+                    match check_module_file(&file) {
+                        Ok(()) => libraries += 1,
+                        Err(why) => checks.push(warn(
+                            format!("{}: {why}", file.display()),
+                            "it is not loaded: change its mode or owner, or remove it",
+                        )),
+                    }
+                }
             }
-            Err(why) => checks.push(Check::warning(
-                WHAT,
-                format!("{}: {why}", directory.display()),
+            Err(why) => checks.push(warn(
+                format!("{shown}: {why}"),
                 "nothing from there is loaded: change its mode or owner, or do not name it",
             )),
         }
@@ -132,15 +154,20 @@ fn modules(config: &Config) -> Vec<Check> {
     if let Some(why) = library_path_warning() {
         checks.push(Check::warning(WHAT, why, "change LD_LIBRARY_PATH"));
     }
+    let none = libraries == 0;
     if checks.is_empty() {
-        let found = format!("{libraries} libraries in {directories} directories");
-        checks.push(match libraries {
-            0 => Check::warning(
+        let libraries = counted(&libraries.into(), "library file");
+        let found = match directories {
+            1 => format!("{libraries} in 1 directory"),
+            _ => format!("{libraries} in {directories} directories"),
+        };
+        checks.push(match none {
+            true => Check::warning(
                 WHAT,
                 found,
                 "a runtime that is started from here has none: set CHI_REPO_PATH or module_paths, or use --modules",
             ),
-            _ => Check::ok(WHAT, found),
+            false => Check::ok(WHAT, found),
         });
     }
     checks

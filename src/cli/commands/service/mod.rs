@@ -19,8 +19,8 @@ pub(crate) enum Command {
     /// Have systemd start the instance, now and whenever the user logs in or the machine starts
     ///
     /// It writes a unit, `chimaera.service`, or `chimaera-NAME.service` for another instance than `default`, enables it,
-    /// and starts it. Flags are those of `chimaera start`. The directories in CHI_REPO_PATH, and the values of CHI_RUNTIME_DIR
-    /// and CHI_SERVER_CONF, are taken over into the unit of a user's service.
+    /// and starts it. Flags are those of `chimaera start`. The unit names the configuration file that is found, and a user's
+    /// service takes over CHI_REPO_PATH, CHI_RUNTIME_DIR, CHI_LOG, LD_LIBRARY_PATH, STATE_DIRECTORY and XDG_STATE_HOME.
     Install(Box<Install>),
     /// Stop the instance, and have systemd start it no more
     Uninstall(Uninstall),
@@ -53,7 +53,16 @@ pub(crate) struct Uninstall {
 }
 
 /// Variables that a user's service takes over from the environment of `install`.
-const TAKEN_OVER: [&str; 3] = ["CHI_REPO_PATH", "CHI_RUNTIME_DIR", "CHI_SERVER_CONF"];
+const TAKEN_OVER: [&str; 6] = [
+    "CHI_REPO_PATH",
+    "CHI_RUNTIME_DIR",
+    "LD_LIBRARY_PATH",
+    "STATE_DIRECTORY",
+    "XDG_STATE_HOME",
+    LEVEL,
+];
+/// The only one of them that has no paths.
+const LEVEL: &str = "CHI_LOG";
 
 pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     match command {
@@ -64,11 +73,11 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
 
 fn install(context: &Context, args: &Install) -> Outcome {
     let settings = args.settings.load(context)?;
-    // A service of the system does not find the files of whoever installs it.
-    let arguments = args.settings.for_service(&settings, args.system)?;
+    let arguments = args.settings.for_service(&settings)?;
     let taken = |variable: &'static str| {
         let value = std::env::var_os(variable).filter(|value| !value.is_empty() && !args.system)?;
-        Some(absolute(&value).map(|value| (variable, value)))
+        let value = if variable == LEVEL { Ok(value) } else { absolute(&value) };
+        Some(value.map(|value| (variable, value)))
     };
     let environment: Vec<(&'static str, OsString)> =
         TAKEN_OVER.into_iter().filter_map(taken).collect::<std::io::Result<_>>()?;
@@ -92,12 +101,14 @@ fn install(context: &Context, args: &Install) -> Outcome {
         return Ok(());
     }
     must_be_own(&file)?;
+    if !args.no_start {
+        must_have_systemd()?;
+    }
     let written = file.parent().map_or(Ok(()), std::fs::create_dir_all);
     let written = written.and_then(|()| std::fs::write(&file, &text));
     written.map_err(|error| cannot_write(&file, &error))?;
     let name = unit::name(settings.instance());
     if !args.no_start {
-        must_have_systemd(&format!("wrote {}, but did not start it", file.display()))?;
         systemctl(args.system, &["daemon-reload"])?;
         systemctl(args.system, &["enable", &name])?;
         // One that runs already may have another configuration, or be of another version.
@@ -114,7 +125,7 @@ fn install(context: &Context, args: &Install) -> Outcome {
                 told += &format!(", and those of other users CHI_OWNER={user}");
             }
             told += "\n";
-        } else {
+        } else if !args.no_start {
             told +=
                 "it stops when its user logs out, unless `loginctl enable-linger` lets it go on\n";
         }
@@ -128,12 +139,15 @@ fn uninstall(context: &Context, system: bool) -> Outcome {
     let file = path(system, instance.name())?;
     let name = unit::name(instance.name());
     if !file.exists() {
-        let why = format!("'{}' is not installed: there is no {}", instance.name(), file.display());
+        let (name, file) = (instance.name(), file.display());
+        let why = format!(
+            "'{name}' is not installed: there is no {file} (--name names another instance)"
+        );
         return Err(Failed::Message(why));
     }
     must_be_own(&file)?;
     // A unit that is in nobody's way is removed even if the manager cannot be asked.
-    let has_systemd = must_have_systemd("").is_ok();
+    let has_systemd = must_have_systemd().is_ok();
     let disabled = match has_systemd {
         true => systemctl(system, &["disable", "--now", &name]),
         false => Ok(()),
@@ -160,7 +174,10 @@ fn absolute(paths: &OsStr) -> std::io::Result<OsString> {
 
 /// Fails if a unit was written by somebody else.
 fn must_be_own(file: &Path) -> Outcome {
+    let is_link = file.symlink_metadata().is_ok_and(|found| found.is_symlink());
     match std::fs::read_to_string(file) {
+        // One that leads nowhere would be written to, wherever that is.
+        _ if is_link => Err(Failed::Message(format!("{} is a link: remove it", file.display()))),
         Ok(text) if !text.starts_with(unit::MARK) => Err(Failed::Message(format!(
             "{} was not written by `chimaera service install`, and stays as it is: move it away",
             file.display()
@@ -196,13 +213,13 @@ fn path(system: bool, instance: &str) -> Result<PathBuf, Failed> {
     Ok(directory.join(unit::name(instance)))
 }
 
-fn must_have_systemd(done: &str) -> Outcome {
+fn must_have_systemd() -> Outcome {
     // As sd_booted(3) says.
     match Path::new("/run/systemd/system").is_dir() {
         true => Ok(()),
-        false => Err(Failed::Message(format!(
-            "{done}: systemd does not run on this machine (--no-start only writes the unit)"
-        ))),
+        false => Err(Failed::Message(
+            "systemd does not run on this machine (--no-start only writes the unit)".to_owned(),
+        )),
     }
 }
 

@@ -60,13 +60,14 @@ pub(super) fn from<'t>(all: &'t Tasks, first: &'t Task) -> Chain<'t> {
                 return Chain { tasks, end };
             }
             Some(next) => tasks.push(next),
-            None => return Chain { end: end(last), tasks },
+            None => return Chain { end: end(all, last), tasks },
         }
     }
 }
 
 /// Why nothing is known of what this task waits for.
-fn end(last: &Task) -> String {
+fn end(all: &Tasks, last: &Task) -> String {
+    let is_silent = |process| all.silent.iter().any(|silent| silent.process == process);
     match (last.state, &last.waits_for) {
         (State::Running, _) => {
             let worker = last.worker.map_or(String::new(), |worker| format!(" {worker}"));
@@ -81,6 +82,12 @@ fn end(last: &Task) -> String {
         }
         (_, Some(WaitsFor::Lock { number, .. })) => {
             format!("the holder of lock {number} runs, or waits in a place that has not answered")
+        }
+        (_, Some(WaitsFor::Process(passage))) if is_silent(passage.process) => {
+            format!(
+                "process {}, a module host, does not answer, or not all of its workers do",
+                passage.process
+            )
         }
         (_, Some(WaitsFor::Process(passage))) => {
             format!("it runs in process {}, or waits there", passage.process)

@@ -37,8 +37,17 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     let Args { pool, session, most, why } = args;
     match why {
         Some(task) => explain(context, &task),
-        None => list(context, &Wanted { most, pool, session }),
+        None => {
+            let pool = pool.map(|pool| name_of(context, &pool)).transpose()?;
+            list(context, &Wanted { most, pool, session })
+        }
     }
+}
+
+/// The name of a pool that is given by its name or id, and exists.
+fn name_of(context: &Context, pool: &str) -> Result<String, Failed> {
+    let document = context.ask_with_text(Request::Pool, pool)?;
+    Ok(document["name"].as_str().unwrap_or(pool).to_owned())
 }
 
 fn ask(context: &Context, wanted: &Wanted) -> Result<(serde_json::Value, Tasks), Failed> {
@@ -76,10 +85,11 @@ fn silence(tasks: &Tasks) -> String {
     for silent in &tasks.silent {
         text += &match silent.worker {
             Some(worker) => format!(
-                "worker {worker} of process {} is busy: what is suspended on it, and may be queued, is not listed\n",
+                "worker {worker} of process {} is busy: what is suspended on it is not listed, nor what is queued there if no \
+                 other worker could look\n",
                 silent.process
             ),
-            None => format!("module host {} has not said what it has\n", silent.process),
+            None => format!("module host {} does not answer\n", silent.process),
         };
     }
     text
