@@ -649,8 +649,10 @@ mod tests {
             producer.push(Entry::Submit { offset: 64 }).unwrap();
             let rubbish = round.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let header = &memory.header;
+            // However short the machine has been running, some of these times are past, and some to come.
+            let around_now = (rubbish >> 16) % (2 * (ticks::now() >> Stamp::COARSER));
             for stamp in header.first_stamps.iter().chain(&header.other_stamps) {
-                let tagged = rubbish & !Stamp::POSITION | (round + 1) & Stamp::POSITION;
+                let tagged = around_now << 16 | (round + 1) & Stamp::POSITION;
                 stamp.store(if round % 2 == 0 { tagged } else { rubbish }, Ordering::Relaxed);
             }
             consumer.pop();

@@ -167,14 +167,17 @@ fn the_descriptor_says_what_the_module_is() {
 #[test]
 fn every_method_is_declared_once() {
     let module = Module::new();
+    let below = (1 << CHI_METHOD_DESCRIPTION_SHIFT) - 1;
     let mut got: Vec<_> = module
         .methods()
         .iter()
-        .map(|m| (m.number_, name(m.name_), m.flags_, m.task_size_, m.n_fields_))
+        .map(|m| (m.number_, name(m.name_), m.flags_ & below, m.task_size_, m.n_fields_))
         .collect();
     got.sort_unstable();
     let runs = CHI_METHOD_SUPPORTED | CHI_METHOD_SERIALIZED;
-    let monitored = runs | CHI_METHOD_MONITORED;
+    // Their author has declared the tasks.
+    let own = runs | CHI_METHOD_DECLARED;
+    let monitored = own | CHI_METHOD_MONITORED;
     assert_eq!(
         got,
         [
@@ -185,14 +188,18 @@ fn every_method_is_declared_once() {
             (4, "kMigrate", 0, 0, 0),
             (5, "kUpgrade", 0, 0, 0),
             (10, "kRepeat", monitored, size_of::<RepeatTask>() as u32, 2),
-            (11, "kPanicNow", runs, 64, 0),
-            (12, "kFail", runs, 64, 0),
-            (13, "kCall", runs, 64, 0),
-            (14, "kYieldTwice", runs, 64, 0),
-            (15, "kLocal", CHI_METHOD_SUPPORTED, 72, 0),
+            (11, "kPanicNow", own, 64, 0),
+            (12, "kFail", own, 64, 0),
+            (13, "kCall", own, 64, 0),
+            (14, "kYieldTwice", own, 64, 0),
+            (15, "kLocal", CHI_METHOD_SUPPORTED | CHI_METHOD_DECLARED, 72, 0),
             (20, "kGone", 0, 0, 0),
         ]
     );
+    for method in module.methods().iter().filter(|m| m.flags_ & CHI_METHOD_DECLARED != 0) {
+        let fingerprint = method.flags_ >> CHI_METHOD_DESCRIPTION_SHIFT;
+        assert_eq!(fingerprint & 3, CHI_DECLARED_IN_RUST, "{}", name(method.name_));
+    }
 }
 
 #[test]
