@@ -210,11 +210,14 @@ impl MethodMetrics {
         took
     }
 
+    /// What all workers have counted together.
+    fn sum(&self, of: fn(&Counters) -> &Count) -> u64 {
+        self.0.all().iter().fold(0, |sum, one| sum.wrapping_add(of(one).get()))
+    }
+
     /// How many tasks are in a lane, and how many have been suspended and have not ended.
     pub(crate) fn waiting(&self) -> (u64, u64) {
-        let sum = |of: fn(&Counters) -> &Count| {
-            self.0.all().iter().fold(0_u64, |sum, one| sum.wrapping_add(of(one).get()))
-        };
+        let sum = |of| self.sum(of);
         // First how many are no longer there, so that none of those counted then is missing in the others.
         let (unqueued, ended) = (sum(|one| &one.unqueued), sum(|one| &one.ended));
         let queued = sum(|one| &one.queued).saturating_sub(unqueued);
@@ -237,9 +240,7 @@ impl MethodMetrics {
                 stage.add_to(to);
             }
         }
-        let sum = |of: fn(&Counters) -> &Count| {
-            self.0.all().iter().fold(0_u64, |sum, one| sum.wrapping_add(of(one).get()))
-        };
+        let sum = |of| self.sum(of);
         totals.calls = sum(|one| &one.calls);
         totals.failed = sum(|one| &one.failed);
         (totals.queued, totals.suspended) = self.waiting();
