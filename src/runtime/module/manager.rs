@@ -221,10 +221,10 @@ impl Modules {
     fn consider(&mut self, path: PathBuf, on_load: &impl Fn(&Path)) {
         match judge(&path) {
             Verdict::Module => {
-                // Logged first, because the module's constructors may end this process or never
-                // return.
-                tracing::info!(path = %path.display(), "loading a module");
+                // Both first, because the module's constructors may end this process or never return; and what is
+                // in the log is known to whoever asks.
                 on_load(&path);
+                tracing::info!(path = %path.display(), "loading a module");
                 match self.load(&path, Expected::New) {
                     Ok(module) => {
                         tracing::info!(module = module.name, path = %path.display(), "module loaded");
