@@ -37,6 +37,8 @@ pub(crate) enum Failed {
     Silent(String),
     /// The user has already been told.
     Told,
+    /// The instance has stopped, but not in order; the user has already been told what it has abandoned.
+    Abandoned,
     /// The problems of the configuration have already been printed.
     Misconfigured,
 }
@@ -200,10 +202,15 @@ impl Context {
         Ok(serde_json::from_str(&answer)?)
     }
 
-    /// Prints a JSON document if JSON was requested. Returns whether it was.
+    /// Prints the JSON document of what has succeeded if JSON was requested. Returns whether it was. An object gets a
+    /// `status`, unless it has one.
     pub(crate) fn print_json(&self, value: &serde_json::Value) -> bool {
         if self.json {
-            print_document(value);
+            let mut value = value.clone();
+            if let Some(object) = value.as_object_mut() {
+                object.entry("status").or_insert_with(|| "CHI_OK".into());
+            }
+            print_document(&value);
         }
         self.json
     }

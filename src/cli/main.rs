@@ -1,7 +1,6 @@
 //! The program `chimaera`.
 //!
-//! Exit codes: 0 success; 1 failure, with a message on standard error; 2 invalid usage or
-//! configuration; 3 the instance is not running.
+//! Its exit codes: [`EXIT_CODES`].
 
 #![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
@@ -38,12 +37,24 @@ use crate::commands::{
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
+/// What `--help` says of exit codes.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  success
+  1  failure, with a message on standard error
+  2  invalid usage or configuration
+  3  the instance is not running, or not ready
+  4  it was told to stop, and has stopped, but has abandoned something
+
+With --json, a failure is a document, too: `status` and `error`. Each object that is printed has a
+`status`; a list has none.";
+
 /// A task runtime over shared memory.
 ///
 /// Applications hand tasks to the runtime, which runs them in ChiMods: C++ or Rust modules that it
 /// finds in the directories listed in CHI_REPO_PATH and LD_LIBRARY_PATH.
 #[derive(Parser)]
-#[command(name = "chimaera", version, max_term_width = 100)]
+#[command(name = "chimaera", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     /// The instance of the runtime to use; several can run side by side
     ///
@@ -288,6 +299,7 @@ fn main() -> ExitCode {
         Err(Failed::Usage(message)) => (2, CHI_INVALID, message),
         Err(Failed::NotRunning(message)) => (3, CHI_UNAVAILABLE, message),
         Err(Failed::Told) => return ExitCode::FAILURE,
+        Err(Failed::Abandoned) => return ExitCode::from(chimaera_runtime::ends::ABANDONED as u8),
         Err(Failed::Misconfigured) => return ExitCode::from(2),
     };
     match (json, failure(status, &message)) {

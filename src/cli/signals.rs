@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chimaera_runtime::log::LogControl;
-use chimaera_runtime::{state_calls, Error, Progress, Runtime};
+use chimaera_runtime::{ends, state_calls, Error, Progress, Runtime};
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -96,7 +96,8 @@ impl Signals {
                     return;
                 }
             }
-            told.end_process(|why| signals.log.write(Level::ERROR, why))
+            let code = if signals.are_own() { 1 } else { ends::ABANDONED };
+            told.end_process(code, |why| signals.log.write(Level::ERROR, why))
         });
         let thread = thread
             .map_err(|error| io::Error::new(error.kind(), format!("starting a thread: {error}")))?;
@@ -128,7 +129,7 @@ impl Signals {
                 }
                 match count {
                     0 => stop(),
-                    _ => end_process(),
+                    _ => end_process(self.are_own()),
                 }
                 count += 1;
             }

@@ -32,7 +32,7 @@ use crate::scheduler::{
     describe_circumstances, may_give_up, standby, state_calls, watchdog, with_current,
     ControlCommand, Shared, WorkerMessage,
 };
-use crate::sys::{caught, frozen, last_words, membarrier, segment_fault, Budget, Unshared};
+use crate::sys::{caught, ends, frozen, last_words, membarrier, segment_fault, Budget, Unshared};
 use crate::tables::{host, ipc};
 
 /// What started a runtime.
@@ -312,11 +312,12 @@ impl Runtime {
         move |bound| shared.control_answers(bound)
     }
 
-    /// Returns a function that ends the process at once with exit code 1, after logging what is
-    /// abandoned. It is for a thread that handles signals.
-    pub fn process_ender(&self) -> impl Fn() + Send + Sync + 'static {
+    /// Returns a function that ends the process at once, after logging what is
+    /// abandoned: with [`ends::ABANDONED`], or with 1 if its argument says that a fault has it stop. It is for a thread that
+    /// handles signals.
+    pub fn process_ender(&self) -> impl Fn(bool) + Send + Sync + 'static {
         let shared = self.shared.clone();
-        move || end_process(&shared, "asked to stop once more")
+        move |is_fault| end_process(&shared, is_fault, "asked to stop once more")
     }
 
     /// What a process needs to know of the runtime's end after [`Runtime::wait`] has returned.
@@ -382,6 +383,17 @@ impl Ending {
     #[must_use]
     pub fn rest(&self) -> Duration {
         Grace::of(&self.0).end().saturating_duration_since(Instant::now())
+    }
+
+    /// The exit code for a runtime that has stopped: 0; [`ends::ABANDONED`] if it was told to and has `abandoned` something;
+    /// or 1 if it stopped because it could not go on.
+    #[must_use]
+    pub fn exit_code(&self, has_abandoned: bool) -> i32 {
+        match (self.0.broken(), has_abandoned) {
+            (Some(_), _) => 1,
+            (None, true) => ends::ABANDONED,
+            (None, false) => 0,
+        }
     }
 
     /// Tells those who wait for the end of the runtime (`chimaera stop`) what its process has abandoned.

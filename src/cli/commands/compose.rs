@@ -107,6 +107,7 @@ impl Steps {
         let mut document = json!({ "pools": pools });
         if let Some(why) = failed {
             document["error"] = why.into();
+            document["status"] = "CHI_FAILED".into();
         }
         if !context.print_json(&document) {
             let lines = self.0.iter().map(|(name, what)| format!("{what:<10} {name}\n"));
@@ -145,7 +146,7 @@ fn create(pool: &Pool) -> Result<&'static str, String> {
 /// The message with which a request failed.
 fn message_of(outcome: Outcome) -> Result<(), String> {
     match outcome {
-        Ok(()) | Err(Failed::Told | Failed::Misconfigured) => Ok(()),
+        Ok(()) | Err(Failed::Told | Failed::Abandoned | Failed::Misconfigured) => Ok(()),
         Err(
             Failed::Message(message)
             | Failed::Refused(_, message)

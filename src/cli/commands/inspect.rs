@@ -27,6 +27,10 @@ pub(crate) fn inspect(context: &Context, file: &Path, limit: Duration) -> Outcom
         }
     }
     let refused = document["refused"].as_str().map(str::to_owned);
+    if let Some(why) = &refused {
+        document["status"] = "CHI_FAILED".into();
+        document["error"] = format!("{} would be refused: {why}", file.display()).into();
+    }
     if !context.print_json(&document) {
         crate::context::print(&shown(&document));
     }

@@ -169,9 +169,13 @@ fn tell_added(context: &Context, added: &Added) -> Outcome {
         .iter()
         .map(|left| json!({ "file": left.file, "reason": left.reason, "code": left.code }))
         .collect();
-    let document = json!({
+    let mut document = json!({
         "name": added.name, "number": added.number, "written": added.files, "left": left,
     });
+    if !added.left.is_empty() {
+        document["status"] = json!("CHI_FAILED");
+        document["error"] = json!("files are left to change by hand");
+    }
     if !context.print_json(&document) {
         let mut text = format!("{} is method {}\n", added.name, added.number);
         text += &written(&added.files);

@@ -71,18 +71,25 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
 fn refresh(context: &Context, dir: PathBuf, check: bool) -> Outcome {
     let mode = if check { Mode::Check } else { Mode::Write };
     let changed = chimaera_repo::refresh(&dir, mode).map_err(|found| problems(context, &found))?;
-    let stale = check && !changed.is_empty();
-    if context.print_json(&json!({ "written": !check, "changed": changed })) {
-        return if stale { Err(Failed::Told) } else { Ok(()) };
-    }
-    let lines: String = changed.iter().map(|changed| line(changed, check)).collect();
-    crate::context::print(&lines);
-    if stale {
-        return Err(Failed::Message(format!(
+    let stale = (check && !changed.is_empty()).then(|| {
+        format!(
             "{} not up to date: run `chimaera repo refresh {}`",
             if changed.len() == 1 { "a generated file is" } else { "generated files are" },
             dir.display()
-        )));
+        )
+    });
+    let mut document = json!({ "written": !check, "changed": changed });
+    if let Some(why) = &stale {
+        document["status"] = json!("CHI_FAILED");
+        document["error"] = json!(why);
+    }
+    if context.print_json(&document) {
+        return if stale.is_some() { Err(Failed::Told) } else { Ok(()) };
+    }
+    let lines: String = changed.iter().map(|changed| line(changed, check)).collect();
+    crate::context::print(&lines);
+    if let Some(why) = stale {
+        return Err(Failed::Message(why));
     }
     Ok(())
 }

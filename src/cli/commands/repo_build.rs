@@ -115,6 +115,7 @@ pub(crate) fn install(context: &Context, args: &InstallArgs) -> Outcome {
     document["upgrades"] = upgrades.document();
     if let Some(why) = &failure {
         document["error"] = why.as_str().into();
+        document["status"] = "CHI_FAILED".into();
     }
     if !context.print_json(&document) {
         crate::context::print(&lines);

@@ -14,7 +14,7 @@ use chimaera_config::{Pool, Settings};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
 use chimaera_runtime::log::{LogControl, LogFile};
-use chimaera_runtime::{state_calls, Config, Error, Program, Runtime, ServiceManager};
+use chimaera_runtime::{ends, state_calls, Config, Error, Program, Runtime, ServiceManager};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -253,8 +253,11 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
     let ending = runtime.ending();
     let abandoned = runtime.wait();
     log.flush();
-    if !abandoned.is_empty() || signals.are_own() {
-        chimaera_runtime::ends::leave(1)
+    match ending.exit_code(!abandoned.is_empty()) {
+        // A module that stops the runtime by a signal is a fault.
+        _ if signals.are_own() => ends::leave(1),
+        0 => {}
+        code => ends::leave(code),
     }
     if args.private {
         // This fails if there is no such file: only --daemon creates it.
@@ -266,7 +269,7 @@ fn serve(context: &Context, args: &Args, settings: &Settings) -> Outcome {
         tracing::error!("{why}");
         ending.tell(why);
         log.flush();
-        chimaera_runtime::ends::leave(1)
+        ends::leave(ends::ABANDONED)
     })?;
     Ok(())
 }
@@ -295,7 +298,7 @@ pub(crate) fn host() -> Outcome {
     kept.iter().for_each(|log| log.flush());
     // There may be threads that still run the module's code, and those of the runtime whose work is over with the
     // daemon.
-    chimaera_runtime::ends::leave(i32::from(!abandoned.is_empty()))
+    ends::leave(i32::from(!abandoned.is_empty()))
 }
 
 /// Writes to standard output for the process that started the runtime. A failure is only logged.

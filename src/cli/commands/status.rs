@@ -93,6 +93,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
     };
     document["answers"] = json!(silent.is_none());
     document["error"] = json!(silent);
+    if silent.is_some() {
+        document["status"] = json!("CHI_TIMEOUT");
+    }
     document["resident_bytes"] = json!(resident(pid));
     document["socket"] = json!(instance.socket().to_string_lossy());
     document["log"] = json!(log.as_ref().map(|log| log.to_string_lossy()));
@@ -157,11 +160,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
 
 /// Shows the state of an instance that does not accept clients yet.
 fn not_ready(context: &Context, document: &Value) -> Outcome {
-    if context.print_json(document) {
+    let process = document["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+    let why = context.instance()?.not_ready(process);
+    let mut document = document.clone();
+    document["status"] = json!("CHI_UNAVAILABLE");
+    document["error"] = json!(why);
+    if context.print_json(&document) {
         std::process::exit(3);
     }
-    let process = document["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-    Err(Failed::NotRunning(context.instance()?.not_ready(process)))
+    Err(Failed::NotRunning(why))
 }
 
 /// A module host: "cache: process 123, running for 2.0s, restarted 0 times", and whether it answers.

@@ -130,12 +130,16 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             }
         });
     }
-    let document = json!({
+    let mut document = json!({
         "name": context.name,
         "stopped": true,
         "forced": args.force,
         "abandoned": abandoned,
     });
+    let in_order = abandoned.is_empty() || args.force;
+    if !in_order {
+        document["status"] = json!("CHI_FAILED");
+    }
     if !context.print_json(&document) {
         let mut text = format!("stopped '{}'\n", context.name);
         for obstacle in &abandoned {
@@ -143,11 +147,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         }
         crate::context::print(&text);
     }
-    if abandoned.is_empty() || args.force {
+    if in_order {
         return Ok(());
     }
     complain(&format!("chimaera: instance '{}' did not end in order", context.name));
-    Err(Failed::Told)
+    Err(Failed::Abandoned)
 }
 
 /// What an instance that has ended has abandoned; none if it has not said that. If its process ends with it, waits for

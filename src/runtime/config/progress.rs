@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use chimaera_ipc::status_page::Page;
 
-use crate::sys::{last_words, lock};
+use crate::sys::{ends, lock};
 
 /// What a runtime that is starting is doing. A start cannot be interrupted, because it runs code of
 /// modules, which may never return; but another thread can end the process.
@@ -37,19 +37,17 @@ impl Progress {
         lock(&self.0).stopping_since
     }
 
-    /// Ends the process at once, with exit code 1, after passing `say` what the start was doing. It
+    /// Ends the process at once, with this exit code, after passing `say` what the start was doing. It
     /// is for a daemon that is told to stop before it has started.
     ///
     /// While a constructor of a module runs, whatever needs the dynamic linker waits for it, such as
     /// the first use of a thread-local with a destructor. So `say` must not use the subscriber of
     /// `tracing`.
-    pub fn end_process(&self, say: impl FnOnce(&str)) -> ! {
+    pub fn end_process(&self, code: i32, say: impl FnOnce(&str)) -> ! {
         let step = lock(&self.0).step.clone();
         let step = step.map_or_else(String::new, |step| format!(" while {step}"));
         say(&format!("told to stop before the start was complete{step}: the process ends now"));
-        last_words::give_up();
-        // SAFETY: the function ends the process, whatever other threads do.
-        unsafe { libc::_exit(1) }
+        ends::leave(code)
     }
 
     /// `step` says what is done from now on: it runs code of modules, and may take forever.

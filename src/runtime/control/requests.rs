@@ -13,7 +13,7 @@ use crate::admin::{
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::scheduler::{ControlCommand, Shared};
-use crate::sys::last_words;
+use crate::sys::ends;
 
 /// What to do once the answer has been sent.
 pub(super) enum Then {
@@ -36,7 +36,7 @@ impl Then {
                 let reason = "ended by `chimaera sessions kill`".to_owned();
                 shared.command(ControlCommand::EndSession { session, reason });
             }
-            Then::End => end_process(shared, "asked to stop by force"),
+            Then::End => end_process(shared, false, "asked to stop by force"),
         }
     }
 }
@@ -158,15 +158,14 @@ pub(super) fn answer(
     Ok((document.to_string(), then))
 }
 
-/// Ends the process of a daemon at once, with exit code 1.
-pub(crate) fn end_process(shared: &Shared, why: &str) -> ! {
+/// Ends the process of a daemon at once, with exit code [`ends::ABANDONED`], or 1 if a fault has it stop.
+pub(crate) fn end_process(shared: &Shared, is_fault: bool, why: &str) -> ! {
     tracing::error!("{why}: the process ends now");
     for obstacle in obstacles(shared) {
         tracing::error!("abandoned: {obstacle}");
     }
     shared.config.flush_log();
-    last_words::give_up();
     // Not `exit`: destructors of modules must not run while threads still run their code.
-    // SAFETY: the function ends the process, whatever other threads do.
-    unsafe { libc::_exit(1) }
+    let is_fault = is_fault || shared.broken().is_some();
+    ends::leave(if is_fault { 1 } else { ends::ABANDONED })
 }

@@ -9,6 +9,10 @@ use std::ffi::c_int;
 use super::last_words;
 use super::thread_state::Original;
 
+/// The exit code of a daemon that was told to stop and has stopped, but has abandoned something. Whoever watches over it,
+/// such as a service manager, need not start it anew.
+pub const ABANDONED: c_int = 4;
+
 static EXIT: Original = Original::new(c"exit");
 static QUICK_EXIT: Original = Original::new(c"quick_exit");
 

@@ -218,7 +218,7 @@ fn a_file_system_that_hangs_until_the_end() {
             }
             "force" => {
                 hanging.daemon.cli(&["stop", "--force"]);
-                1
+                4
             }
             _ => {
                 hanging.daemon.signal(Signal::TERM);

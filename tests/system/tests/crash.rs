@@ -199,7 +199,7 @@ fn a_stop_goes_on_behind_a_pool_whose_end_crashes() {
         daemon.cli(&create).ok();
     }
     daemon.signal(rustix::process::Signal::TERM);
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
     let log = daemon.log();
     for pool in ["above", "below"] {
         assert!(log.contains(&format!("pool destroyed pool=\"{pool}\"")), "{log}");

@@ -278,7 +278,7 @@ fn the_level_changes_while_the_daemon_runs() {
     in_client!(options, |site| {
         let level = |args: &[&str]| site.cli(&[&["log", "level"], args].concat()).ok();
         assert_eq!(level(&[]).stdout, "info\n");
-        assert_eq!(level(&["--json"]).json(), json!({ "level": "info" }));
+        assert_eq!(level(&["--json"]).json(), json!({ "level": "info", "status": "CHI_OK" }));
         let ipc = connect();
         let pool = ipc.create_pool(faults::MODULE, "faults", b"").unwrap();
         let call = || {
@@ -294,7 +294,10 @@ fn the_level_changes_while_the_daemon_runs() {
         assert_eq!(level(&[]).stdout, "trace\n");
         call();
         assert_eq!((count("a module's line"), count("a task started")), (2, 1));
-        assert_eq!(level(&["error", "--json"]).json(), json!({ "level": "error" }));
+        assert_eq!(
+            level(&["error", "--json"]).json(),
+            json!({ "level": "error", "status": "CHI_OK" })
+        );
         call();
         assert_eq!((count("a module's line"), count("a task started")), (2, 1));
         // Of a single target.

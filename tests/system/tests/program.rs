@@ -88,7 +88,9 @@ fn the_background() {
 
     let stopped = site.cli(&["stop", "--json"]).ok().json();
     let name = site.name();
-    let want = json!({ "name": name, "stopped": true, "forced": false, "abandoned": [] });
+    let want = json!({
+        "name": name, "stopped": true, "forced": false, "abandoned": [], "status": "CHI_OK",
+    });
     assert_eq!(stopped, want);
     process::until("its end", || (!runs(pid)).then_some(()));
     assert!(std::fs::read_to_string(&log).unwrap().contains("stopped"));
@@ -216,7 +218,8 @@ fn pools_are_listed_created_and_destroyed() {
     let text = daemon.cli(&["pool", "list"]).ok().stdout;
     assert_eq!(text.lines().count(), 4, "{text}");
     assert_eq!(daemon.site().status()["pools"], 3);
-    assert_eq!(json(&["destroy", "one"]), json!({ "name": "one", "destroyed": true }));
+    let destroyed = json!({ "name": "one", "destroyed": true, "status": "CHI_OK" });
+    assert_eq!(json(&["destroy", "one"]), destroyed);
     let output = daemon.cli(&["pool", "destroy", "one"]);
     assert_eq!((output.code, output.stderr.trim()), (1, "chimaera: there is no pool 'one'"));
     let output = daemon.cli(&["pool", "create", "x", "--module", "m:m", "--params-file", "none"]);

@@ -51,7 +51,7 @@ impl Starting {
     #[track_caller]
     fn end(mut self, signal: Signal) -> String {
         self.process.signal(signal);
-        assert_eq!(self.process.end(), 1, "{}", self.log());
+        assert_eq!(self.process.end(), 4, "{}", self.log());
         self.log()
     }
 }

@@ -87,7 +87,7 @@ fn a_stop_ends_by_its_bound_whatever_modules_do() {
     create(&daemon, "stuck", "stuck");
     let client = block(&daemon, "blocked");
     daemon.signal(Signal::TERM);
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
     let log = daemon.log();
     assert_order(&log, &["flushed into bottom", "pool destroyed pool=\"bottom\""]);
     for left in [
@@ -109,11 +109,11 @@ fn the_program_says_what_a_stop_has_abandoned() {
     create(&daemon, "stuck", "stuck");
     let client = block(&daemon, "blocked");
     let stopped = daemon.cli(&["stop", "--json"]);
-    assert_eq!(daemon.end(), 1);
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(daemon.end(), 4);
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     assert!(stopped.stderr.contains("did not end in order"), "{stopped:?}");
     let document: serde_json::Value = serde_json::from_str(&stopped.stdout).unwrap();
-    assert_eq!(document["stopped"], true);
+    assert_eq!((&document["stopped"], &document["status"]), (&true.into(), &"CHI_FAILED".into()));
     let abandoned = document["abandoned"].to_string();
     for left in [
         "with kSleep of pool 'blocked' for session",
@@ -137,7 +137,7 @@ fn the_program_says_that_a_daemon_was_killed_while_it_stopped() {
     daemon.signal(Signal::KILL);
     daemon.end();
     let stopped = stopping.join().unwrap();
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     assert!(stopped.stdout.contains("its process ended without a word"), "{stopped:?}");
     drop(client);
 }
@@ -198,7 +198,7 @@ fn the_program_says_what_a_stop_waits_for_and_forces_it() {
     assert_eq!(forced["stopped"], true);
     let abandoned = forced["abandoned"].to_string();
     assert!(abandoned.contains(&obstacle), "{abandoned}");
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
     assert!(daemon.log().contains("asked to stop by force"), "{}", daemon.log());
 }
 
@@ -210,7 +210,7 @@ fn a_runtime_whose_every_worker_is_blocked_is_stopped() {
     create(&daemon, "other", "");
     let client = block(&daemon, "blocked");
     let stopped = daemon.cli(&["stop"]);
-    assert_eq!((stopped.code, daemon.end()), (1, 1), "{stopped:?}");
+    assert_eq!((stopped.code, daemon.end()), (4, 4), "{stopped:?}");
     let left = "with kSleep of pool 'blocked' for session";
     assert!(daemon.log().contains(left), "{}", daemon.log());
     assert!(stopped.stdout.contains(left), "{stopped:?}");
@@ -225,7 +225,7 @@ fn a_second_signal_forces_the_end() {
     process::until("it is stopping", || daemon.log().contains(" stopping").then_some(()));
     assert!(daemon.is_alive());
     daemon.signal(Signal::TERM);
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
     assert!(daemon.log().contains("with kSleep of pool 'blocked'"), "{}", daemon.log());
     drop(client);
 }
@@ -324,7 +324,7 @@ macro_rules! after {
 fn a_destructor_of_a_thread_local_object_does_not_prevent_the_end() {
     let mut daemon = after!(crash::STUCK_AT_EXIT, 0);
     daemon.signal(Signal::TERM);
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
     let why = "a destructor of a module's thread-local object has not returned";
     assert!(daemon.log().contains(why), "{}", daemon.log());
 }
@@ -333,7 +333,7 @@ fn a_destructor_of_a_thread_local_object_does_not_prevent_the_end() {
 fn a_destructor_of_a_static_object_does_not_prevent_the_end() {
     let mut daemon = after!(crash::STUCK_STATIC, 0);
     daemon.signal(Signal::TERM);
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
     let log = daemon.log();
     let why = "a destructor or an exit handler of a module has not returned";
     assert_order(&log, &[" stopped", why]);
@@ -345,14 +345,14 @@ fn the_program_waits_for_the_process_and_says_what_kept_it() {
     let hasty = daemon.cli(&["stop", "--timeout", "1"]);
     assert_eq!(hasty.code, 1, "{hasty:?}");
     assert!(hasty.stderr.contains("its process"), "{hasty:?}");
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
     let mut daemon = after!(crash::STUCK_STATIC, 0);
     let stopped = daemon.cli(&["stop"]);
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     let why = "abandoned: a destructor or an exit handler of a module has not returned";
     assert!(stopped.stdout.contains(why), "{stopped:?}");
     assert!(!daemon.is_alive(), "the program says that it has stopped");
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
 }
 
 /// Whatever the runtime has said before: the program looks whether its process has left last words.
@@ -360,7 +360,7 @@ fn the_program_waits_for_the_process_and_says_what_kept_it() {
 fn the_program_tells_of_a_crash_at_the_end() {
     let mut daemon = after!(crash::CRASH_STATIC, 0);
     let stopped = daemon.cli(&["stop"]);
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     assert!(stopped.stdout.contains("it crashed: "), "{stopped:?}");
     assert!(stopped.stdout.contains("last words: SIGSEGV at 0x8"), "{stopped:?}");
     assert_eq!(daemon.end(), -libc::SIGSEGV);
@@ -380,7 +380,7 @@ fn a_stack_overflow_at_the_end_of_a_worker_has_last_words() {
 #[track_caller]
 fn overflows(daemon: &mut Daemon, place: &str) {
     let stopped = daemon.cli(&["stop"]);
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     let crashed = stopped.stdout.contains("it crashed: ") && stopped.stdout.contains(place);
     assert!(crashed, "{stopped:?}");
     assert_eq!(daemon.end(), -libc::SIGSEGV);
@@ -405,7 +405,7 @@ fn a_quick_exit_in_a_handler_of_exit_is_told() {
 #[track_caller]
 fn is_told(daemon: &mut Daemon, call: &str) {
     let stopped = daemon.cli(&["stop"]);
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     let words = format!("last words: {call}(0) was called");
     assert!(stopped.stdout.contains(&words), "{stopped:?}");
     assert_eq!(daemon.end(), 70);
@@ -441,10 +441,10 @@ fn a_pool_that_fails_at_its_end_is_told() {
         daemon.cli(&create).ok();
     }
     let stopped = daemon.cli(&["stop"]);
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     let why = "abandoned: kDestroy of pool 'fails': it cannot flush";
     assert!(stopped.stdout.contains(why), "{stopped:?}");
-    assert_eq!(daemon.end(), 1);
+    assert_eq!(daemon.end(), 4);
     let log = daemon.log();
     assert_eq!(log.matches("pool destroyed").count(), 3, "{log}");
 }
@@ -456,7 +456,7 @@ fn the_program_tells_of_a_crash_in_a_pools_end() {
     });
     let Some(mut daemon) = daemon else { return };
     let stopped = daemon.cli(&["stop", "--json"]);
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     let abandoned = stopped.json()["abandoned"][0].as_str().unwrap().to_owned();
     let why = "last words: SIGABRT in kDestroy of pool 'fragile', module ";
     assert!(abandoned.contains(why), "{abandoned}");
@@ -467,7 +467,7 @@ fn the_program_tells_of_a_crash_in_a_pools_end() {
 fn the_program_tells_of_a_crash_at_the_end_in_json() {
     let mut daemon = after!(crash::CRASH_STATIC, 0);
     let stopped = daemon.cli(&["stop", "--json"]);
-    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(stopped.code, 4, "{stopped:?}");
     let abandoned = stopped.json()["abandoned"].to_string();
     assert!(abandoned.contains("last words: SIGSEGV at 0x8"), "{abandoned}");
     assert_eq!(daemon.end(), -libc::SIGSEGV);

@@ -34,7 +34,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Outcome {
     checks.append(&mut instance::checks(context, &instance)?);
     let count = |state| checks.iter().filter(|check| check.state == state).count();
     let (warnings, failed) = (count(State::Warning), count(State::Failed));
-    let document = json!({ "warnings": warnings, "failed": failed, "checks": checks });
+    let status = if failed > 0 { "CHI_FAILED" } else { "CHI_OK" };
+    let document =
+        json!({ "status": status, "warnings": warnings, "failed": failed, "checks": checks });
     if !context.print_json(&document) {
         checks.iter().for_each(|check| print(&text(check)));
         print(&format!("{failed} failed, {warnings} with warnings, of {}\n", checks.len()));

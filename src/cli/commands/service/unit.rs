@@ -84,8 +84,9 @@ impl Unit<'_> {
             "WatchdogSec=30".to_owned(),
             "Restart=on-failure".to_owned(),
             "RestartSec=1".to_owned(),
-            // Another start would find the same configuration.
-            "RestartPreventExitStatus=2".to_owned(),
+            // Another start would find the same configuration (2); and who has it stopped does not want another, even if
+            // it has not ended in order (4).
+            "RestartPreventExitStatus=2 4".to_owned(),
             "LimitNOFILE=65536:524288".to_owned(),
         ]);
         service.extend(hardening(self.user.is_some()).map(str::to_owned));
