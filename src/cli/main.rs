@@ -33,7 +33,7 @@ use serde_json::json;
 
 use crate::commands::{
     call, cluster, compose, config, doctor, list, logs, metrics, module, modules, pool, repo,
-    restart, service, sessions, slow, start, status, stop, tasks, top,
+    restart, service, sessions, slow, start, status, stop, tasks, top, trace,
 };
 use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
 
@@ -141,6 +141,9 @@ enum Command {
     /// The last 256 tasks that took longer than the threshold are kept: 10 ms, unless somebody has changed that. Times
     /// after a ~ are right to some milliseconds: the task was not measured, but noticed.
     Slow(slow::Args),
+    /// Record what happens to single tasks
+    #[command(subcommand)]
+    Trace(trace::Command),
     /// Print what the runtime counts and measures, as OpenMetrics text
     ///
     /// That is the format that Prometheus reads. With --json, it is one document with the same numbers, and more
@@ -216,6 +219,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Top(args) => top::run(&context, args),
         Command::Tasks(args) => tasks::run(&context, args),
         Command::Slow(args) => slow::run(&context, args),
+        Command::Trace(command) => trace::run(&context, command),
         Command::Metrics(args) => metrics::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
         Command::Log(command) => commands::log::run(&context, command),

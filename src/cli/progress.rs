@@ -49,7 +49,7 @@ fn line(stage: &str, bytes: u64) -> String {
 }
 
 /// Writes the line in place of the one before. If that fails, nobody sees it.
-fn rewrite(line: &str) {
+pub(crate) fn rewrite(line: &str) {
     let _ = write!(io::stderr(), "\r\x1b[K{line}");
 }
 

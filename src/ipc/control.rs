@@ -79,6 +79,8 @@ pub enum Request {
     /// must take from now on to be noted, in nanoseconds, or 0 and 0; then 1 to measure every task from now on, 2 to measure
     /// a sample, or 0.
     Slow = 21,
+    /// Record a trace: the text is a `chimaera_metrics::TraceRequest` as JSON, and the answer a `chimaera_metrics::Trace`.
+    Trace = 22,
 }
 
 impl Request {
@@ -105,6 +107,7 @@ impl Request {
             Request::Metrics,
             Request::Tasks,
             Request::Slow,
+            Request::Trace,
         ];
         all.into_iter().find(|&request| request as u64 == number)
     }

@@ -1,5 +1,5 @@
 //! What a runtime counts and measures of tasks, at one moment: a [`Snapshot`]; which [`Tasks`] it has, and which
-//! took long, [`SlowTasks`]. The runtime writes it as JSON; the program `chimaera` reads that, also from a runtime
+//! took long, [`SlowTasks`]; and what happened to single ones, a [`Trace`]. The runtime writes it as JSON; the program `chimaera` reads that, also from a runtime
 //! of another version.
 
 #![warn(clippy::dbg_macro, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
@@ -10,6 +10,7 @@ mod openmetrics;
 mod slow;
 mod snapshot;
 mod tasks;
+mod trace;
 
 pub use latency::{Bucket, Latency};
 pub use openmetrics::{openmetrics, CONTENT_TYPE};
@@ -18,3 +19,6 @@ pub use snapshot::{
     Memory, Method, Pool, Process, Running, Session, Snapshot, Stages, Worker, FORMAT,
 };
 pub use tasks::{Passage, Silent, State, Task, Tasks, WaitsFor, Wanted, TASKS_FORMAT};
+pub use trace::{
+    Trace, TraceRequest, TraceWanted, TracedFor, TracedMethod, TracedTask, TracedWait, TRACE_FORMAT,
+};

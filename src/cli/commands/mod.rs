@@ -28,4 +28,5 @@ pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod tasks;
 pub(crate) mod top;
+pub(crate) mod trace;
 pub(crate) mod watch;

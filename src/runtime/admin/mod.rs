@@ -18,6 +18,7 @@ pub(crate) mod restart;
 mod snapshot;
 mod status;
 mod tasks;
+mod trace;
 mod workers;
 
 pub(crate) use self::agreed::Installed;
@@ -27,4 +28,5 @@ pub(crate) use self::hosted_state::{saves as hosted_saves, Hosted};
 pub(crate) use self::snapshot::snapshot;
 pub use self::status::describe_page;
 pub(crate) use self::tasks::{measure_all, slow_tasks, tasks};
+pub(crate) use self::trace::trace;
 pub(crate) use self::workers::busy_with;

@@ -5,7 +5,7 @@ use chimaera_metrics::{Silent, SlowTask, SlowTasks, Tasks, Wanted, SLOW_FORMAT};
 use crate::host::Phase;
 use crate::scheduler::chains::ask_for_tasks;
 use crate::scheduler::task_list::{keep_oldest, own_tasks};
-use crate::scheduler::{Shared, WorkerMessage};
+use crate::scheduler::Shared;
 
 /// The oldest of the tasks of this process and its module hosts. The calling thread waits for the answers.
 pub(crate) fn tasks(shared: &Shared, wanted: &Wanted) -> Tasks {
@@ -51,8 +51,5 @@ pub(crate) fn slow_tasks(shared: &Shared) -> SlowTasks {
 /// Has every task be measured, or a sample.
 pub(crate) fn measure_all(shared: &Shared, all: bool) {
     shared.metrics.measure_all(all);
-    // Those that are started later see it by themselves.
-    for mailbox in shared.mailboxes().iter().take(shared.started()) {
-        mailbox.send(WorkerMessage::Measure { all });
-    }
+    shared.tell_measured();
 }

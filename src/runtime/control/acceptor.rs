@@ -529,7 +529,7 @@ impl Acceptor {
             }
             (Phase::Greeting, Kind::Request) if questions::is_asked(message) => {
                 client.phase = Phase::Asking;
-                self.questions.add(number, message)
+                self.questions.add(number, &client.caller, message)
             }
             (Phase::Greeting, Kind::Request) if replace::is_asked_for(message) => {
                 client.phase = Phase::Asking;

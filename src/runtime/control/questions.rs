@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use chimaera_abi::{CHI_INTERNAL, CHI_INVALID};
 use chimaera_ipc::control::Request;
 use chimaera_ipc::wire::Message;
-use chimaera_metrics::Wanted;
+use chimaera_metrics::{TraceRequest, Wanted};
 use serde::Serialize;
 
 use super::work::{in_thread, Slot};
-use crate::admin::{snapshot, tasks};
+use crate::access::Caller;
+use crate::admin::{snapshot, tasks, trace};
 use crate::failure::Failure;
 use crate::scheduler::Shared;
 use crate::sys::lock;
@@ -25,6 +26,7 @@ const MOST_TASKS: usize = 10_000;
 enum Question {
     Metrics,
     Tasks(Wanted),
+    Trace(TraceRequest),
 }
 
 /// The connections that wait for an answer.
@@ -39,6 +41,7 @@ pub(super) struct Questions {
 enum Kind {
     Metrics,
     Tasks,
+    Trace,
 }
 
 impl Question {
@@ -46,24 +49,37 @@ impl Question {
         match self {
             Question::Metrics => Kind::Metrics,
             Question::Tasks(_) => Kind::Tasks,
+            Question::Trace(_) => Kind::Trace,
         }
     }
 }
 
 /// Whether a message is a question of this kind.
 pub(super) fn is_asked(message: &Message) -> bool {
-    matches!(Request::of(message.words[0]), Some(Request::Metrics | Request::Tasks))
+    let request = Request::of(message.words[0]);
+    matches!(request, Some(Request::Metrics | Request::Tasks | Request::Trace))
 }
 
 impl Questions {
     /// Begins to answer a question, or puts it behind others.
-    pub(super) fn add(&mut self, client: u64, message: &Message) -> Result<(), Failure> {
+    pub(super) fn add(
+        &mut self,
+        client: u64,
+        caller: &Caller,
+        message: &Message,
+    ) -> Result<(), Failure> {
         let question = match Request::of(message.words[0]) {
             Some(Request::Tasks) => {
                 let wanted: Wanted = serde_json::from_str(&message.text).map_err(|error| {
                     Failure::new(CHI_INVALID, format!("which tasks are wanted: {error}"))
                 })?;
                 Question::Tasks(Wanted { most: wanted.most.min(MOST_TASKS), ..wanted })
+            }
+            Some(Request::Trace) => {
+                caller.must_be_owner("record a trace")?;
+                Question::Trace(serde_json::from_str(&message.text).map_err(|error| {
+                    Failure::new(CHI_INVALID, format!("what is asked of the trace: {error}"))
+                })?)
             }
             _ => Question::Metrics,
         };
@@ -92,7 +108,7 @@ impl Questions {
             }
         });
         self.waiting.retain(|(client, _)| is_there(*client));
-        for kind in [Kind::Metrics, Kind::Tasks] {
+        for kind in [Kind::Metrics, Kind::Tasks, Kind::Trace] {
             if self.asked.iter().any(|(_, asked, _)| *asked == kind) {
                 continue;
             }
@@ -114,6 +130,7 @@ fn answer(shared: &Shared, question: Question) -> Result<String, Failure> {
     match question {
         Question::Metrics => document(&snapshot(shared)),
         Question::Tasks(wanted) => document(&tasks(shared, &wanted)),
+        Question::Trace(request) => document(&trace(shared, &request)?),
     }
 }
 

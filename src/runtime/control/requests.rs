@@ -64,6 +64,8 @@ fn owners_only(request: Request, message: &Message) -> Option<&'static str> {
         Request::Slow if message.words[1] != 0 || message.words[3] != 0 => {
             Some("change what is measured")
         }
+        // `questions` checks it.
+        Request::Trace => None,
         Request::Pool | Request::Metrics | Request::Tasks | Request::Slow => None,
         Request::LogLevel | Request::Describe | Request::Status | Request::Progress => None,
     }
@@ -148,6 +150,7 @@ pub(super) fn answer(
             | Request::Progress
             | Request::Metrics
             | Request::Tasks
+            | Request::Trace
             | Request::AwaitEnd
             | Request::Cluster,
         ) => {

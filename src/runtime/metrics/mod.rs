@@ -15,6 +15,7 @@ mod scale;
 mod session;
 mod slow;
 mod timing;
+mod trace;
 mod worker;
 
 pub(crate) use self::coarse::OwnCoarse;
@@ -22,4 +23,5 @@ pub(crate) use self::histogram::{bounds, Distribution};
 pub(crate) use self::method::MethodMetrics;
 pub(crate) use self::session::SessionMetrics;
 pub(crate) use self::timing::{Stage, Timing, Took};
+pub(crate) use self::trace::{Begins, Ends, Filter, Tracer};
 pub(crate) use self::worker::{Metrics, OwnMetrics};

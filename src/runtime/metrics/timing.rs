@@ -50,6 +50,9 @@ pub(crate) struct Timing {
     suspended: Cell<u64>,
     /// Since when it is in a lane or suspended. Known of all tasks, about.
     since: Cell<u64>,
+    /// Its number in the recording of a trace, and that of the task that submitted it; 0 if they are not traced. Only known of
+    /// those that are measured.
+    trace: (u64, u64),
 }
 
 /// How long a task took, in nanoseconds.
@@ -76,17 +79,9 @@ impl Timing {
         self.entered = 0;
     }
 
-    /// Measures a task that a client submitted, if it is one of those that are measured. No task was submitted
-    /// before `earliest`.
-    #[inline(always)]
-    pub(crate) fn accept(&mut self, submitted: Submitted, earliest: u64) {
-        if submitted.is_measured() {
-            self.measure_since(submitted, earliest);
-        }
-    }
-
+    /// Measures a task that a client submitted. No task was submitted before `earliest`.
     #[cold]
-    fn measure_since(&mut self, submitted: Submitted, earliest: u64) {
+    pub(crate) fn accept(&mut self, submitted: Submitted, earliest: u64) {
         let stands_for = if submitted.was_asked() { StandsFor::Itself } else { StandsFor::All };
         self.begin(stands_for);
         // What a client says is not to be believed.
@@ -101,6 +96,32 @@ impl Timing {
         self.stands_for = stands_for;
         self.started.set(self.entered);
         self.suspended.set(0);
+        self.trace = (0, 0);
+    }
+
+    /// Gives a task that is measured its number in the recording of a trace.
+    pub(crate) fn set_trace(&mut self, number: u64, parent: u64) {
+        self.trace = (number, parent);
+    }
+
+    /// Its number in the recording of a trace, and that of the task that submitted it; 0 if they are not traced.
+    pub(crate) fn trace(&self) -> (u64, u64) {
+        if self.is_measured() {
+            self.trace
+        } else {
+            (0, 0)
+        }
+    }
+
+    /// When a task that is measured was submitted, if that is known, otherwise 0; when it was accepted; and when it
+    /// started; in ticks.
+    pub(super) fn moments(&self) -> (u64, u64, u64) {
+        (self.submitted, self.entered, self.started.get())
+    }
+
+    /// Since when it is in a lane or suspended, in ticks.
+    pub(super) fn since(&self) -> u64 {
+        self.since.get()
     }
 
     /// Measures a task that is submitted inside the runtime at this moment. If it is `chosen` because of the moment, it

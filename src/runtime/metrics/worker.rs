@@ -2,10 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chimaera_metrics::Trace;
+
 use super::coarse::Coarse;
 use super::count::Count;
 use super::scale::Scale;
 use super::slow::SlowLog;
+use super::trace::Tracer;
 use crate::sys::Budget;
 
 /// What one worker counts.
@@ -23,6 +26,8 @@ pub(crate) struct Metrics {
     pub(crate) coarse: Coarse,
     /// The tasks of late that took long.
     pub(crate) slow: SlowLog,
+    /// The recording of a trace.
+    pub(crate) tracer: Tracer,
     /// Every task is to be measured.
     measures_all: AtomicBool,
     workers: Box<[WorkerCounters]>,
@@ -31,15 +36,26 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Those of so many workers.
     pub(crate) fn new(workers: usize, budget: &'static Budget) -> Metrics {
+        let tracer = Tracer::new(workers);
         let workers = (0..workers).map(|_| WorkerCounters::default()).collect();
         let (slow, measures_all) = (SlowLog::new(), AtomicBool::new(false));
         let (scale, coarse) = (Scale::new(), Coarse::default());
-        Metrics { scale, budget, coarse, slow, measures_all, workers }
+        Metrics { scale, budget, coarse, slow, tracer, measures_all, workers }
     }
 
-    /// Whether every task is to be measured.
+    /// Whether every task is to be measured, as it was asked for.
     pub(crate) fn measures_all(&self) -> bool {
         self.measures_all.load(Ordering::Relaxed)
+    }
+
+    /// Whether workers have to measure every task: also while a trace is recorded.
+    pub(crate) fn must_measure_all(&self) -> bool {
+        self.measures_all() || self.tracer.is_on()
+    }
+
+    /// What was recorded of a trace since the last time, as [`Tracer::read`] says.
+    pub(crate) fn read_trace(&self, recording: u64, end: bool) -> Option<Trace> {
+        self.tracer.read(recording, end, self.scale.rate())
     }
 
     /// Changes that. The workers must be told.

@@ -6,6 +6,7 @@
 //! knows nothing of the tables, the admin pool or the acceptor.
 
 mod abandon;
+mod about;
 mod admission;
 mod agreed_pools;
 pub(crate) mod between_nodes;
@@ -48,6 +49,7 @@ mod steal;
 pub(crate) mod task_list;
 pub mod timer_threads;
 mod timers;
+mod traced;
 mod user_share;
 pub(crate) mod watchdog;
 mod watchdog_state;

@@ -17,6 +17,7 @@ use std::time::Instant;
 use chimaera_abi::*;
 use chimaera_ipc::ring::Submitted;
 
+use super::about::About;
 use super::admission::{admit, has_to_wait, Moment};
 use super::broadcast;
 use super::call::{call_method, module_failure, run_context};
@@ -26,7 +27,8 @@ use super::hold;
 use super::mailbox::WorkerMessage;
 use super::placement::{choose_container, choose_lane, queue, queue_on_least_loaded, uncharge};
 use super::run_queue::RunQueue;
-use super::slow::{self, About};
+use super::slow;
+use super::traced;
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::module::{Method, Module};
@@ -42,6 +44,13 @@ pub(super) const LANE_BATCH: usize = 32;
 const LONG_NS: u32 = 5_000;
 
 // Accept ----------------------------------------------------------------------------------------------
+
+/// Measures a task that is accepted.
+#[cold]
+fn measure(worker: &Worker, record: &mut Record, submitted: Submitted, session: &Session) {
+    record.timing.accept(submitted, session.opened_ticks);
+    worker.trace(record);
+}
 
 /// Accepts a task that a client submitted, and starts it here if its lane is empty. A separate
 /// function, so that `benches/instructions.py` can tell its instructions from the polling around
@@ -61,7 +70,9 @@ pub(super) fn accept(
     let Some(mut record) = take(worker, session, offset) else { return 0 };
     // SAFETY: the record's origin keeps the session alive.
     let own = unsafe { &*own };
-    record.timing.accept(submitted, own.opened_ticks);
+    if submitted.is_measured() {
+        measure(worker, &mut record, submitted, own);
+    }
     // SAFETY: the body is private and has at least a header.
     if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
         // None of its body needs to be copied.
@@ -572,6 +583,10 @@ fn complete_measured(
         let (container, method) = unsafe { (container.as_ref(), method.as_ref()) };
         let Some((container, method)) = container.zip(method) else { return };
         let took = method.metrics.measure(worker.metrics(), &timing);
+        let tracer = &worker.shared.metrics.tracer;
+        if tracer.is_on() {
+            traced::end(tracer, worker.index, container, method, &about, &timing, status);
+        }
         if took.known() >= worker.shared.metrics.slow.threshold_ns() {
             slow::note(worker, container, method, &about, &took, status);
         }

@@ -206,6 +206,15 @@ impl Shared {
         self.started.load(Ordering::Acquire)
     }
 
+    /// Tells the workers whether they have to measure every task, after that may have changed.
+    pub(crate) fn tell_measured(&self) {
+        let all = self.metrics.must_measure_all();
+        // Those that are started later see it by themselves.
+        for mailbox in self.mailboxes() {
+            mailbox.send(WorkerMessage::Measure { all });
+        }
+    }
+
     /// Sets how many workers have been started. For the watchdog, which starts them.
     pub(super) fn set_started(&self, started: usize) {
         self.started.store(started, Ordering::Release);

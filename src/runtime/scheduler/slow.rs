@@ -6,38 +6,13 @@ use std::time::Duration;
 use chimaera_abi::{chi_status, chi_task_node};
 use chimaera_metrics::SlowTask;
 
+use super::about::About;
 use super::running::Running;
 use super::shared::Shared;
 use super::worker::Worker;
 use crate::metrics::Took;
 use crate::pool::{Container, PoolMethod};
 use crate::task::Record;
-
-/// What is known of a task until its record is gone.
-pub(super) struct About {
-    session: u64,
-    node: chi_task_node,
-    moved: u64,
-}
-
-impl About {
-    pub(super) fn of(record: &Record) -> About {
-        About { session: record.session, node: record.node(), moved: record.moved }
-    }
-
-    /// A task of which only this is known.
-    fn task(&self, pool: &str, method: &str, status: Option<chi_status>) -> SlowTask {
-        SlowTask {
-            pool: pool.to_owned(),
-            method: method.to_owned(),
-            session: (self.session != 0).then_some(self.session),
-            root: self.node.root_,
-            depth: self.node.depth_,
-            status,
-            ..SlowTask::default()
-        }
-    }
-}
 
 /// Notes a task that has taken long.
 pub(super) fn note(
@@ -54,7 +29,7 @@ pub(super) fn note(
         lane_ns: took.lane,
         running_ns: took.running,
         suspended_ns: took.suspended,
-        bytes_in: about.moved.saturating_add(method.bytes_in.into()),
+        bytes_in: about.bytes_in(method),
         ..about.task(container.name(), &method.name, Some(status))
     });
 }
@@ -72,7 +47,7 @@ pub(super) fn look_at_suspended(worker: &Worker, record: &Record, status: chi_st
     if time >= metrics.slow.threshold_ns() {
         let about = About::of(record);
         let task = about.task(container.name(), &method.name, Some(status));
-        let bytes_in = about.moved.saturating_add(method.bytes_in.into());
+        let bytes_in = about.bytes_in(method);
         let of_time = SlowTask { total_ns: time, suspended_ns: time, is_about: true, ..task };
         metrics.slow.note(SlowTask { bytes_in, ..of_time });
     }
@@ -92,7 +67,7 @@ pub(super) fn note_busy(
     }
     let Some((method, pool)) = running.in_words(&shared.pools) else { return };
     let (session, node) = of;
-    let about = About { session, node, moved: 0 };
+    let about = About::new(session, node);
     let task = about.task(&pool, &method, None);
     let task = SlowTask { total_ns: time, running_ns: time, is_about: true, ..task };
     slow.note_unless_known(task, |ticks| shared.metrics.ns(ticks));

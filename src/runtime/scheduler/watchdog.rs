@@ -99,6 +99,9 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             check_descriptors(shared);
         }
         free_retired(shared);
+        if shared.metrics.tracer.end_if_forgotten() {
+            shared.tell_measured();
+        }
         let is_pausing = shared.settle_worker_time();
         if shared_at.elapsed() >= SHARE_TASKS {
             shared.share_tasks();

@@ -19,6 +19,7 @@ use super::run_queue::RunQueue;
 use super::running::Running;
 use super::shared::Shared;
 use super::timers::{Timer, Timers};
+use super::traced;
 use crate::coroutine::{current_task, Context, Coroutines, Pause, Pollers, WaitsFor};
 use crate::failure::Failure;
 use crate::log::{log_task, LineKind, Subject};
@@ -120,7 +121,7 @@ impl Worker {
         let spare = SpareRecords::new(shared.budget);
         let line = ptr::from_ref(&shared.page().lines[index as usize]);
         let kept = shared.config.spare_stacks(shared.budget);
-        let measures_all = shared.metrics.measures_all();
+        let measures_all = shared.metrics.must_measure_all();
         Worker {
             index,
             shared,
@@ -288,12 +289,27 @@ impl Worker {
             left => {
                 self.unmeasured.set(left - 1);
                 if self.must_measure_next() {
-                    record.timing.submit(true);
+                    self.measure_submitted(record, true);
                 }
                 return;
             }
         }
-        record.timing.submit(false);
+        self.measure_submitted(record, false);
+    }
+
+    #[cold]
+    fn measure_submitted(&self, record: &mut Record, chosen: bool) {
+        record.timing.submit(chosen);
+        self.trace(record);
+    }
+
+    /// Traces a task that is measured from now on, if tasks are traced.
+    #[inline]
+    pub(super) fn trace(&self, record: &mut Record) {
+        let tracer = &self.shared.metrics.tracer;
+        if tracer.is_on() {
+            traced::begin(tracer, self.index, self.running(), record);
+        }
     }
 
     /// Decides how many tasks are not measured before the next one is: 127 on average. The number differs from time
@@ -437,7 +453,7 @@ impl Worker {
         context.waits_for.set(waits_for);
         context.pause(Pause::Waiting);
         context.waits_for.set(WaitsFor::Anyone);
-        context.bounded.set(false);
+        let bounded = context.bounded.replace(false);
         if let Some(record) = self.running() {
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 record.cancel(CancelReason::Deadline);
@@ -445,6 +461,11 @@ impl Worker {
             self.run_queue().show_resumed(record.session, record.node());
             if record.timing.is_measured() {
                 record.timing.resume();
+                let tracer = &self.shared.metrics.tracer;
+                if tracer.is_on() {
+                    let for_a_time = bounded && deadline.is_none();
+                    traced::waited(tracer, self.index, record, waits_for, for_a_time);
+                }
             }
         }
         self.run_queue().enter_module(code);

@@ -168,6 +168,7 @@ fn only_the_owner_stops_and_changes_the_runtime() {
         (&["stop", "--force"], "stop it"),
         (&["log", "level", "debug"], "change the log level"),
         (&["log", "reopen"], "reopen the log"),
+        (&["trace", "record", "/tmp/of-another-user"], "record a trace"),
         (&["pool", "reset", "test_kv"], "reset a pool"),
         (&["pool", "migrate", "test_kv"], "migrate pools"),
         (&["pool", "save", "test_kv", "/tmp/of-another-user"], "save pools"),
