@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use chimaera::client::Options;
-use chimaera_abi::chi_status;
+use chimaera_abi::{
+    chi_status, status_name, CHI_FAILED, CHI_INVALID, CHI_TIMEOUT, CHI_UNAVAILABLE,
+};
 use chimaera_ipc::control::{self, Request};
 use chimaera_ipc::instance::{self, Instance};
 use chimaera_ipc::layout::MIN_SEGMENT;
@@ -41,6 +43,26 @@ pub(crate) enum Failed {
     Abandoned,
     /// The problems of the configuration have already been printed.
     Misconfigured,
+}
+
+impl Failed {
+    /// The exit code, the status and the message; `None` if the user has been told.
+    pub(crate) fn parts(self) -> Option<(u8, chi_status, String)> {
+        match self {
+            Failed::Message(message) => Some((1, CHI_FAILED, message)),
+            Failed::Refused(status, message) => Some((1, status, message)),
+            Failed::Silent(message) => Some((1, CHI_TIMEOUT, message)),
+            Failed::Usage(message) => Some((2, CHI_INVALID, message)),
+            Failed::NotRunning(message) => Some((3, CHI_UNAVAILABLE, message)),
+            Failed::Told | Failed::Abandoned | Failed::Misconfigured => None,
+        }
+    }
+}
+
+/// The document for a failure.
+pub(crate) fn failure(status: chi_status, message: &str) -> serde_json::Value {
+    let name = status_name(status).map_or_else(|| status.to_string(), str::to_owned);
+    serde_json::json!({ "status": name, "error": message })
 }
 
 pub(crate) type Outcome = Result<(), Failed>;

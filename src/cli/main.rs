@@ -24,18 +24,16 @@ mod table;
 
 use std::process::ExitCode;
 
-use chimaera_abi::{
-    chi_status, status_name, CHI_FAILED, CHI_INVALID, CHI_TIMEOUT, CHI_UNAVAILABLE,
-};
+use chimaera_abi::CHI_INVALID;
 use chimaera_ipc::instance;
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
 use crate::commands::{
-    call, cluster, compose, config, doctor, list, logs, metrics, module, modules, pool, repo,
-    restart, service, sessions, slow, start, status, stop, tasks, top, trace,
+    call, cluster, compose, config, dashboard, doctor, list, logs, metrics, module, modules, pool,
+    repo, restart, service, sessions, slow, start, status, stop, tasks, top, trace,
 };
-use crate::context::{complain, print_document, write_out, Context, Failed, Outcome};
+use crate::context::{complain, failure, print_document, write_out, Context, Failed, Outcome};
 
 /// What `--help` says of exit codes.
 const EXIT_CODES: &str = "\
@@ -128,6 +126,13 @@ enum Command {
     /// ran tasks, from those that were measured. With --batch it prints text instead, and with --json one document in each
     /// line, with times in nanoseconds.
     Top(top::Args),
+    /// Serve a web page that shows what the runtime is doing, until Ctrl-C
+    ///
+    /// It shows what `chimaera top` does, with plots, and tasks, pools and modules, the log and the
+    /// configuration; with --allow-calls it also calls methods. It listens for this machine only, and answers
+    /// who has the token of the URL that is printed. The page needs nothing from elsewhere. Over ssh,
+    /// forward the port: ssh -L 9465:localhost:9465 HOST.
+    Dashboard(dashboard::Args),
     /// List the tasks that run or wait, and what each of them waits for
     ///
     /// Those that have begun are listed: queued in a lane, suspended, or running if they keep their worker busy. How
@@ -219,6 +224,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Top(args) => top::run(&context, args),
         Command::Tasks(args) => tasks::run(&context, args),
         Command::Slow(args) => slow::run(&context, args),
+        Command::Dashboard(args) => dashboard::run(&context, args),
         Command::Trace(command) => trace::run(&context, command),
         Command::Metrics(args) => metrics::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
@@ -262,12 +268,6 @@ fn documented() -> clap::Command {
     Cli::command().disable_help_subcommand(true)
 }
 
-/// The document for a failure.
-fn failure(status: chi_status, message: &str) -> serde_json::Value {
-    let name = status_name(status).map_or_else(|| status.to_string(), str::to_owned);
-    json!({ "status": name, "error": message })
-}
-
 fn main() -> ExitCode {
     complete::answer(Cli::command);
     let cli = match Cli::try_parse() {
@@ -295,17 +295,13 @@ fn main() -> ExitCode {
     // Its documents are in a line each.
     let in_lines =
         matches!(cli.command, Command::Top(_) | Command::Module(module::Command::Watch(_)));
-    let (code, status, message) = match run(cli) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failed::Message(message)) => (1, CHI_FAILED, message),
-        Err(Failed::Refused(status, message)) => (1, status, message),
-        Err(Failed::Silent(message)) => (1, CHI_TIMEOUT, message),
-        Err(Failed::Usage(message)) => (2, CHI_INVALID, message),
-        Err(Failed::NotRunning(message)) => (3, CHI_UNAVAILABLE, message),
-        Err(Failed::Told) => return ExitCode::FAILURE,
-        Err(Failed::Abandoned) => return ExitCode::from(chimaera_runtime::ends::ABANDONED as u8),
-        Err(Failed::Misconfigured) => return ExitCode::from(2),
+    let Err(failed) = run(cli) else { return ExitCode::SUCCESS };
+    let silent = match failed {
+        Failed::Abandoned => chimaera_runtime::ends::ABANDONED as u8,
+        Failed::Misconfigured => 2,
+        _ => 1,
     };
+    let Some((code, status, message)) = failed.parts() else { return ExitCode::from(silent) };
     match (json, failure(status, &message)) {
         (true, document) if in_lines => write_out(&format!("{document}\n")),
         (true, document) => print_document(&document),

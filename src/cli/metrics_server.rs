@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chimaera_config::MetricsAddress;
-use chimaera_http::{serve, Bytes, OwnNames, Reply};
+use chimaera_http::{Asked, Bytes, OwnNames, Reply, Server, StatusCode};
 use chimaera_metrics::{openmetrics, Snapshot, CONTENT_TYPE};
 
 /// How long an answer is given again, instead of a new one: asking often costs the workers nothing.
@@ -45,13 +45,10 @@ impl MetricsServer {
         metrics: impl Fn() -> Snapshot + Send + Sync + 'static,
     ) -> io::Result<()> {
         let answer = Answer { metrics, kept: Mutex::new(None) };
-        let pages = move |path: &str| match path {
-            "/metrics" => Some(Reply { content_type: CONTENT_TYPE, body: answer.text() }),
-            "/" => Some(Reply {
-                content_type: "text/plain; charset=utf-8",
-                body: Bytes::from_static(b"The metrics of Chimaera are at /metrics.\n"),
-            }),
-            _ => None,
+        let pages = move |asked: Asked| match &*asked.path {
+            "/metrics" => Reply::ok(CONTENT_TYPE, answer.text()),
+            "/" => Reply::text(StatusCode::OK, "The metrics of Chimaera are at /metrics.\n"),
+            _ => Reply::text(StatusCode::NOT_FOUND, "there is no such page\n"),
         };
         let work = move || {
             let at = self.address.at;
@@ -63,7 +60,8 @@ impl MetricsServer {
             let failed = listens.and_then(|(at, listener)| {
                 tracing::info!(%at, "metrics are served over HTTP");
                 let names = OwnNames::new(at, self.address.names);
-                serve(listener, names, Arc::new(pages))
+                let (names_are_in, pages) = ("metrics.names", Arc::new(pages));
+                Server { names, names_are_in, takes_posts: false, threads: 0, pages }.run(listener)
             });
             let Err(error) = failed;
             tracing::error!(%at, %error, "metrics are not served over HTTP");

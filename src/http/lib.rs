@@ -14,19 +14,21 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
-    HeaderValue, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, StatusCode};
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 
 pub use host::OwnNames;
 pub use hyper::body::Bytes;
+pub use hyper::StatusCode;
 
 /// How many connections there are at the same time; others wait.
 const MOST_CONNECTIONS: usize = 16;
@@ -36,102 +38,179 @@ const HEAD_BOUND: Duration = Duration::from_secs(5);
 const CONNECTION_BOUND: Duration = Duration::from_secs(20);
 /// How many bytes the head of a request may have.
 const MOST_HEAD: usize = 16 << 10;
+/// How many bytes somebody may post.
+const MOST_POSTED: usize = 1 << 20;
 /// The pause after a connection could not be accepted, because there is no descriptor left for example.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What somebody asks for.
+pub struct Asked {
+    /// The path.
+    pub path: String,
+    /// What was posted; `None` if it is only asked for.
+    pub posted: Option<Bytes>,
+    /// The secret that came with it: `Authorization: Bearer SECRET`.
+    pub token: Option<String>,
+}
+
 /// What is sent back.
 pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
     /// The media type.
     pub content_type: &'static str,
+    /// What a browser may do with it (`Content-Security-Policy`).
+    pub policy: Option<String>,
     /// The content.
     pub body: Bytes,
 }
 
-/// What the server is asked for, by its path. `None`: there is no such thing. Called on the server's thread.
-pub type Pages = dyn Fn(&str) -> Option<Reply> + Send + Sync;
+impl Reply {
+    /// What was asked for.
+    pub fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+        Reply { status: StatusCode::OK, content_type, policy: None, body: body.into() }
+    }
 
-/// Serves until the process ends. Blocks the calling thread, which should do nothing else.
-///
-/// # Errors
-/// The system does not let the server begin. Later it answers what it can, and waits out what it cannot.
-pub fn serve(listener: TcpListener, names: OwnNames, pages: Arc<Pages>) -> io::Result<Infallible> {
-    listener.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let names = Arc::new(names);
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        accept_all(listener, names, pages).await
-    })
+    /// One line of text.
+    pub fn text(status: StatusCode, text: &'static str) -> Reply {
+        let content_type = "text/plain; charset=utf-8";
+        Reply { status, content_type, policy: None, body: Bytes::from_static(text.as_bytes()) }
+    }
 }
 
-async fn accept_all(
-    listener: tokio::net::TcpListener,
-    names: Arc<OwnNames>,
-    pages: Arc<Pages>,
-) -> io::Result<Infallible> {
-    let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    loop {
-        // Nobody closes it.
-        let place = free.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        let (names, pages) = (names.clone(), pages.clone());
-        tokio::spawn(async move {
-            let answer = service_fn(|request| {
-                let reply = answer(&request, &names, &*pages);
-                async move { Ok::<_, Infallible>(reply) }
+/// What a server answers.
+pub type Pages = dyn Fn(Asked) -> Reply + Send + Sync;
+
+/// What a server does.
+pub struct Server {
+    /// The names by which it may be asked.
+    pub names: OwnNames,
+    /// Where more of them are named, for those who are refused.
+    pub names_are_in: &'static str,
+    /// Whether something may be posted.
+    pub takes_posts: bool,
+    /// How many threads answer, of their own; with 0, the server's thread does it.
+    pub threads: usize,
+    /// What it answers.
+    pub pages: Arc<Pages>,
+}
+
+impl Server {
+    /// Serves until the process ends. Blocks the calling thread, which should do nothing else.
+    ///
+    /// # Errors
+    /// The system does not let the server begin. Later it answers what it can, and waits out what it cannot.
+    pub fn run(self, listener: TcpListener) -> io::Result<Infallible> {
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(self.threads.max(1))
+            .build()?;
+        let server = Arc::new(self);
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            server.accept_all(listener).await
+        })
+    }
+
+    async fn accept_all(
+        self: Arc<Self>,
+        listener: tokio::net::TcpListener,
+    ) -> io::Result<Infallible> {
+        let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        loop {
+            // Nobody closes it.
+            let place = free.clone().acquire_owned().await.map_err(io::Error::other)?;
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let server = self.clone();
+            tokio::spawn(async move {
+                let answer = service_fn(|request| {
+                    let server = server.clone();
+                    async move {
+                        let reply = server.answer(request).await;
+                        Ok::<_, Infallible>(response(reply, server.takes_posts))
+                    }
+                });
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD_BOUND)
+                    .max_buf_size(MOST_HEAD)
+                    .keep_alive(false)
+                    .serve_connection(TokioIo::new(stream), answer);
+                // An error is the client's, which has gone, has written no HTTP, or has not read in time.
+                let _ = tokio::time::timeout(CONNECTION_BOUND, connection).await;
+                drop(place);
             });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_BOUND)
-                .max_buf_size(MOST_HEAD)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), answer);
-            // An error is the client's, which has gone, has written no HTTP, or has not read in time.
-            let _ = tokio::time::timeout(CONNECTION_BOUND, connection).await;
-            drop(place);
-        });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Reply {
+        let mut hosts = request.headers().get_all(HOST).iter();
+        let host = hosts.next().and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
+        if hosts.next().is_some() {
+            return Reply::text(StatusCode::BAD_REQUEST, "the request names several hosts\n");
+        }
+        // A target that is a whole address counts, too.
+        let target = request.uri().authority().map(|authority| authority.as_str());
+        let is_own = |host: Option<&str>| host.is_some_and(|host| self.names.have(host));
+        if !is_own(host) || target.is_some() && !is_own(target) {
+            let names = self.names_are_in;
+            let why = format!(
+                "the server was asked by a name that it does not know: add it to {names}\n"
+            );
+            let refusal = Reply::text(StatusCode::MISDIRECTED_REQUEST, "");
+            return Reply { body: why.into(), ..refusal };
+        }
+        let posts = match *request.method() {
+            Method::GET | Method::HEAD => false,
+            Method::POST if self.takes_posts => true,
+            _ => return Reply::text(StatusCode::METHOD_NOT_ALLOWED, ""),
+        };
+        let path = request.uri().path().to_owned();
+        let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+        let posted = match posts {
+            false => None,
+            true => match Limited::new(request.into_body(), MOST_POSTED).collect().await {
+                Ok(body) => Some(body.to_bytes()),
+                Err(_) => {
+                    return Reply::text(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "the request is too large\n",
+                    );
+                }
+            },
+        };
+        let asked = Asked { path, posted, token };
+        if self.threads == 0 {
+            return (self.pages)(asked);
+        }
+        let pages = self.pages.clone();
+        let answered = tokio::task::spawn_blocking(move || pages(asked)).await;
+        answered.unwrap_or_else(|_| {
+            Reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer has failed\n")
+        })
     }
 }
 
-type Response = hyper::Response<Full<Bytes>>;
-
-fn answer(request: &hyper::Request<Incoming>, names: &OwnNames, pages: &Pages) -> Response {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = hosts.next().and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
-    if hosts.next().is_some() {
-        return response(StatusCode::BAD_REQUEST, text("the request names several hosts\n"));
-    }
-    // A target that is a whole address counts, too.
-    let target = request.uri().authority().map(|authority| authority.as_str());
-    let is_own = |host: Option<&str>| host.is_some_and(|host| names.have(host));
-    if !is_own(host) || target.is_some() && !is_own(target) {
-        let why = "the server was asked by a name that it does not know: add it to metrics.names\n";
-        return response(StatusCode::MISDIRECTED_REQUEST, text(why));
-    }
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
-        let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, text("only GET and HEAD\n"));
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refusal;
-    }
-    match pages(request.uri().path()) {
-        Some(reply) => response(StatusCode::OK, reply),
-        None => response(StatusCode::NOT_FOUND, text("there is no such page\n")),
-    }
-}
-
-fn text(text: &'static str) -> Reply {
-    Reply { content_type: "text/plain; charset=utf-8", body: Bytes::from_static(text.as_bytes()) }
-}
-
-fn response(status: StatusCode, reply: Reply) -> Response {
-    let mut response = Response::new(Full::new(reply.body));
-    *response.status_mut() = status;
+fn response(reply: Reply, takes_posts: bool) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::new(reply.body));
+    *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Some(policy) = reply.policy.and_then(|policy| HeaderValue::from_str(&policy).ok()) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = if takes_posts { "GET, HEAD, POST" } else { "GET, HEAD" };
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    }
     response
 }

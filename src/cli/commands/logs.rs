@@ -1,5 +1,6 @@
 //! `chimaera logs`: shows the log of an instance that logs to a file, old files included.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -80,6 +81,32 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
             }
         }
     }
+}
+
+/// About how many bytes a line of the log has at most.
+const LONG_LINE: u64 = 512;
+
+/// At most so many of the last lines of an instance's log, each as an object; what belongs to a line counts with it.
+pub(crate) fn tail(context: &Context, most: usize) -> Result<Vec<Value>, Failed> {
+    let path = path(context)?;
+    let failed = |error: io::Error| Failed::Message(format!("{}: {error}", path.display()));
+    let mut tail = Tail::open(&path).map_err(failed)?;
+    let length = tail.file.get_ref().metadata().map_err(failed)?.len();
+    let skipped = length.saturating_sub(most as u64 * LONG_LINE);
+    tail.file.seek(SeekFrom::Start(skipped)).map_err(failed)?;
+    if skipped > 0 {
+        // The rest of a line.
+        tail.file.read_until(b'\n', &mut Vec::new()).map_err(failed)?;
+    }
+    let mut lines = VecDeque::new();
+    let mut show = |record: &Record| {
+        if lines.len() == most {
+            lines.pop_front();
+        }
+        lines.push_back(record.to_json());
+    };
+    tail.read(true, &mut show).map_err(failed)?;
+    Ok(lines.into())
 }
 
 /// Writes to standard output. If nobody reads it any more, there is nothing left to do.

@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod cluster;
 pub(crate) mod compose;
 pub(crate) mod config;
+pub(crate) mod dashboard;
 pub(crate) mod doctor;
 mod inspect;
 pub(crate) mod list;

@@ -25,6 +25,7 @@ mod control_group;
 mod daemon;
 pub mod device;
 pub mod history;
+pub mod http;
 mod life;
 pub mod other_user;
 pub mod process;

@@ -1,10 +1,11 @@
 //! Metrics over HTTP, and what others can make that do.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use chimaera_tests::http::{ask, get, status};
 use chimaera_tests::process::until;
 use chimaera_tests::{Daemon, Options};
 
@@ -19,31 +20,6 @@ fn free_address() -> SocketAddr {
 
 fn serving(at: SocketAddr) -> Daemon {
     Daemon::start(&Options::new().kv().config(format!("metrics: {{listen: \"{at}\"}}\n")))
-}
-
-/// Sends bytes, and returns the answer, as far as there is one.
-fn ask(at: SocketAddr, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(at).unwrap();
-    // A server that has enough may close the connection before it has read all.
-    let _ = stream.write_all(request);
-    read(stream)
-}
-
-fn read(mut stream: TcpStream) -> String {
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
-        _ => String::from_utf8(answer).unwrap(),
-    }
-}
-
-fn get(at: SocketAddr, path: &str, host: &str) -> String {
-    ask(at, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())
-}
-
-fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 #[test]

@@ -13,7 +13,7 @@ use chimaera_runtime::log::displayed;
 use serde_json::json;
 
 use self::tables::Kind;
-use self::view::View;
+pub(crate) use self::view::View;
 use crate::context::{try_print, Context, Failed, Outcome};
 use crate::number::{bytes, counted, number, seconds};
 use crate::table;
@@ -46,7 +46,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     screen::show(context.instance()?.name(), first, interval, move || ask(&own))
 }
 
-fn ask(context: &Context) -> Result<Snapshot, Failed> {
+/// What there is at this moment.
+pub(crate) fn ask(context: &Context) -> Result<Snapshot, Failed> {
     let document = context.ask(Request::Metrics, &[])?;
     Snapshot::read(&document).map_err(Failed::Message)
 }

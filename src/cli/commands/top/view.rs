@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// What has happened between two moments: rates are per second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct View {
+pub(crate) struct View {
     /// How long it was.
     pub(super) seconds: f64,
     pub(super) runtime: RuntimeRow,
@@ -18,7 +18,7 @@ pub(super) struct View {
 
 /// The runtime as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct RuntimeRow {
+pub(crate) struct RuntimeRow {
     pub(super) pid: u32,
     pub(super) version: String,
     pub(super) uptime_s: f64,
@@ -36,7 +36,7 @@ pub(super) struct RuntimeRow {
 
 /// A worker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct WorkerRow {
+pub(crate) struct WorkerRow {
     pub(super) worker: usize,
     pub(super) group: String,
     pub(super) standby: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct WorkerRow {
 
 /// A method of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct MethodRow {
+pub(crate) struct MethodRow {
     pub(super) pool: String,
     pub(super) id: String,
     pub(super) module: String,
@@ -73,7 +73,7 @@ pub(super) struct MethodRow {
 
 /// A session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct SessionRow {
+pub(crate) struct SessionRow {
     pub(super) session: u64,
     pub(super) pid: i32,
     pub(super) uid: u32,
@@ -102,7 +102,7 @@ impl Rate {
 
 impl View {
     /// What has happened from `before` to `now`. If another runtime has been started meanwhile, all that it has done.
-    pub(super) fn between(before: &Snapshot, now: &Snapshot) -> View {
+    pub(crate) fn between(before: &Snapshot, now: &Snapshot) -> View {
         let is_same = before.process.pid == now.process.pid && before.uptime_ns < now.uptime_ns;
         let nothing = Snapshot::default();
         let before = if is_same { before } else { &nothing };
