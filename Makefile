@@ -19,7 +19,7 @@ TEST_ENVIRONMENT := \
 unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build headers check-headers check-format lint test test-unit test-system \
-	test-cmake test-docs test-tools test-long test-full test-sanitized test-rust-sanitized deny loom fuzz soak \
+	test-cmake test-docs test-tools test-long test-full test-sanitized test-rust-sanitized deny docs loom fuzz soak \
 	soak-short demo demo-cluster bench install clean
 
 help: ## List these targets
@@ -104,11 +104,14 @@ test-docs: build test-tools ## Build and run the examples of the documents; chec
 test-tools:
 	@tools/setup --tests
 
-test-full: test-long loom test-sanitized test-rust-sanitized deny soak-short ## Run longer tests: package, loom models, sanitizers, dependencies, a short soak
+test-full: test-long loom test-sanitized test-rust-sanitized deny docs soak-short ## Run longer tests: package, loom models, sanitizers, dependencies, the site, a short soak
 
 test-long: build test-tools
 	@$(CTEST) -L '^long$$'
 	@CHI_SEEDS=2000 $(SIMULATION)
+
+docs: ## Build the documents as a site that can be searched, in build/site/html, and check its links
+	@tools/site $(BUILD)/site
 
 deny: ## Check licences, sources and advisories of the dependencies (builds cargo-deny if there is none)
 	@tools/deny

@@ -35,6 +35,17 @@ install(
   endforeach()"
   COMPONENT runtime)
 
+# The documents as they are, and as the site that `make docs` has built, if it has.
+set(_chimaera_doc "${CMAKE_INSTALL_DATADIR}/doc/chimaera")
+install(FILES "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/CHANGELOG.md"
+              "${PROJECT_SOURCE_DIR}/SECURITY.md" "${PROJECT_SOURCE_DIR}/LICENSE"
+        DESTINATION "${_chimaera_doc}" COMPONENT documentation)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs" DESTINATION "${_chimaera_doc}" COMPONENT documentation
+        PATTERN examples EXCLUDE
+        PATTERN SUMMARY.md EXCLUDE)
+install(DIRECTORY "${PROJECT_BINARY_DIR}/site/html" DESTINATION "${_chimaera_doc}"
+        COMPONENT documentation OPTIONAL)
+
 # The JSON Schemas of the two YAML files, for editors.
 install(FILES "${PROJECT_SOURCE_DIR}/src/repo/schema/chimaera_repo.schema.json"
               "${PROJECT_SOURCE_DIR}/src/repo/schema/chimaera_mod.schema.json"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Follows a tutorial, docs/tutorial-*.md, as its reader would: from an empty home directory, in one shell,
+"""Follows a page, such as docs/tutorial-*.md, as its reader would: from an empty home directory, in one shell,
 block by block. It fails on the first difference between the page and what happens.
 
 What a block is, its fence and the comment above it say:
@@ -9,6 +9,10 @@ What a block is, its fence and the comment above it say:
                                in which `...` stands for anything, on a line of its own for any lines
     <!-- file: PATH -->        the reader writes this file, below the directory that the shell is in
     <!-- part of: PATH -->     lines of a file that is there already
+    <!-- not run: REASON -->   a block that cannot be followed here
+
+Pages that are no tutorials are for readers who have installed Chimaera: `--installed` puts the program in PATH and
+has it find its modules, and `--before` is what the reader has done before.
 
 The page is the only source: a block of another kind is an error, and so is a file whose name only the
 comment tells, for readers do not see comments. The checkout is `chimaera` in the home, with the build that
@@ -26,7 +30,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<role>[a-z ]+): (?P<path>\S+) -->\n)?"
+    r"(?:^<!-- (?P<role>[a-z ]+): (?P<path>.+?) -->\n)?"
     r"^```(?P<language>\S*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
@@ -58,6 +62,9 @@ def blocks(page):
     for match in BLOCK.finditer(text):
         line = text.count("\n", 0, match.start("language")) + 1
         role, prose = match["role"] or match["language"], text[end : match.start()]
+        if role == "not run":
+            end = match.end()
+            continue
         if role not in ("sh", "console", "file", "part of"):
             raise Failed(f"{page.name}:{line}: unknown kind of block `{role}`")
         if match["path"] and f"`{match['path']}`" not in prose:
@@ -175,6 +182,8 @@ def reader(home, scratch):
     environment.update(
         HOME=str(home),
         XDG_RUNTIME_DIR=str(scratch),
+        # Root's would be one of the machine.
+        STATE_DIRECTORY=str(scratch / "state"),
         # The projects of the page build the same crates.
         CARGO_TARGET_DIR=str(scratch / "target"),
         CARGO_PROFILE_DEV_DEBUG="0",
@@ -186,8 +195,10 @@ def reader(home, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("page", type=Path, help="the tutorial")
+    parser.add_argument("page", type=Path, help="the page")
     parser.add_argument("--build", type=Path, required=True, help="CMake's build directory")
+    parser.add_argument("--installed", type=Path, help="the directory of the program")
+    parser.add_argument("--before", default="", help="commands before the first block")
     arguments = parser.parse_args()
     steps = blocks(arguments.page)
     # A short path, because the daemon's socket is below it.
@@ -197,8 +208,15 @@ def main():
         home.mkdir()
         check_out(home / "chimaera", arguments.build.absolute())
         environment = reader(home, scratch)
+        program = home / ".local/bin/chimaera"
+        if arguments.installed:
+            program = arguments.installed.absolute() / "chimaera"
+            environment["PATH"] = f"{program.parent}:{environment['PATH']}"
+            environment["CHI_REPO_PATH"] = str(arguments.build.absolute() / "modules")
         shell = Shell(home, scratch, environment)
         try:
+            if arguments.before:
+                follow(shell, Block(0, "sh", "", arguments.before + "\n"))
             for block in steps:
                 try:
                     follow(shell, block)
@@ -207,8 +225,7 @@ def main():
         finally:
             shell.close()
             if list(scratch.glob("chimaera/*.sock")):
-                # The page was not followed to its end.
-                program = home / ".local/bin/chimaera"
+                # The page was not followed to its end, or leaves it running.
                 subprocess.run([program, "stop"], env=environment, check=False)
     print(f"{len(steps)} blocks of {arguments.page.name} behave as the page says")
     return 0

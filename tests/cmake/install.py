@@ -41,6 +41,7 @@ CONTENTS = """
     share/chimaera/crate/*
     share/chimaera/schema/chimaera_mod.schema.json
     share/chimaera/schema/chimaera_repo.schema.json
+    share/doc/chimaera/*
     share/fish/vendor_completions.d/chimaera.fish
     share/man/man1/chimaera*.1
     share/zsh/site-functions/_chimaera
