@@ -31,6 +31,7 @@
 //! ```
 
 mod json;
+mod params;
 mod places;
 mod spelling;
 mod task;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use chimaera_abi::{chi_pool_id, CHI_DESCRIBE_POOLS, CHI_MAX_CONTAINERS, CHI_METHOD_CUSTOM};
 use chimaera_client_rs as client;
+use chimaera_description::Description;
 use chimaera_ipc::control::Request;
 use chimaera_metrics::Method;
 use chimaera_runtime::{Accounts, Isolation, OnCrash, PoolAccess};
 use clap_complete::engine::ArgValueCompleter;
 use serde::Deserialize;
-use serde_json::{json, Value};
+use serde_json::{json, Map, Value};
 
 use super::offered;
 use super::policy::{policy_flags, PolicyArgs};
@@ -385,12 +386,17 @@ fn list(context: &Context) -> Outcome {
 }
 
 fn show(context: &Context, name: &str) -> Outcome {
-    let pool = context.ask_with_text(Request::Pool, name)?;
+    let mut pool = context.ask_with_text(Request::Pool, name)?;
+    let params = params(&pool);
+    if let Ok(Some(params)) = &params {
+        pool["params"] = Value::from(params.clone());
+    }
     if !context.print_json(&pool) {
         table(std::iter::once(&pool));
         let since = pool["since_ms"].as_u64().unwrap_or_default() / 1000;
         let version = pool["version"].as_str().unwrap_or_default();
         crate::context::print(&format!("version {version}, for {}\n", age(since)));
+        print_params(&params);
         let methods = pool["methods"].as_array().into_iter().flatten();
         let own = methods.filter(|method| {
             let number = method["number"].as_u64().unwrap_or_default();
@@ -408,6 +414,30 @@ fn show(context: &Context, name: &str) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The parameters of a pool, if its module describes them and whoever asks may see them.
+fn params(pool: &Value) -> Result<Option<Map<String, Value>>, String> {
+    let (description, hex) = (&pool["description"], pool["params_hex"].as_str());
+    let Some(hex) = hex.filter(|_| !description.is_null()) else { return Ok(None) };
+    let Some(params) = Description::from_json(&description.to_string())?.params else {
+        return Ok(None);
+    };
+    let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(digit).collect();
+    params.values(&bytes.ok_or("they are no bytes")?).map(Some)
+}
+
+fn print_params(params: &Result<Option<Map<String, Value>>, String>) {
+    match params {
+        Ok(None) => {}
+        Ok(Some(params)) => {
+            let all: Vec<String> =
+                params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            crate::context::print(&format!("parameters: {}\n", all.join(", ")));
+        }
+        Err(why) => complain(&format!("chimaera: the parameters are left out: {why}")),
+    }
 }
 
 /// Prints what has been counted and measured of a pool's methods, if it is known.

@@ -53,8 +53,15 @@ fn pools(shared: &Shared) -> serde_json::Value {
     json!(open.chain(closed).collect::<Vec<_>>())
 }
 
+/// The most bytes of a pool's parameters that are shown.
+const MAX_PARAMS_SHOWN: usize = 64 << 10;
+
 /// Describes the pool with this name or this id, with the methods of its module and what that says of their tasks.
-pub(crate) fn describe_one(shared: &Shared, wanted: &str) -> Result<serde_json::Value, Failure> {
+pub(crate) fn describe_one(
+    shared: &Shared,
+    wanted: &str,
+    shows_params: bool,
+) -> Result<serde_json::Value, Failure> {
     let table = shared.table();
     let changing = shared.pools.changing();
     let of_table = || table.iter().map(|pool| (&**pool, None));
@@ -80,6 +87,10 @@ pub(crate) fn describe_one(shared: &Shared, wanted: &str) -> Result<serde_json::
     document["description"] =
         description.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     document["params_bytes"] = pool.params.len().into();
+    if shows_params && pool.params.len() <= MAX_PARAMS_SHOWN {
+        document["params_hex"] =
+            pool.params.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+    }
     document["metrics"] = json!(snapshot::pool(&snapshot::Run::all(shared), pool).methods);
     Ok(document)
 }

@@ -97,7 +97,10 @@ pub(super) fn answer(
                 |error| Failure::new(CHI_INTERNAL, format!("writing the slow tasks: {error}"));
             (slow.map_err(failed)?, Then::Nothing)
         }
-        Some(Request::Pool) => (describe_one(shared, &message.text)?, Then::Nothing),
+        Some(Request::Pool) => {
+            // They may name files, or contain secrets.
+            (describe_one(shared, &message.text, caller.is_owner())?, Then::Nothing)
+        }
         Some(Request::Describe) => (describe(shared, argument as u32)?, Then::Nothing),
         Some(Request::Stop) if argument == 0 => {
             // A daemon's process ends with it.

@@ -405,3 +405,33 @@ fn a_shell_completes_pools_methods_and_fields() {
     // An instance that does not run offers nothing, and says nothing.
     assert!(offered(&daemon, &["--name", "nobody", "call", ""]).is_empty());
 }
+
+/// A pool shows the parameters that it was created with, whoever has written them in which form.
+#[test]
+fn parameters_are_shown_by_name() {
+    let daemon = with_both();
+    let defaults = json!({
+        "factor": i64::MIN, "share": 0.25, "exact": true, "label": "the \"label\"", "note": "",
+        "limit": u64::MAX, "beside": "",
+    });
+    let shown =
+        |pool: &str| daemon.cli(&["pool", "show", pool, "--json"]).ok().json()["params"].clone();
+    for (pool, module) in [("cpp", "described:parts"), ("rust", "described:shelf")] {
+        assert_eq!(shown(pool), defaults, "{module}");
+        let given = format!("factor=-7,label=\"a, b\",exact=false,beside={pool}");
+        let own = format!("own_{pool}");
+        daemon.cli(&["pool", "create", &own, "--module", module, "--params", &given]).ok();
+        let mut wanted = defaults.clone();
+        wanted["factor"] = json!(-7);
+        wanted["label"] = json!("a, b");
+        wanted["exact"] = json!(false);
+        wanted["beside"] = json!(pool);
+        assert_eq!(shown(&own), wanted, "{module}");
+        let text = daemon.cli(&["pool", "show", &own]).ok().stdout;
+        assert!(
+            text.contains("\nparameters: factor=-7, share=0.25, exact=false, label=\"a, b\""),
+            "{text}"
+        );
+    }
+    assert_eq!(shown("admin"), Value::Null);
+}
