@@ -44,8 +44,8 @@ Exit codes:
   3  the instance is not running, or not ready
   4  it was told to stop, and has stopped, but has abandoned something
 
-With --json, a failure is a document, too: `status` and `error`. Each object that is printed has a
-`status`; a list has none.";
+With --json, a failure is a document, too: `status` and `error`. Each object has a `status`; lists
+have none, nor have the lines of commands that go on, and schemas.";
 
 /// A task runtime over shared memory.
 ///
@@ -284,7 +284,7 @@ fn main() -> ExitCode {
                         clap::error::ErrorKind::DisplayVersion => "version",
                         _ => "help",
                     };
-                    print_document(&json!({ key: text.trim_end() }));
+                    print_document(&json!({ "status": "CHI_OK", key: text.trim_end() }));
                     return ExitCode::SUCCESS;
                 }
             }

@@ -61,7 +61,7 @@ impl MetricsServer {
                 tracing::info!(%at, "metrics are served over HTTP");
                 let names = OwnNames::new(at, self.address.names);
                 let (names_are_in, pages) = ("metrics.names", Arc::new(pages));
-                Server { names, names_are_in, takes_posts: false, threads: 0, pages }.run(listener)
+                Server { names, names_are_in, posts: None, threads: 0, pages }.run(listener)
             });
             let Err(error) = failed;
             tracing::error!(%at, %error, "metrics are not served over HTTP");

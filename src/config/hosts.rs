@@ -234,15 +234,20 @@ const METRICS_PORT: u16 = 9464;
 impl MetricsAddress {
     /// That of `HOST[:PORT]`; a port alone is one of the machine itself.
     pub(crate) fn of(text: &str, names: &[String]) -> Result<MetricsAddress, String> {
+        MetricsAddress::at(text, METRICS_PORT, names)
+            .map_err(|why| format!("metrics.listen: {why}"))
+    }
+
+    /// The same for another server, which has this port unless another is named.
+    ///
+    /// # Errors
+    /// The address cannot be listened at; the message says why.
+    pub fn at(text: &str, port: u16, names: &[String]) -> Result<MetricsAddress, String> {
         let is_port = text.bytes().all(|byte| byte.is_ascii_digit());
         let at = match text.parse::<u16>() {
             Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-            Err(_) if is_port => {
-                return Err(format!("metrics.listen: {text} is no port: use one from 0 to 65535"));
-            }
-            Err(_) => {
-                resolve_at(text, METRICS_PORT).map_err(|why| format!("metrics.listen: {why}"))?
-            }
+            Err(_) if is_port => return Err(format!("{text} is no port: use one from 0 to 65535")),
+            Err(_) => resolve_at(text, port)?,
         };
         let mut machine_names = Vec::new();
         if !at.ip().is_loopback() {

@@ -216,7 +216,7 @@ pub const KEYS: &[Key] = &[
         Preset::Value("10s"),
         "How long the runtime may take to stop. A tenth of it (200ms to 1s, and at most a quarter) is for its \
          threads and for exit handlers; before, tasks and pools may end. What has not ended by then is abandoned, and the exit \
-         code is 1.",
+         code is 4.",
     ),
     key(
         "segment.default",

@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -31,11 +31,13 @@ pub use hyper::body::Bytes;
 pub use hyper::StatusCode;
 
 /// How many connections there are at the same time; others wait.
-const MOST_CONNECTIONS: usize = 16;
-/// How long the head of a request may take.
+pub const MOST_CONNECTIONS: usize = 16;
+/// How long the head of a request may take, and what is posted.
 const HEAD_BOUND: Duration = Duration::from_secs(5);
 /// How long a connection may take, with all that is sent back over it.
 const CONNECTION_BOUND: Duration = Duration::from_secs(20);
+/// How long a request may wait for a thread that answers it.
+const QUEUE_BOUND: Duration = Duration::from_secs(2);
 /// How many bytes the head of a request may have.
 const MOST_HEAD: usize = 16 << 10;
 /// How many bytes somebody may post.
@@ -81,14 +83,18 @@ impl Reply {
 /// What a server answers.
 pub type Pages = dyn Fn(Asked) -> Reply + Send + Sync;
 
+/// Whether a server takes what is posted at this path with this secret; otherwise what it answers. It is asked before what
+/// is posted is read.
+pub type Posts = dyn Fn(&str, Option<&str>) -> Result<(), Reply> + Send + Sync;
+
 /// What a server does.
 pub struct Server {
     /// The names by which it may be asked.
     pub names: OwnNames,
     /// Where more of them are named, for those who are refused.
     pub names_are_in: &'static str,
-    /// Whether something may be posted.
-    pub takes_posts: bool,
+    /// What may be posted; `None`: nothing.
+    pub posts: Option<Arc<Posts>>,
     /// How many threads answer, of their own; with 0, the server's thread does it.
     pub threads: usize,
     /// What it answers.
@@ -131,7 +137,7 @@ impl Server {
                     let server = server.clone();
                     async move {
                         let reply = server.answer(request).await;
-                        Ok::<_, Infallible>(response(reply, server.takes_posts))
+                        Ok::<_, Infallible>(response(reply, server.posts.is_some()))
                     }
                 });
                 let connection = http1::Builder::new()
@@ -166,33 +172,54 @@ impl Server {
         }
         let posts = match *request.method() {
             Method::GET | Method::HEAD => false,
-            Method::POST if self.takes_posts => true,
+            Method::POST if self.posts.is_some() => true,
             _ => return Reply::text(StatusCode::METHOD_NOT_ALLOWED, ""),
         };
         let path = request.uri().path().to_owned();
         let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
-        let posted = match posts {
-            false => None,
-            true => match Limited::new(request.into_body(), MOST_POSTED).collect().await {
-                Ok(body) => Some(body.to_bytes()),
-                Err(_) => {
-                    return Reply::text(
-                        StatusCode::PAYLOAD_TOO_LARGE,
-                        "the request is too large\n",
-                    );
+        let token = token.and_then(|value| value.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
+        let token = token.map(|(_, token)| token.trim().to_owned());
+        let posted = match self.posts.as_ref().filter(|_| posts) {
+            None => None,
+            Some(posts) => {
+                if let Err(refusal) = posts(&path, token.as_deref()) {
+                    return refusal;
                 }
-            },
+                match read(request.into_body()).await {
+                    Ok(body) => Some(body),
+                    Err(refusal) => return refusal,
+                }
+            }
         };
         let asked = Asked { path, posted, token };
         if self.threads == 0 {
             return (self.pages)(asked);
         }
-        let pages = self.pages.clone();
-        let answered = tokio::task::spawn_blocking(move || pages(asked)).await;
+        let (pages, since) = (self.pages.clone(), Instant::now());
+        let answer = move || match since.elapsed() < QUEUE_BOUND {
+            true => pages(asked),
+            // Who asked may be gone by the time of an answer, and would not know that it was done.
+            false => {
+                Reply::text(StatusCode::SERVICE_UNAVAILABLE, "the server is busy: try again\n")
+            }
+        };
+        let answered = tokio::task::spawn_blocking(answer).await;
         answered.unwrap_or_else(|_| {
             Reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer has failed\n")
         })
+    }
+}
+
+/// Reads what is posted.
+async fn read(body: Incoming) -> Result<Bytes, Reply> {
+    let body = Limited::new(body, MOST_POSTED).collect();
+    match tokio::time::timeout(HEAD_BOUND, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(Reply::text(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n")),
+        Err(_) => {
+            Err(Reply::text(StatusCode::REQUEST_TIMEOUT, "the request does not come to its end\n"))
+        }
     }
 }
 

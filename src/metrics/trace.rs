@@ -17,11 +17,15 @@ pub enum TraceRequest {
     Read {
         /// The recording, [`Trace::recording`].
         recording: u64,
+        /// At most so many tasks; the runtime has a bound, too.
+        most: usize,
     },
     /// End the recording, and return the rest.
     End {
         /// The recording.
         recording: u64,
+        /// At most so many tasks; others are lost.
+        most: usize,
     },
 }
 
@@ -59,8 +63,10 @@ pub struct Trace {
     pub waits: Vec<TracedWait>,
     /// How many tasks and waits were lost since the last time, because there were too many.
     pub lost: u64,
-    /// How many tasks have begun, and not ended.
+    /// How many tasks have started, and not ended.
     pub open: u64,
+    /// There is more than was to be returned.
+    pub is_cut: bool,
 }
 
 /// A method of a pool.
@@ -93,7 +99,7 @@ pub struct TracedTask {
     pub status: i32,
     /// Bytes of its body, strings and vectors that came with it.
     pub bytes_in: u64,
-    /// When its client submitted it; `None` if that is unknown.
+    /// When its client submitted it; `None` if that is unknown, or was before the recording.
     pub submitted_ns: Option<u64>,
     /// When the runtime accepted it.
     pub accepted_ns: u64,

@@ -348,7 +348,11 @@ impl Runtime {
 
     fn join(&mut self) -> Vec<String> {
         let Some(control) = self.control.take() else { return Vec::new() };
-        control.join().unwrap_or_else(|_| vec!["the control thread panicked".to_owned()])
+        control.join().unwrap_or_else(|_| {
+            let why = "the control thread panicked";
+            self.shared.set_broken(why.to_owned());
+            vec![why.to_owned()]
+        })
     }
 }
 

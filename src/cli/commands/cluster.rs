@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chimaera_abi::CHI_DESCRIBE_CLUSTER;
 use chimaera_ipc::control::Request;
 use chimaera_ipc::instance::Instance;
-use chimaera_runtime::Config;
+use chimaera_runtime::{ends, Config};
 use serde_json::{json, Value};
 
 use crate::context::{complain, print, Context, Failed, Outcome};
@@ -434,7 +434,7 @@ fn own_address(document: &Value) -> Option<String> {
 }
 
 fn down(context: &Context, prefix: &str) -> Outcome {
-    let mut stopped = Vec::new();
+    let (mut stopped, mut abandoned, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=64 {
         let name = format!("{prefix}-{number}");
         let Ok(instance) = Instance::new(Some(&name)) else { break };
@@ -443,14 +443,27 @@ fn down(context: &Context, prefix: &str) -> Outcome {
         }
         let mut stop = Process::new(std::env::current_exe()?);
         let output = stop.args(["stop", "--name", &name]).stdin(Stdio::null()).output()?;
-        match output.status.success() {
-            true => stopped.push(name),
-            false => complain(String::from_utf8_lossy(&output.stderr).trim()),
+        if !output.status.success() {
+            complain(String::from_utf8_lossy(&output.stderr).trim());
+        }
+        match output.status.code() {
+            Some(0) => stopped.push(name),
+            Some(ends::ABANDONED) => abandoned.push(name),
+            _ => left.push(name),
         }
     }
-    if !context.print_json(&json!({ "stopped": stopped })) {
-        let count = counted(&stopped.len().into(), "node");
-        print(&format!("stopped {count}\n"));
+    let mut document = json!({ "stopped": stopped, "abandoned": abandoned, "left": left });
+    let failed = match (left.is_empty(), abandoned.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(Failed::Abandoned),
+        (false, _) => Some(Failed::Told),
+    };
+    if failed.is_some() {
+        document["status"] = json!("CHI_FAILED");
     }
-    Ok(())
+    if !context.print_json(&document) {
+        let all = stopped.len() + abandoned.len();
+        print(&format!("stopped {}\n", counted(&all.into(), "node")));
+    }
+    failed.map_or(Ok(()), Err)
 }

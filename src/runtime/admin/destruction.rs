@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::host::Phase;
 use crate::log::LineKind;
 use crate::pool::{BeingChanged, Pool};
-use crate::scheduler::{cancel, loss, Shared, Worker};
+use crate::scheduler::{cancel, loss, ControlCommand, Shared, Worker};
 use crate::sync::Waiter;
 use crate::task::CancelScope;
 
@@ -119,9 +119,13 @@ fn finish(
     // While it is known who opened it.
     let loss = loss::loss_of(shared, id, &name, format!("pool '{name}' was destroyed"));
     let ended = end_host(worker, begun.pool.id, Instant::now() + HOST_BOUND);
-    let result = result.and(ended.map_err(|how| {
+    let ended = ended.map_err(|how| {
         Failure::new(CHI_FAULT, format!("pool '{name}' is destroyed, but not in order: {how}"))
-    }));
+    });
+    if let (Err(failure), Why::Stopping(_)) = (&ended, &why) {
+        shared.command(ControlCommand::CloseFailed(failure.message.to_string()));
+    }
+    let result = result.and(ended);
     // The daemon says so of a pool in its module host.
     let pass = || shared.rate_limit.pass(LineKind::Pool, worker.client_as_subject());
     if let Some(left_out) = shared.config.orders.is_none().then(pass).flatten() {

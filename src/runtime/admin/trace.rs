@@ -11,9 +11,9 @@ use crate::scheduler::Shared;
 pub(crate) fn trace(shared: &Shared, request: &TraceRequest) -> Result<Trace, Failure> {
     match request {
         TraceRequest::Begin(wanted) => begin(shared, wanted),
-        TraceRequest::Read { recording } => read(shared, *recording, false),
-        TraceRequest::End { recording } => {
-            let rest = read(shared, *recording, true);
+        TraceRequest::Read { recording, most } => read(shared, *recording, *most, false),
+        TraceRequest::End { recording, most } => {
+            let rest = read(shared, *recording, *most, true);
             shared.tell_measured();
             rest
         }
@@ -21,6 +21,11 @@ pub(crate) fn trace(shared: &Shared, request: &TraceRequest) -> Result<Trace, Fa
 }
 
 fn begin(shared: &Shared, wanted: &TraceWanted) -> Result<Trace, Failure> {
+    if let Some(number) = wanted.session {
+        if !shared.sessions().iter().any(|session| session.number == number) {
+            return Err(Failure::new(CHI_INVALID, format!("there is no session {number}")));
+        }
+    }
     let filter = filter(shared, wanted)?;
     // The one before it may have been forgotten while no worker was awake.
     let tracer = &shared.metrics.tracer;
@@ -29,12 +34,12 @@ fn begin(shared: &Shared, wanted: &TraceWanted) -> Result<Trace, Failure> {
         return Err(Failure::new(CHI_EXISTS, "a trace is being recorded already"));
     };
     shared.tell_measured();
-    read(shared, recording, false)
+    read(shared, recording, 0, false)
 }
 
-fn read(shared: &Shared, recording: u64, end: bool) -> Result<Trace, Failure> {
-    shared.metrics.read_trace(recording, end).ok_or_else(|| {
-        let why = "this recording has ended, because nobody had asked for it for some seconds";
+fn read(shared: &Shared, recording: u64, most: usize, end: bool) -> Result<Trace, Failure> {
+    shared.metrics.read_trace(recording, most, end).ok_or_else(|| {
+        let why = "the recording has ended: nobody had asked for it for some seconds, or the runtime was restarted";
         Failure::new(CHI_UNAVAILABLE, why)
     })
 }

@@ -22,8 +22,10 @@ use crate::task::Record;
 /// What a suspended task is waiting for.
 #[derive(Clone, Copy)]
 pub(crate) enum WaitsFor {
-    /// A time, or anything else that ends the wait. A cancellation ends it early.
+    /// Anything that ends the wait. A cancellation ends it early.
     Anyone,
+    /// A time. A cancellation ends the wait early.
+    Time,
     /// A lock, which the waiting code keeps alive. A cancellation ends the wait early.
     Lock(*const Lock),
     /// The end of the waiting task in another process or on another node, where it has gone to. A

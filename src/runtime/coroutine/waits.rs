@@ -18,7 +18,7 @@ fn node(context: &Context) -> Option<Node> {
         WaitsFor::Lock(lock) => Some(Node::Lock(unsafe { (*lock).number() })),
         WaitsFor::Task(child) => Some(Node::Task(child.addr())),
         WaitsFor::Far(far) => Some(Node::Far(far)),
-        WaitsFor::Anyone => None,
+        WaitsFor::Anyone | WaitsFor::Time => None,
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn describe_tasks(
                 // SAFETY: the awaited record lives until the wait has ended, which happens on this thread.
                 format!("{name} waits for {}", unsafe { (*child).log_context() })
             }
-            WaitsFor::Anyone | WaitsFor::Far(_) => format!("{name} waits"),
+            WaitsFor::Anyone | WaitsFor::Time | WaitsFor::Far(_) => format!("{name} waits"),
         });
     });
     told
@@ -93,7 +93,7 @@ pub(crate) fn describe(coroutines: &Coroutines, id: WaitId) -> Option<String> {
                 write!(told, "process {}, where it runs", passage.process)
             }
             WaitsFor::Far(Far::Node(_)) => write!(told, "another node, where it runs"),
-            WaitsFor::Anyone => return,
+            WaitsFor::Anyone | WaitsFor::Time => return,
         };
         text = Some(told);
     });

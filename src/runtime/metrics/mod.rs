@@ -22,6 +22,6 @@ pub(crate) use self::coarse::OwnCoarse;
 pub(crate) use self::histogram::{bounds, Distribution};
 pub(crate) use self::method::MethodMetrics;
 pub(crate) use self::session::SessionMetrics;
-pub(crate) use self::timing::{Stage, Timing, Took};
-pub(crate) use self::trace::{Begins, Ends, Filter, Tracer};
+pub(crate) use self::timing::{Stage, Submitter, Timing, Took};
+pub(crate) use self::trace::{Ends, Filter, Starts, Tracer};
 pub(crate) use self::worker::{Metrics, OwnMetrics};

@@ -50,9 +50,20 @@ pub(crate) struct Timing {
     suspended: Cell<u64>,
     /// Since when it is in a lane or suspended. Known of all tasks, about.
     since: Cell<u64>,
-    /// Its number in the recording of a trace, and that of the task that submitted it; 0 if they are not traced. Only known of
-    /// those that are measured.
-    trace: (u64, u64),
+    /// Its number in the recording of a trace; 0 if it is not traced. Only known of those that are measured, from their start on.
+    trace: Cell<u64>,
+    /// Who has submitted it, for the recording of a trace. Only known of those that are measured.
+    submitter: Submitter,
+}
+
+/// Who has submitted a task, for the recording of a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Submitter {
+    /// A client, or the runtime itself.
+    #[default]
+    Nobody,
+    /// The task with this number in the recording; 0 if that is not traced.
+    Task(u64),
 }
 
 /// How long a task took, in nanoseconds.
@@ -96,20 +107,31 @@ impl Timing {
         self.stands_for = stands_for;
         self.started.set(self.entered);
         self.suspended.set(0);
-        self.trace = (0, 0);
+        self.trace.set(0);
+        self.submitter = Submitter::Nobody;
+    }
+
+    /// A task that is measured is submitted inside the runtime.
+    pub(crate) fn set_submitter(&mut self, submitter: Submitter) {
+        self.submitter = submitter;
+    }
+
+    /// Who has submitted it.
+    pub(crate) fn submitter(&self) -> Submitter {
+        self.submitter
     }
 
     /// Gives a task that is measured its number in the recording of a trace.
-    pub(crate) fn set_trace(&mut self, number: u64, parent: u64) {
-        self.trace = (number, parent);
+    pub(crate) fn set_trace(&self, number: u64) {
+        self.trace.set(number);
     }
 
-    /// Its number in the recording of a trace, and that of the task that submitted it; 0 if they are not traced.
-    pub(crate) fn trace(&self) -> (u64, u64) {
+    /// Its number in the recording of a trace; 0 if it is not traced.
+    pub(crate) fn trace(&self) -> u64 {
         if self.is_measured() {
-            self.trace
+            self.trace.get()
         } else {
-            (0, 0)
+            0
         }
     }
 
@@ -150,16 +172,9 @@ impl Timing {
         self.entered != 0
     }
 
-    /// The task starts.
-    #[inline(always)]
-    pub(crate) fn start(&self) {
-        if self.is_measured() {
-            self.start_now();
-        }
-    }
-
+    /// A task that is measured starts.
     #[cold]
-    fn start_now(&self) {
+    pub(crate) fn start(&self) {
         self.started.set(ticks::now());
     }
 

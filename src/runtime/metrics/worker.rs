@@ -54,8 +54,8 @@ impl Metrics {
     }
 
     /// What was recorded of a trace since the last time, as [`Tracer::read`] says.
-    pub(crate) fn read_trace(&self, recording: u64, end: bool) -> Option<Trace> {
-        self.tracer.read(recording, end, self.scale.rate())
+    pub(crate) fn read_trace(&self, recording: u64, most: usize, end: bool) -> Option<Trace> {
+        self.tracer.read(recording, most, end, self.scale.rate())
     }
 
     /// Changes that. The workers must be told.

@@ -78,7 +78,7 @@ fn tell(
         return false;
     }
     match context.waits_for.get() {
-        WaitsFor::Anyone | WaitsFor::Lock(_) | WaitsFor::Far(_) => {
+        WaitsFor::Anyone | WaitsFor::Time | WaitsFor::Lock(_) | WaitsFor::Far(_) => {
             worker.coroutines.wake_exactly(number, context.wait.get());
             false
         }

@@ -478,7 +478,7 @@ impl Loop {
             WorkerMessage::ListTasks(asked, question) => {
                 task_list::answer(worker, &asked, &question);
             }
-            WorkerMessage::Measure { all } => worker.measure_all(all),
+            WorkerMessage::Measure => worker.look_what_to_measure(),
             WorkerMessage::BreakWait { id, circle } => cancel::break_wait(worker, id, circle),
             WorkerMessage::Cancel(scope) => cancel::cancel_here(worker, &scope),
             WorkerMessage::CancelTask { as_what, session, offset } => {

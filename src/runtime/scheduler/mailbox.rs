@@ -51,8 +51,8 @@ pub(crate) enum WorkerMessage {
     DescribeTasks(chi_pool_id, Question<Vec<String>>),
     /// Name the receiver's tasks, and say that it has.
     ListTasks(Arc<Asked>, Question<Listed>),
-    /// Measure every task, or a sample.
-    Measure { all: bool },
+    /// Look whether to measure every task, or a sample.
+    Measure,
     /// End this wait, which is part of a deadlock.
     BreakWait { id: WaitId, circle: String },
     /// Cancel the tasks in this scope that are suspended on the receiver.

@@ -45,13 +45,6 @@ const LONG_NS: u32 = 5_000;
 
 // Accept ----------------------------------------------------------------------------------------------
 
-/// Measures a task that is accepted.
-#[cold]
-fn measure(worker: &Worker, record: &mut Record, submitted: Submitted, session: &Session) {
-    record.timing.accept(submitted, session.opened_ticks);
-    worker.trace(record);
-}
-
 /// Accepts a task that a client submitted, and starts it here if its lane is empty. A separate
 /// function, so that `benches/instructions.py` can tell its instructions from the polling around
 /// it.
@@ -71,7 +64,7 @@ pub(super) fn accept(
     // SAFETY: the record's origin keeps the session alive.
     let own = unsafe { &*own };
     if submitted.is_measured() {
-        measure(worker, &mut record, submitted, own);
+        record.timing.accept(submitted, own.opened_ticks);
     }
     // SAFETY: the body is private and has at least a header.
     if unsafe { (*record.body()).state_ } & CHI_TASK_CANCEL != 0 {
@@ -213,7 +206,10 @@ pub(super) fn route_again(worker: &Worker, mut record: Box<Record>) {
 /// Submits again a periodic task that was waiting for its next run.
 pub(super) fn run_again(worker: &Worker, number: u64) {
     let Some(mut record) = take_periodic(worker, number) else { return };
-    worker.measure_internal(&mut record);
+    // What is measured has been held, and goes on.
+    if !record.timing.is_measured() {
+        worker.measure_internal(&mut record);
+    }
     if record.container.is_null() {
         // It was held: its deadline may have passed.
         return route_again(worker, record);
@@ -488,6 +484,16 @@ pub(super) fn pass_on(worker: &Worker, lane: &ContainerLane) {
 
 // Run -------------------------------------------------------------------------------------------------
 
+/// A measured task starts.
+#[cold]
+fn start_measured(worker: &Worker, record: &Record) {
+    record.timing.start();
+    let tracer = &worker.shared.metrics.tracer;
+    if tracer.is_on() {
+        traced::start(tracer, worker.index, record);
+    }
+}
+
 /// Runs a task to its end. True if the caller still serves the lane: it still has tasks, and this
 /// one was never suspended.
 #[inline]
@@ -495,7 +501,9 @@ fn run(worker: &Worker, record: Box<Record>) -> bool {
     // SAFETY: a routed record has a container and a method; the task is counted in the container,
     // which keeps both alive.
     let (container, method) = unsafe { (&*record.container, &*record.method) };
-    record.timing.start();
+    if record.timing.is_measured() {
+        start_measured(worker, &record);
+    }
     if let Err(failure) = admit(worker, &record, container, Moment::Starting) {
         return refuse(worker, record, failure);
     }
@@ -575,18 +583,23 @@ fn complete_measured(
     status: chi_status,
     message: &str,
 ) -> bool {
+    let tracer = &worker.shared.metrics.tracer;
+    // It may not have started.
+    if tracer.is_on() {
+        traced::start(tracer, worker.index, &record);
+    }
     let (timing, method, container) = (record.timing.clone(), record.method, record.container);
     let about = About::of(&record);
     end(worker, record, status, message, || {
         // SAFETY: the pointers are null for a task that was never routed; otherwise the task is still
         // counted in its container, which keeps itself and the method alive.
         let (container, method) = unsafe { (container.as_ref(), method.as_ref()) };
-        let Some((container, method)) = container.zip(method) else { return };
-        let took = method.metrics.measure(worker.metrics(), &timing);
-        let tracer = &worker.shared.metrics.tracer;
+        let known = container.zip(method);
         if tracer.is_on() {
-            traced::end(tracer, worker.index, container, method, &about, &timing, status);
+            traced::end(tracer, worker.index, known, &about, &timing, status);
         }
+        let Some((container, method)) = known else { return };
+        let took = method.metrics.measure(worker.metrics(), &timing);
         if took.known() >= worker.shared.metrics.slow.threshold_ns() {
             slow::note(worker, container, method, &about, &took, status);
         }

@@ -69,7 +69,9 @@ fn end_in_lane(worker: &Worker, lane: &ContainerLane, owner: u32) -> bool {
         record.lane = std::ptr::null();
         // SAFETY: a task that was placed has a method, which lives as long as the task is counted in its container.
         unsafe { &*record.method }.metrics.unqueue(worker.metrics());
-        record.timing.start();
+        if record.timing.is_measured() {
+            record.timing.start();
+        }
         let reason = reason.expect("a cancellation is never taken back");
         refuse(worker, record, reason.failure());
     }

@@ -13,6 +13,7 @@ use chimaera_ipc::status_page::{Page, Writer};
 use crossbeam_queue::SegQueue;
 use rustix::event::{epoll, EventfdFlags};
 
+use super::about::FIRST_LINK;
 use super::agreed_pools::AgreedPools;
 use super::mailbox::{ControlCommand, Mailbox, WorkerMessage};
 use super::role::Role;
@@ -36,9 +37,6 @@ use crate::task::ReplicaBudget;
 
 /// Puts a pool that the calling worker does not know into the table.
 pub(crate) type FindPool = fn(&Worker, chi_pool_id) -> Result<(), Failure>;
-
-/// The numbers of sessions whose clients are other runtimes, beyond those of the acceptor.
-pub(super) const FIRST_LINK: u64 = 1 << 40;
 
 /// The state that the threads of a runtime share.
 pub(crate) struct Shared {
@@ -206,12 +204,11 @@ impl Shared {
         self.started.load(Ordering::Acquire)
     }
 
-    /// Tells the workers whether they have to measure every task, after that may have changed.
+    /// Has the workers look whether they have to measure every task, after that may have changed.
     pub(crate) fn tell_measured(&self) {
-        let all = self.metrics.must_measure_all();
         // Those that are started later see it by themselves.
         for mailbox in self.mailboxes() {
-            mailbox.send(WorkerMessage::Measure { all });
+            mailbox.send(WorkerMessage::Measure);
         }
     }
 

@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 
 use chimaera_metrics::{self as metrics, Silent, State, Task, Tasks, Wanted, TASKS_FORMAT};
 
+use super::about::FIRST_LINK;
 use super::listed::{Asked, Listed};
 use super::mailbox::{Question, WorkerMessage};
 use super::questions::Workers;
 use super::run_queue::RunQueue;
-use super::shared::{Shared, FIRST_LINK};
+use super::shared::Shared;
 use super::worker::Worker;
 use crate::coroutine::WaitsFor;
 use crate::pool::ContainerLane;
@@ -177,7 +178,7 @@ fn suspended(worker: &Worker, wanted: &Wanted) -> Vec<Task> {
             // Once a wait is over, what it was for may be gone.
             let waits_for = match context.waits_for.get() {
                 _ if !context.waiting.get() => metrics::WaitsFor::Event,
-                WaitsFor::Anyone => metrics::WaitsFor::Event,
+                WaitsFor::Anyone | WaitsFor::Time => metrics::WaitsFor::Event,
                 WaitsFor::Lock(lock) => {
                     // SAFETY: the waiting code keeps the lock alive until its wait has ended.
                     let lock = unsafe { &*lock };

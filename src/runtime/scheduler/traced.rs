@@ -3,72 +3,73 @@
 use chimaera_abi::chi_status;
 use chimaera_metrics::TracedFor;
 
-use super::about::About;
+use super::about::{About, FIRST_LINK};
 use crate::coroutine::WaitsFor;
-use crate::metrics::{Begins, Ends, Timing, Tracer};
+use crate::metrics::{Ends, Starts, Submitter, Timing, Tracer};
 use crate::pool::{Container, PoolMethod};
 use crate::sync::Far;
-use crate::task::{Origin, Record};
+use crate::task::Record;
 
-/// Traces a task that is measured from now on, on the worker with this index, if it is among those that are to be traced.
-/// The `running` task has submitted it, unless a client has.
+/// A measured task is submitted inside the runtime, by the `running` one if there is one.
 #[cold]
-pub(super) fn begin(tracer: &Tracer, worker: u32, running: Option<&Record>, record: &mut Record) {
-    let submitter = match record.origin {
-        Origin::Internal => running,
-        Origin::Client { .. } => None,
-    };
-    let (parent, _) = submitter.map_or((0, 0), |record| record.timing.trace());
-    // SAFETY: the body is private and has at least a header.
-    let (pool, method) = unsafe { ((*record.body()).pool_, (*record.body()).method_) };
-    let (session, is_subtask) = (record.session, submitter.is_some());
-    let task = Begins { pool, method, session, is_subtask, parent };
-    let number = tracer.number(worker, task);
-    record.timing.set_trace(number, parent);
+pub(super) fn submit(running: Option<&Record>, record: &mut Record) {
+    let submitter = running.map_or(Submitter::Nobody, |by| Submitter::Task(by.timing.trace()));
+    record.timing.set_submitter(submitter);
 }
 
-/// A measured task goes on, that has waited for this. `for_a_time`: a timer would have ended the wait.
+/// A measured task starts, or ends without having started, on the worker with this index: gives it a number if it is among
+/// those that are to be traced, and has none.
 #[cold]
-pub(super) fn waited(
-    tracer: &Tracer,
-    worker: u32,
-    record: &Record,
-    what: WaitsFor,
-    for_a_time: bool,
-) {
+pub(super) fn start(tracer: &Tracer, worker: u32, record: &Record) {
+    if tracer.is_traced(record.timing.trace()) {
+        return;
+    }
+    let About { session, pool, method, .. } = About::of(record);
+    let task = Starts { pool, method, session, submitter: record.timing.submitter() };
+    record.timing.set_trace(tracer.number(worker, task));
+}
+
+/// A measured task goes on, that has waited for this.
+#[cold]
+pub(super) fn waited(tracer: &Tracer, worker: u32, record: &Record, what: WaitsFor) {
     let what = match what {
-        WaitsFor::Anyone if for_a_time => TracedFor::Time,
+        WaitsFor::Time => TracedFor::Time,
         WaitsFor::Anyone => TracedFor::Event,
         WaitsFor::Lock(_) => TracedFor::Lock,
         WaitsFor::Far(Far::Process(passage)) => TracedFor::Process(passage.process),
         WaitsFor::Far(Far::Node(_)) => TracedFor::Node,
-        // SAFETY: the record lives until whoever waits for it, which is the caller, goes on.
-        WaitsFor::Task(child) => TracedFor::Task(unsafe { (*child).timing.trace().0 }),
+        WaitsFor::Task(child) => {
+            // SAFETY: the record lives until whoever waits for it, which is the caller, goes on.
+            let child = unsafe { &*child };
+            // Others may use the record of one that has not ended.
+            let has_ended = child.completion.is_complete();
+            TracedFor::Task(if has_ended { child.timing.trace() } else { 0 })
+        }
     };
     tracer.waited(worker, &record.timing, what);
 }
 
-/// Records a measured task that has ended, if it is traced.
+/// Records a measured task that has ended, if it is traced. One that could not be routed has no container and method.
 #[cold]
 pub(super) fn end(
     tracer: &Tracer,
     worker: u32,
-    container: &Container,
-    method: &PoolMethod,
+    known: Option<(&Container, &PoolMethod)>,
     about: &About,
     timing: &Timing,
     status: chi_status,
 ) {
+    let (container, method) = known.unzip();
     let task = Ends {
         timing,
-        pool: container.id,
-        pool_name: container.name(),
-        method: method.number,
-        method_name: &method.name,
-        session: about.session,
+        pool: about.pool,
+        pool_name: container.map(Container::name),
+        method: about.method,
+        method_name: method.map(|method| &*method.name),
+        session: if about.session < FIRST_LINK { about.session } else { 0 },
         node: about.node,
         status,
-        bytes_in: about.bytes_in(method),
+        bytes_in: method.map_or(0, |method| about.bytes_in(method)),
     };
     tracer.end(worker, &task);
 }

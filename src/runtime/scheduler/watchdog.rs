@@ -140,7 +140,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             let due = search.next().map(|at| at.saturating_duration_since(Instant::now()));
             due.into_iter().chain(unknown.then_some(LOOK_FOR_CIRCLES)).min()
         };
-        let check = unchecked.then_some(CHECK_DESCRIPTORS);
+        let check = unchecked.then_some(CHECK_DESCRIPTORS).into_iter();
+        let check = check.chain(shared.metrics.tracer.rest());
         let slept = shared.watchdog.sleep(rest.into_iter().chain(check).min(), all_parked);
         unchecked = true;
         if slept {

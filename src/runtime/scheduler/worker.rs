@@ -260,8 +260,9 @@ impl Worker {
         }
     }
 
-    /// Makes every task be measured, or ends that.
-    pub(super) fn measure_all(&self, all: bool) {
+    /// Looks whether every task is to be measured.
+    pub(super) fn look_what_to_measure(&self) {
+        let all = self.shared.metrics.must_measure_all();
         self.measures.set(if all { Measures::All } else { Measures::Sample });
     }
 
@@ -300,15 +301,8 @@ impl Worker {
     #[cold]
     fn measure_submitted(&self, record: &mut Record, chosen: bool) {
         record.timing.submit(chosen);
-        self.trace(record);
-    }
-
-    /// Traces a task that is measured from now on, if tasks are traced.
-    #[inline]
-    pub(super) fn trace(&self, record: &mut Record) {
-        let tracer = &self.shared.metrics.tracer;
-        if tracer.is_on() {
-            traced::begin(tracer, self.index, self.running(), record);
+        if self.shared.metrics.tracer.is_on() {
+            traced::submit(self.running(), record);
         }
     }
 
@@ -411,7 +405,7 @@ impl Worker {
             }
             if record.look_for_cancellation().is_some() && !record.told.replace(true) {
                 match waits_for {
-                    WaitsFor::Anyone | WaitsFor::Lock(_) | WaitsFor::Far(_) => {
+                    WaitsFor::Anyone | WaitsFor::Time | WaitsFor::Lock(_) | WaitsFor::Far(_) => {
                         if first {
                             record.forget_suspended(self.own_coroutine());
                         }
@@ -453,7 +447,7 @@ impl Worker {
         context.waits_for.set(waits_for);
         context.pause(Pause::Waiting);
         context.waits_for.set(WaitsFor::Anyone);
-        let bounded = context.bounded.replace(false);
+        context.bounded.set(false);
         if let Some(record) = self.running() {
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 record.cancel(CancelReason::Deadline);
@@ -463,8 +457,7 @@ impl Worker {
                 record.timing.resume();
                 let tracer = &self.shared.metrics.tracer;
                 if tracer.is_on() {
-                    let for_a_time = bounded && deadline.is_none();
-                    traced::waited(tracer, self.index, record, waits_for, for_a_time);
+                    traced::waited(tracer, self.index, record, waits_for);
                 }
             }
         }
@@ -498,7 +491,7 @@ impl Worker {
         self.prepare_wait();
         self.set_timer(at);
         self.context().bounded.set(true);
-        self.suspend(WaitsFor::Anyone);
+        self.suspend(WaitsFor::Time);
     }
 
     /// Suspends the running task until another task, created inside the runtime, is complete, and

@@ -1,6 +1,7 @@
 //! `chimaera dashboard`: the page in a browser, and what others can make its server do.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -111,6 +112,8 @@ fn methods_are_called_only_if_that_is_allowed() {
     assert_eq!(methods["methods"][0]["name"], "kPut", "{methods}");
     let unknown = reads.document("methods", &json!({ "pool": "--help" }));
     assert_eq!(unknown["status"], "CHI_NO_POOL", "{unknown}");
+    let long = reads.document("methods", &json!({ "pool": "x".repeat(200 << 10) }));
+    assert_eq!(long["status"], "CHI_INVALID");
 
     let dashboard = Dashboard::start(daemon.site(), &["--allow-calls"]);
     let done = dashboard.document("call", &put);
@@ -120,10 +123,17 @@ fn methods_are_called_only_if_that_is_allowed() {
         dashboard.document("call", &json!({ "pool": pool, "method": "kGet", "fields": fields }))
     };
     assert_eq!(get("store", json!({ "key": "a" }))["results"], json!({ "value": "b" }));
+    // A browser would round it.
+    let stats = json!({ "pool": "store", "method": "kStats", "fields": {} });
+    let stats = dashboard.document("call", &stats);
+    let text = stats["results_text"].as_str().unwrap();
+    assert!(text.contains("\"max_bytes\": 18446744073709551615"), "{text}");
     for (pool, fields, wanted) in [
         ("store", json!({ "key": "none" }), "CHI_NOT_FOUND"),
         ("store", json!({}), "CHI_INVALID"),
         ("store", json!({ "key": "a", "--out": "value=/tmp/of-a-page" }), "CHI_INVALID"),
+        ("store", json!({ "key=a": "" }), "CHI_INVALID"),
+        ("store", json!({ "": "" }), "CHI_INVALID"),
         ("store", json!({ "key": "a\0" }), "CHI_INVALID"),
         ("store", json!({ "key": "x".repeat(200 << 10) }), "CHI_INVALID"),
         ("--version", json!({}), "CHI_NO_POOL"),
@@ -234,7 +244,14 @@ async fn fill(page: &Client, css: &str, text: &str) {
 #[test]
 fn a_person_sees_and_calls_in_a_browser() {
     let Some(driver) = Driver::start() else { return };
-    let mut daemon = daemon();
+    let site = Site::new();
+    // Where a daemon has it, which is found without the runtime.
+    let config = format!("log: {{file: {}}}\n", site.socket().with_extension("log").display());
+    std::fs::create_dir_all(site.socket().parent().unwrap()).unwrap();
+    std::fs::set_permissions(site.socket().parent().unwrap(), PermissionsExt::from_mode(0o700))
+        .unwrap();
+    let mut daemon = Daemon::start_at(site, &Options::new().kv().config(config));
+    daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
     let dashboard = Dashboard::start(daemon.site(), &["--allow-calls"]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -292,9 +309,18 @@ fn a_person_sees_and_calls_in_a_browser() {
             let more = page.execute(wide, Vec::new()).await.unwrap();
             assert!(more.as_i64().unwrap() <= 0, "{tab}: {more} pixels too wide");
         }
-        // What goes wrong is said.
+        // A pool that is gone is told as such, where it was shown.
+        click(&page, "#tab-pools").await;
+        daemon.cli(&["pool", "destroy", "store"]).ok();
+        text(&page, "#pool", |text| text == "The pool 'store' that was shown is gone.").await;
+        // What goes wrong is said, and the log goes on.
+        click(&page, "#tab-log").await;
+        text(&page, "#lines", |text| text.contains("pool destroyed")).await;
         daemon.cli(&["stop"]).ok();
         text(&page, "#state.bad", |text| text.contains("is not running")).await;
+        text(&page, "#lines", |text| text.trim_end().ends_with("stopped")).await;
+        click(&page, "#tab-tasks").await;
+        text(&page, "#current", |text| text == "unknown").await;
         page.close().await.unwrap();
     });
     assert_eq!(daemon.end(), 0);
@@ -311,7 +337,7 @@ fn a_page_without_the_token_says_so() {
         let page = driver.browse().await;
         page.goto(&format!("http://{}/", dashboard.at)).await.unwrap();
         text(&page, "#state.bad", |text| text.contains("the token of the URL is missing")).await;
-        page.goto("about:blank").await.unwrap();
+        // In the same tab, only the fragment changes.
         page.goto(&dashboard.url).await.unwrap();
         text(&page, "[data-tile=\"pools\"]", |text| text == "2").await;
         click(&page, "#tab-pools").await;

@@ -190,3 +190,20 @@ fn what_waits_for_it_ends() {
         daemon.end();
     }
 }
+
+/// A stop that has to kill a host is not in order, though nothing is left: it says so.
+#[test]
+fn a_stop_that_kills_it_says_so() {
+    let daemon = in_client_that_may_end_it!(options(), |site| {
+        let pool = LifePool::new(connect(), "");
+        pool.add("key", 1);
+        process::pause(host(site));
+        let stopped = site.cli(&["stop", "--timeout", "60"]);
+        assert_eq!(stopped.code, 4, "{stopped:?}");
+        let why =
+            "abandoned: pool 'life' is destroyed, but not in order: its module host (process ";
+        assert_eq!(stopped.stdout.matches(why).count(), 1, "{stopped:?}");
+    });
+    let Some(mut daemon) = daemon else { return };
+    assert_eq!(daemon.end(), 4);
+}

@@ -146,16 +146,22 @@ fn only_what_is_wanted_is_traced() {
         assert_eq!(traced(&[]), [12, 24]);
         assert_eq!(traced(&["--pool", "a"]), [12, 12]);
         assert_eq!(traced(&["--pool", "b"]), [0, 24]);
-        assert_eq!(traced(&["--pool", "b", "--method", "kLock"]), [0, 24]);
+        assert_eq!(traced(&["--pool", "b", "--method", "lock"]), [0, 24]);
         assert_eq!(traced(&["--pool", "b", "--method", "kCall"]), [0, 0]);
-        assert_eq!(traced(&["--session", "999"]), [0, 0]);
-        // Each kCall with its kLock, or none of them.
-        let [calls, locks] = traced(&["--every", "4"]);
-        assert_eq!(calls + locks, 6 + calls, "{calls} {locks}");
+        let full = site.cli(&["trace", "record", "x", "--session", "999", "--json"]);
+        assert_eq!((full.code, &full.json()["error"]), (1, &"there is no session 999".into()));
+        // Each kCall with its kLock, or none of them: some, but not all.
+        let [calls, locks] = (0..20)
+            .map(|_| traced(&["--every", "4"]))
+            .fold([0, 0], |[a, b], [calls, locks]| [a + calls, b + locks]);
+        assert!(calls > 0 && calls < 20 * 12, "{calls}");
+        assert!(locks > calls && locks < 20 * 24, "{calls} {locks}");
+        let none = site.cli(&["trace", "record", "x", "--session", "0"]);
+        assert_eq!(none.code, 2, "{none:?}");
         let full = site.cli(&["trace", "record", "x", "--pool", "nobody"]);
         assert!(full.code == 1 && full.stderr.contains("there is no pool 'nobody'"), "{full:?}");
         let full = site.cli(&["trace", "record", "x", "--pool", "a", "--method", "kNone"]);
-        assert!(full.code == 1 && full.stderr.contains("has no method 'kNone'"), "{full:?}");
+        assert!(full.code == 2 && full.stderr.contains("has no method 'kNone'"), "{full:?}");
         assert!(!Path::new("x").exists());
     });
 }
@@ -242,4 +248,54 @@ fn a_full_trace_is_told() {
         let events = events(&text);
         assert_eq!(of(&events, "b", "kLock").len(), 30);
     });
+}
+
+/// Tasks that fail before they run are there, too; those that wait again and again are there once.
+#[test]
+fn tasks_that_never_run_and_those_that_come_again_are_counted() {
+    in_client!(Options::new().model(), |site| {
+        let a = ValuePool::new(connect(), model::MODULE, "a");
+        let recording = Recording::begin(site, "trace.json", &[]);
+        let gone = ValuePool { id: chimaera::PoolId::new(4000, 7), ..a };
+        for _ in 0..5 {
+            assert!(gone.task(model::LOCK, 1, 0).call().is_err());
+        }
+        // One that waits for its end when the recording is over.
+        let open = a.submit(model::LOCK, 3_600_000_000_000);
+        until("it runs", || (site.status()["each_worker"][0]["suspended"] == 1).then_some(()));
+        let (report, text) = recording.end();
+        assert_eq!((&report["open"], &report["lost"]), (&1.into(), &0.into()), "{report}");
+        let all = events(&text);
+        let failed: Vec<&Value> =
+            all.iter().filter(|event| event["ph"] == "b" && event["cat"] == "4000.7").collect();
+        assert_eq!(failed.len(), 5, "{text}");
+        assert!(failed.iter().all(|task| task["args"]["status"] == "CHI_NO_POOL"), "{failed:?}");
+        // The next recording knows nothing of it.
+        std::fs::remove_file(site.path().join("trace.json")).unwrap();
+        let recording = Recording::begin(site, "trace.json", &[]);
+        drop(open);
+        a.call(model::LOCK, 1_000, 0);
+        let (report, text) = recording.end();
+        assert_eq!((&report["open"], &report["lost"]), (&0.into(), &0.into()), "{report}");
+        assert_eq!(of(&events(&text), "b", "kLock").len(), 1, "{text}");
+    });
+}
+
+/// What has been recorded when the runtime ends, or is another one, is written.
+#[test]
+fn the_end_of_the_runtime_ends_the_recording() {
+    let mut daemon = chimaera_tests::Daemon::start(&Options::new().kv());
+    daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
+    let mut recording = Recording::begin(daemon.site(), "trace.json", &[]);
+    daemon.cli(&["call", "store", "put", "key=a", "value=b"]).ok();
+    // The program looks every tenth of a second.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    daemon.cli(&["stop"]).ok();
+    assert_eq!(daemon.end(), 0);
+    let report: Vec<String> = std::iter::from_fn(|| recording.process.line()).collect();
+    assert_ne!(recording.process.end(), 0);
+    let report: Value = serde_json::from_str(&report.join("\n")).unwrap();
+    assert_eq!(report["status"], "CHI_UNAVAILABLE", "{report}");
+    let text = std::fs::read_to_string(&recording.file).unwrap();
+    assert_eq!(of(&events(&text), "b", "kPut").len(), 1, "{text}");
 }

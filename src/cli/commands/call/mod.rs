@@ -215,10 +215,11 @@ impl<'c> Call<'c> {
             return Ok(false);
         }
         let (name, pool) = (&self.method.name, &self.target.name);
-        Err(Failed::Message(format!(
+        let why = format!(
             "{name} of pool '{pool}' was cancelled, and has not ended within {} s; see `chimaera status`",
             GRACE.as_secs()
-        )))
+        );
+        Err(Failed::Refused(CHI_TIMEOUT, why))
     }
 
     /// How a task has ended, with its results if it has succeeded, or was `stopped`. Those for files are written to them.

@@ -7,7 +7,7 @@ use chimaera_yaml::nearest;
 use serde_json::{json, Value as Json};
 
 use crate::context::{Context, Failed};
-use crate::method_name::is_meant;
+use crate::method_name;
 use crate::table;
 
 /// A pool.
@@ -105,28 +105,10 @@ impl Target {
 
     /// The method with this name, with or without its `k`, or with this number.
     pub(super) fn method(&self, wanted: &str) -> Result<&Method, Failed> {
-        let is = |method: &&Method| is_meant(&method.name, method.number.into(), wanted);
-        let exact = self.methods.iter().find(|method| method.name == wanted);
-        exact.or_else(|| self.methods.iter().find(is)).ok_or_else(|| {
-            let known: Vec<&str> = self.methods.iter().map(|method| &method.name[..]).collect();
-            // As the names are written, and without the k.
-            let plain = wanted.strip_prefix('k').unwrap_or(wanted).to_lowercase();
-            let stems: Vec<String> = known
-                .iter()
-                .map(|name| name.strip_prefix('k').unwrap_or(name).to_lowercase())
-                .collect();
-            let stems: Vec<&str> = stems.iter().map(|stem| &stem[..]).collect();
-            let near = nearest(&plain, &stems)
-                .and_then(|near| stems.iter().position(|stem| *stem == near))
-                .map(|index| known[index]);
-            let help = match near {
-                Some(near) => format!("did you mean '{near}'?"),
-                None if known.is_empty() => "it has none that clients can call".to_owned(),
-                None => format!("it has {}", known.join(", ")),
-            };
-            let name = &self.name;
-            Failed::Usage(format!("pool '{name}' has no method '{wanted}': {help}"))
-        })
+        let all: Vec<(&str, u64)> =
+            self.methods.iter().map(|method| (&*method.name, method.number.into())).collect();
+        let found = method_name::find(&self.name, &all, wanted).map_err(Failed::Usage)?;
+        Ok(&self.methods[found])
     }
 
     /// The fields of a method's task. One without any fields needs no description.

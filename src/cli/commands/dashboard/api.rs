@@ -18,8 +18,9 @@ use crate::context::{Context, Failed};
 const MOST_TASKS: usize = 200;
 /// How many lines of the log are shown.
 const MOST_LINES: usize = 500;
-/// How long a call may take, in seconds.
-const CALL_BOUND: f64 = 15.0;
+/// How long a call may take, in seconds: with the time until it is known that it does not end, it is shorter than what the
+/// program may take.
+const CALL_BOUND: f64 = 12.0;
 /// The largest value of a field, which is an argument of the program: the system has a bound, too.
 const MOST_VALUE: usize = 100 << 10;
 
@@ -53,32 +54,38 @@ impl Api {
         Api { context, token, allows_calls, sampler: Sampler::default() }
     }
 
-    /// Answers what somebody asks for.
-    pub(super) fn answer(&self, asked: Asked) -> Reply {
-        let Some(what) = asked.path.strip_prefix("/api/") else {
-            return match (&*asked.path, &asked.posted) {
-                ("/", None) => match new_token() {
-                    Ok(nonce) => page::page(&nonce),
-                    Err(_) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, "no random numbers\n"),
-                },
-                _ => Reply::text(StatusCode::NOT_FOUND, "there is no such page\n"),
-            };
-        };
-        if !asked.token.is_some_and(|token| is_same(&token, &self.token)) {
-            let why = "the token of the URL is missing or wrong: use the URL that `chimaera dashboard` prints";
-            return document(
-                StatusCode::UNAUTHORIZED,
-                &failure(Failed::Refused(CHI_DENIED, why.into())),
-            );
+    /// Whether something may be posted there, by who knows this token.
+    pub(super) fn may_post(&self, path: &str, token: Option<&str>) -> Result<(), Reply> {
+        if !path.starts_with(PREFIX) {
+            return Err(nothing());
         }
-        // A page of somebody else cannot post with a token, and a link cannot post at all.
-        let Some(posted) = asked.posted else {
-            return Reply::text(StatusCode::METHOD_NOT_ALLOWED, "this is posted\n");
-        };
-        match self.find(what, &posted) {
-            Some(Ok(value)) => document(StatusCode::OK, &value),
-            Some(Err(failed)) => document(StatusCode::OK, &failure(failed)),
-            None => Reply::text(StatusCode::NOT_FOUND, "there is no such document\n"),
+        match token.is_some_and(|token| is_same(token, &self.token)) {
+            true => Ok(()),
+            false => {
+                let why = "the token of the URL is missing or wrong: use the URL that `chimaera dashboard` prints";
+                let why = failure(Failed::Refused(CHI_DENIED, why.into()));
+                Err(document(StatusCode::UNAUTHORIZED, &why))
+            }
+        }
+    }
+
+    /// Answers what somebody asks for, and [may post](Api::may_post).
+    pub(super) fn answer(&self, asked: Asked) -> Reply {
+        match (&asked.posted, asked.path.strip_prefix(PREFIX)) {
+            (Some(posted), Some(what)) => match self.find(what, posted) {
+                Some(Ok(value)) => document(StatusCode::OK, &value),
+                Some(Err(failed)) => document(StatusCode::OK, &failure(failed)),
+                None => nothing(),
+            },
+            // A page of somebody else cannot post with a token, and a link cannot post at all.
+            (None, Some(_)) => {
+                Reply::text(StatusCode::METHOD_NOT_ALLOWED, "what is asked for here is posted\n")
+            }
+            (None, None) if asked.path == "/" => match new_token() {
+                Ok(nonce) => page::page(&nonce),
+                Err(_) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, "no random numbers\n"),
+            },
+            _ => nothing(),
         }
     }
 
@@ -97,6 +104,7 @@ impl Api {
             "log" => logs::tail(context, MOST_LINES).map(|lines| json!({ "lines": lines })),
             "config" => own::run(context, &["config", "show"].map(str::to_owned)),
             "methods" => read(posted).and_then(|OfPool { pool }| {
+                check("the name of the pool", &pool)?;
                 own::run(context, &["call", "--", &pool].map(str::to_owned))
             }),
             "call" => read(posted).and_then(|call| self.call(call)),
@@ -125,21 +133,39 @@ impl Api {
         let mut args = ["call", "--timeout", &timeout.to_string(), "--", &call.pool, &call.method]
             .map(str::to_owned)
             .to_vec();
+        check("the name of the pool", &call.pool)?;
+        check("the name of the method", &call.method)?;
         for (name, value) in call.fields {
-            if value.contains('\0') || value.len() > MOST_VALUE {
-                return Err(Failed::Usage(format!(
-                    "field '{name}': the page passes text of at most {} KiB, without zero bytes: use --file of \
-                     `chimaera call`",
-                    MOST_VALUE >> 10
-                )));
+            if name.is_empty() || name.contains('=') {
+                return Err(Failed::Usage(format!("there is no field '{name}'")));
             }
+            check("the name of a field", &name)?;
+            check(&format!("field '{name}'"), &value)?;
             args.push(format!("{name}={value}"));
         }
-        if args.iter().any(|arg| arg.contains('\0')) {
-            return Err(Failed::Usage("a name has no zero bytes".into()));
-        }
-        own::run(&self.context, &args)
+        let mut ended = own::run(&self.context, &args)?;
+        // Of long numbers, a browser would round the last digits.
+        ended["results_text"] = serde_json::to_string_pretty(&ended["results"])?.into();
+        Ok(ended)
     }
+}
+
+/// Refuses what cannot be an argument of the program.
+fn check(what: &str, text: &str) -> Result<(), Failed> {
+    match text.len() <= MOST_VALUE && !text.contains('\0') {
+        true => Ok(()),
+        false => Err(Failed::Usage(format!(
+            "{what}: the page passes text of at most {} KiB, without zero bytes: use --file of `chimaera call`",
+            MOST_VALUE >> 10
+        ))),
+    }
+}
+
+/// The beginning of the paths of documents.
+const PREFIX: &str = "/api/";
+
+fn nothing() -> Reply {
+    Reply::text(StatusCode::NOT_FOUND, "there is no such page\n")
 }
 
 fn read<'d, T: Deserialize<'d>>(posted: &'d [u8]) -> Result<T, Failed> {

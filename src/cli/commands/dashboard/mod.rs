@@ -10,6 +10,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use chimaera_config::MetricsAddress;
 use chimaera_http::{OwnNames, Server};
 use rustix::rand::{getrandom, GetRandomFlags};
 use serde_json::json;
@@ -17,22 +18,26 @@ use serde_json::json;
 use self::api::Api;
 use crate::context::{complain, print, Context, Failed, Outcome};
 
-/// Where it listens by default: one port above that of metrics.
-const DEFAULT: &str = "127.0.0.1:9465";
-/// How many threads answer: of a browser, all but one may wait for a runtime that does not answer.
-const THREADS: usize = 4;
+/// The port that it has by default: one above that of metrics.
+const PORT: u16 = 9465;
+/// How many threads answer: one for each connection, so that nobody waits for a call of somebody else.
+const THREADS: usize = chimaera_http::MOST_CONNECTIONS;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The address and port to listen at
+    /// Where to listen: a host, an address or an interface of this machine, or a port of `localhost`
     ///
-    /// [default: 127.0.0.1:9465, or, if that port is taken, any that is free]
-    #[arg(long, value_name = "ADDRESS:PORT", verbatim_doc_comment)]
-    listen: Option<SocketAddr>,
+    /// [default: localhost:9465, or, if that port is taken, any that is free]
+    #[arg(long, value_name = "HOST[:PORT]", verbatim_doc_comment)]
+    listen: Option<String>,
     /// Let whoever has the URL call methods of pools, with the rights of this user
+    ///
+    /// The values of fields are in the list of processes for as long as a call takes.
     #[arg(long)]
     allow_calls: bool,
-    /// The secret in the URL [default: a new one each time]
+    /// The secret in the URL; as a flag, other users see it in the list of processes
+    ///
+    /// [default: a new one each time]
     #[arg(long, env = "CHI_DASHBOARD_TOKEN", hide_env_values = true, value_parser = token)]
     token: Option<String>,
     /// A further name by which a browser may ask, such as that of a proxy; may be given several times
@@ -50,14 +55,22 @@ fn token(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
-    let listener = listen(args.listen)
-        .map_err(|(at, error)| Failed::Message(format!("cannot listen at {at}: {error}")))?;
+    let wanted = args.listen.as_deref().unwrap_or("localhost");
+    let wanted = MetricsAddress::at(wanted, PORT, &args.host)
+        .map_err(|why| Failed::Usage(format!("--listen: {why}")))?;
+    let listener = listen(wanted.at, args.listen.is_none())
+        .map_err(|error| Failed::Message(format!("cannot listen at {}: {error}", wanted.at)))?;
     let at = listener.local_addr()?;
     let token = match args.token {
         Some(token) => token,
         None => new_token()?,
     };
-    let url = format!("http://{at}/#token={token}");
+    // Who listens at all addresses is reached by the name of the machine.
+    let host = match wanted.names.last().filter(|_| at.ip().is_unspecified()) {
+        Some(machine) => format!("{machine}:{}", at.port()),
+        None => at.to_string(),
+    };
+    let url = format!("http://{host}/#token={token}");
     let instance = context.instance()?;
     if !instance.is_running()? {
         complain(&format!("chimaera: {}; the page says so until it is", instance.not_running()));
@@ -76,11 +89,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     if !at.ip().is_loopback() {
         complain("chimaera: others can reach this address, and what is sent is not encrypted");
     }
-    let api = Api::new(context.clone(), token, args.allow_calls);
+    let api = Arc::new(Api::new(context.clone(), token, args.allow_calls));
+    let posts = api.clone();
     let server = Server {
-        names: OwnNames::new(at, args.host),
+        names: OwnNames::new(at, wanted.names),
         names_are_in: "--host",
-        takes_posts: true,
+        posts: Some(Arc::new(move |path, token| posts.may_post(path, token))),
         threads: THREADS,
         pages: Arc::new(move |asked| api.answer(asked)),
     };
@@ -88,15 +102,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     Err(Failed::Message(format!("the page is not served any more: {error}")))
 }
 
-/// Listens there, or at the default address; if nobody has asked for that and it is taken, at another port.
-fn listen(wanted: Option<SocketAddr>) -> Result<TcpListener, (SocketAddr, io::Error)> {
-    let default: SocketAddr = DEFAULT.parse().expect("an address");
-    let at = wanted.unwrap_or(default);
+/// Listens there. If that is the default and it is taken, at another port.
+fn listen(at: SocketAddr, is_default: bool) -> io::Result<TcpListener> {
     match TcpListener::bind(at) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && wanted.is_none() => {
-            TcpListener::bind((at.ip(), 0)).map_err(|error| (at, error))
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_default => {
+            TcpListener::bind((at.ip(), 0))
         }
-        bound => bound.map_err(|error| (at, error)),
+        bound => bound,
     }
 }
 

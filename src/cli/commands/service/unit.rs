@@ -82,6 +82,8 @@ impl Unit<'_> {
             // Module hosts end with the daemon, which tells them.
             "KillMode=mixed".to_owned(),
             "WatchdogSec=30".to_owned(),
+            // A module host that the kernel kills for its memory costs its own pool only.
+            "OOMPolicy=continue".to_owned(),
             "Restart=on-failure".to_owned(),
             "RestartSec=1".to_owned(),
             // Another start would find the same configuration (2); and who has it stopped does not want another, even if

@@ -95,7 +95,7 @@ fn one(
     let running: u64 = segments.iter().map(|segment| segment.until_ns - segment.since_ns).sum();
     let mut args = json!({
         "task": id(task.id),
-        "root": task.root,
+        "root": id(task.root),
         "depth": task.depth,
         "status": status(task.status),
         "bytes_in": task.bytes_in,
@@ -114,7 +114,7 @@ fn one(
     for segment in &segments {
         events.put(&json!({
             "ph": "X", "name": method.method, "cat": method.pool, "pid": WORKERS, "tid": tid,
-            "ts": us(segment.since_ns), "dur": us(segment.until_ns - segment.since_ns), "args": args,
+            "ts": us(segment.since_ns), "dur": us(segment.until_ns - segment.since_ns), "args": { "task": id(task.id) },
         }))?;
     }
     let mut part = |phase: &str, name: &str, at: u64, args: Option<&Value>| {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chimaera_abi::{chi_status, CHI_NO_SPACE};
 use chimaera_ipc::control::Request;
 use chimaera_metrics::{Trace, TraceRequest, TraceWanted};
 use clap_complete::ArgValueCompleter;
@@ -19,7 +20,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use self::recorded::Recorded;
 use crate::complete;
-use crate::context::{print, Context, Failed, Outcome};
+use crate::context::{failure, print, Context, Failed, Outcome};
+use crate::method_name;
 use crate::number::{counted, number, seconds};
 use crate::progress::rewrite;
 
@@ -35,8 +37,10 @@ pub(crate) enum Command {
     /// tasks that it submits.
     ///
     /// While a trace is recorded, every task is measured, which makes each some hundred nanoseconds slower. Tasks that
-    /// began before, or have not ended at the end, are not in the file; nor what happens inside a module host or on another
-    /// node: there the task waits. An interrupt (Ctrl-C) ends the recording early.
+    /// came before, or have not ended at the end, are not in the file; nor what happens inside a module host or on another
+    /// node: there the task waits. Of a client that sends many tasks at once, the time in the ring is known for one in some
+    /// thirty. An interrupt (Ctrl-C) ends the recording early; so does the end of the runtime, and what was recorded until then
+    /// is written.
     Record(Args),
 }
 
@@ -51,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "METHOD", requires = "pool")]
     method: Option<String>,
     /// Only tasks of this session, by its number, and their subtasks
-    #[arg(long, value_name = "SESSION")]
+    #[arg(long, value_name = "SESSION", value_parser = number::<u64>(1..=u64::MAX))]
     session: Option<u64>,
     /// One of so many tasks, with its subtasks
     #[arg(long, value_name = "N", default_value = "1", value_parser = number::<u64>(1..=1_000_000_000))]
@@ -80,6 +84,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
     if context.json && args.file == Path::new("-") {
         return Err(Failed::Usage("with --json, the trace needs a file of its own".into()));
     }
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // A second one ends the program at once.
+        signal_hook::flag::register_conditional_default(signal, interrupted.clone())?;
+        signal_hook::flag::register(signal, interrupted.clone())?;
+    }
     let first = begin(context, &args)?;
     let recording = first.recording;
     // Before anything is recorded, lest that be in vain; and not before it can be.
@@ -88,21 +98,38 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         false => match File::create(&args.file) {
             Ok(file) => Box::new(file),
             Err(error) => {
-                ask(context, &TraceRequest::End { recording })?;
+                ask(context, &TraceRequest::End { recording, most: 0 })?;
                 return Err(at(&args.file, &error));
             }
         },
     };
-    let recorded = record(context, &args, first)?;
+    let (recorded, failed) = record(context, &args, first, &interrupted);
+    let shows = !context.json && io::stderr().is_terminal();
+    if shows {
+        rewrite(&format!("writing: {}", counted(&recorded.tasks.len().into(), "task")));
+    }
     let mut to = BufWriter::new(&mut file);
     let written = match args.format {
         Format::Chrome => chrome::write(&mut to, &recorded, &context.name),
         Format::Otlp => otlp::write(&mut to, &recorded, &context.name),
     };
-    written.and_then(|()| to.flush()).map_err(|error| at(&args.file, &error))?;
+    written.and_then(|()| to.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::StorageFull => {
+            Failed::Refused(CHI_NO_SPACE, format!("{}: {error}", args.file.display()))
+        }
+        _ => at(&args.file, &error),
+    })?;
     drop(to);
-    tell(context, &args, &recorded);
-    Ok(())
+    if shows {
+        rewrite("");
+    }
+    let failed = failed.and_then(Failed::parts);
+    tell(context, &args, &recorded, failed.as_ref());
+    match failed {
+        None => Ok(()),
+        Some(_) if context.json => Err(Failed::Told),
+        Some((.., why)) => Err(Failed::Message(why)),
+    }
 }
 
 fn at(file: &Path, error: &io::Error) -> Failed {
@@ -110,32 +137,64 @@ fn at(file: &Path, error: &io::Error) -> Failed {
 }
 
 fn begin(context: &Context, args: &Args) -> Result<Trace, Failed> {
-    let wanted = TraceWanted {
-        pool: args.pool.clone(),
-        method: args.method.clone(),
-        session: args.session,
-        every: args.every,
+    let method = match (&args.pool, &args.method) {
+        (Some(pool), Some(method)) => Some(number_of(context, pool, method)?),
+        _ => None,
     };
+    let wanted =
+        TraceWanted { pool: args.pool.clone(), method, session: args.session, every: args.every };
     ask(context, &TraceRequest::Begin(wanted))
 }
 
-/// Records until the time is over, there are enough tasks, or somebody interrupts it.
-fn record(context: &Context, args: &Args, first: Trace) -> Result<Recorded, Failed> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, interrupted.clone())?;
-    }
+/// The number of the method that is meant, as text.
+fn number_of(context: &Context, pool: &str, method: &str) -> Result<String, Failed> {
+    let document = context.ask_with_text(Request::Pool, pool)?;
+    let methods = document["methods"].as_array().into_iter().flatten();
+    let methods: Vec<(&str, u64)> =
+        methods.filter_map(|one| Some((one["name"].as_str()?, one["number"].as_u64()?))).collect();
+    let found = method_name::find(pool, &methods, method).map_err(Failed::Usage)?;
+    Ok(methods[found].1.to_string())
+}
+
+/// Records until the time is over, there are enough tasks, or somebody interrupts it. What fails ends it: what has been
+/// recorded until then is there.
+fn record(
+    context: &Context,
+    args: &Args,
+    first: Trace,
+    interrupted: &AtomicBool,
+) -> (Recorded, Option<Failed>) {
     let recording = first.recording;
     let mut recorded = Recorded::new(&first);
-    recorded.add(first);
     let shows = !context.json && io::stderr().is_terminal();
     let (since, time) = (Instant::now(), Duration::from_secs_f64(args.seconds));
-    while since.elapsed() < time
-        && recorded.tasks.len() < args.tasks
-        && !interrupted.load(Ordering::Relaxed)
-    {
-        std::thread::sleep(LOOK.min(time.saturating_sub(since.elapsed())));
-        recorded.add(ask(context, &TraceRequest::Read { recording })?);
+    let mut failed = None;
+    let mut is_cut = false;
+    loop {
+        let left = args.tasks.saturating_sub(recorded.tasks.len());
+        let is_over = since.elapsed() >= time || left == 0 || interrupted.load(Ordering::Relaxed);
+        let request = match is_over {
+            true => TraceRequest::End { recording, most: left },
+            false => {
+                if !is_cut {
+                    std::thread::sleep(LOOK.min(time.saturating_sub(since.elapsed())));
+                }
+                TraceRequest::Read { recording, most: left }
+            }
+        };
+        match ask(context, &request) {
+            Ok(trace) => {
+                is_cut = trace.is_cut;
+                recorded.add(trace);
+            }
+            Err(why) => {
+                failed = Some(why);
+                break;
+            }
+        }
+        if is_over {
+            break;
+        }
         if shows {
             rewrite(&format!("recording: {}", counted(&recorded.tasks.len().into(), "task")));
         }
@@ -143,9 +202,8 @@ fn record(context: &Context, args: &Args, first: Trace) -> Result<Recorded, Fail
     if shows {
         rewrite("");
     }
-    recorded.add(ask(context, &TraceRequest::End { recording })?);
     recorded.cut(args.tasks);
-    Ok(recorded)
+    (recorded, failed)
 }
 
 fn ask(context: &Context, request: &TraceRequest) -> Result<Trace, Failed> {
@@ -154,9 +212,14 @@ fn ask(context: &Context, request: &TraceRequest) -> Result<Trace, Failed> {
 }
 
 /// Says what is in the file, and what is not.
-fn tell(context: &Context, args: &Args, recorded: &Recorded) {
+fn tell(
+    context: &Context,
+    args: &Args,
+    recorded: &Recorded,
+    failed: Option<&(u8, chi_status, String)>,
+) {
     let (tasks, waits) = (recorded.tasks.len(), recorded.waits());
-    let document = json!({
+    let mut document = json!({
         "file": args.file,
         "tasks": tasks,
         "waits": waits,
@@ -165,6 +228,11 @@ fn tell(context: &Context, args: &Args, recorded: &Recorded) {
         "full": recorded.is_full,
         "seconds": recorded.until_ns as f64 / 1e9,
     });
+    if let Some((_, status, why)) = failed {
+        let failure = failure(*status, why);
+        document["status"] = failure["status"].clone();
+        document["error"] = failure["error"].clone();
+    }
     if context.print_json(&document) {
         return;
     }
@@ -182,7 +250,8 @@ fn tell(context: &Context, args: &Args, recorded: &Recorded) {
         text +=
             &format!("there are {}, and it is full: see --tasks, --every, --pool\n", args.tasks);
     }
-    if recorded.lost > 0 {
+    // What comes after the last one that was wanted is not missed.
+    if recorded.lost > 0 && !recorded.is_full {
         let lost = recorded.lost;
         text += &format!(
             "{lost} tasks and waits were lost, because there were too many: see --every\n"

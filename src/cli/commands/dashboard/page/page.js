@@ -3,7 +3,13 @@
 // The page. What a runtime says is text, and never markup: nodes are made here, and texts put into them.
 
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+// Another token in the same tab, of a dashboard that was started anew.
+addEventListener("hashchange", () => location.reload());
 const byId = (id) => document.getElementById(id);
+
+/** A text without characters that turn what is around them. */
+const clean = (text) => String(text).replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+  (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
 
 /** Makes an element, with attributes and children; a child that is no node is a text. */
 function make(name, attributes = {}, ...children) {
@@ -17,12 +23,16 @@ function make(name, attributes = {}, ...children) {
       element.setAttribute(key, value);
     }
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  const there = children.filter((child) => child !== null && child !== undefined);
+  element.append(...there.map((child) => (child instanceof Node ? child : clean(child))));
   return element;
 }
 
 /** Asks the server. A failure of the runtime is an error with its text. */
 async function ask(what, argument = {}) {
+  if (!/^[\w.~-]+$/.test(token)) {
+    throw new Error("the token of the URL is missing or wrong: use the URL that `chimaera dashboard` prints");
+  }
   let reply;
   try {
     reply = await fetch(`api/${what}`, {
@@ -91,13 +101,14 @@ class Table {
     this.down = down;
     this.none = none;
     this.rows = [];
+    this.isKnown = false;
     this.filter = "";
     this.heads = columns.map((column, index) => {
       const button = make("button", { type: "button", on: { click: () => this.sortBy(index) } }, column.title);
       return make("th", { scope: "col", class: column.number ? "number" : null }, button);
     });
     this.body = make("tbody");
-    this.empty = make("p", { class: "none" }, none);
+    this.empty = make("p", { class: "none" });
     this.frame = make(
       "div",
       { class: "table", tabindex: "0", role: "region", "aria-label": place.getAttribute("aria-label") ?? place.id },
@@ -122,12 +133,17 @@ class Table {
     this.draw();
   }
 
+  /** Shows rows; without any argument, that they are unknown. */
   show(rows) {
-    this.rows = rows;
+    this.rows = rows ?? [];
+    this.isKnown = rows !== undefined;
     this.draw();
   }
 
   draw() {
+    // What somebody is about to copy stays.
+    const selection = getSelection();
+    if (selection.type === "Range" && this.body.contains(selection.anchorNode)) return;
     const by = this.columns[this.sort].of;
     const order = (a, b) => {
       const [left, right] = [by(a) ?? -Infinity, by(b) ?? -Infinity];
@@ -150,6 +166,7 @@ class Table {
     );
     this.frame.hidden = wanted.length === 0;
     this.empty.hidden = wanted.length > 0;
+    this.empty.textContent = this.rows.length > 0 ? "none has this text" : this.isKnown ? this.none : "unknown";
   }
 
   text(column, row) {
@@ -258,8 +275,9 @@ const style = (name) => getComputedStyle(document.documentElement).getPropertyVa
 
 /** Lines over the last minutes. Those that are not there any more go when they have left the plot. */
 class Plot {
-  constructor(title, show, isLogarithmic = false) {
+  constructor(title, show, { isLogarithmic = false, most = 5 } = {}) {
     this.title = title;
+    this.most = most;
     this.show = show;
     this.scale = isLogarithmic ? { distr: 3 } : { range: (_, __, most) => [0, Math.max(most * 1.1, 1e-9)] };
     this.times = [];
@@ -279,8 +297,10 @@ class Plot {
       this.times.shift();
       for (const line of this.series.values()) line.shift();
     }
+    // Lines that are not there any more, the oldest first, make room for others.
     for (const [name, line] of this.series) {
-      if (line.every((point) => point === null)) this.series.delete(name);
+      const isGone = points[name] === undefined && this.series.size > this.most;
+      if (isGone || line.every((point) => point === null)) this.series.delete(name);
     }
     const names = [...this.series.keys()].join("\n");
     if (names !== this.names) this.build(names);
@@ -294,10 +314,9 @@ class Plot {
     this.plot?.destroy();
     const axis = { stroke: style("--faint"), grid: { stroke: style("--line"), width: 1 }, ticks: { show: false } };
     const lines = [...this.series.keys()].map((label, index) => ({
-      label,
+      label: clean(label),
       stroke: style(`--series-${(index % 5) + 1}`),
       width: 2,
-      spanGaps: true,
       // Where the pointer is, or else now.
       value: (plot, value, at, index) => {
         const point = index === null ? plot.data[at].at(-1) : value;
@@ -319,14 +338,14 @@ class Plot {
   }
 }
 
-const plots = {
-  calls: new Plot("Calls per second", rate),
-  latency: new Plot("99 % of the busiest methods take at most", time, true),
-  busy: new Plot("Cores in use", (value) => plain.format(value)),
-};
 /** How many methods have a line. */
 const LINES = 4;
 
+const plots = {
+  calls: new Plot("Calls per second", rate),
+  latency: new Plot("99 % of a method's calls take at most", time, { isLogarithmic: true, most: LINES }),
+  busy: new Plot("Cores in use", (value) => plain.format(value)),
+};
 function drawPlots(view) {
   const now = Date.now() / 1e3;
   const { runtime } = view;
@@ -337,6 +356,12 @@ function drawPlots(view) {
   measured.sort((a, b) => b.calls_per_s - a.calls_per_s);
   const points = measured.slice(0, LINES).map((row) => [`${row.pool} ${row.method}`, row.p99_ns]);
   plots.latency.add(now, Object.fromEntries(points));
+}
+
+/** Nothing is known of this moment. */
+function drawGap() {
+  const now = Date.now() / 1e3;
+  for (const plot of Object.values(plots)) if (plot.times.length > 0) plot.add(now, {});
 }
 
 function drawTiles({ runtime }) {
@@ -398,13 +423,16 @@ async function choose(name) {
     const { pools } = await refresh.pools();
     const pool = pools.find((one) => one.name === name);
     const description = await ask("methods", { pool: name });
-    place.replaceChildren(...drawPool(pool, description));
+    // Somebody may have chosen another one meanwhile.
+    if (chosen === name) place.replaceChildren(...drawPool(pool, description));
+    drawFacts.id = pool.id;
   } catch (error) {
-    place.replaceChildren(make("p", { class: "bad" }, error.message));
+    if (chosen === name) place.replaceChildren(make("p", { class: "bad" }, error.message));
   }
 }
 
-function drawPool(pool, description) {
+/** What is told of a pool in a list. */
+function drawFacts(pool) {
   const facts = {
     module: `${pool.module} ${pool.version}`,
     id: pool.id,
@@ -416,10 +444,26 @@ function drawPool(pool, description) {
     "runs in": pool.isolation === "process" ? "a module host" : "the runtime",
     durable: pool.durable ? "yes" : "no",
   };
-  const rows = Object.entries(facts).flatMap(([name, value]) =>
+  return Object.entries(facts).flatMap(([name, value]) =>
     [make("dt", {}, name), make("dd", {}, String(value))]);
+}
+
+/** What has become of the pool that is shown. */
+function followPool(pools) {
+  const list = byId("pool").querySelector("dl");
+  if (chosen === null || list === null) return;
+  const pool = pools.find((one) => one.name === chosen);
+  if (pool === undefined || pool.id !== drawFacts.id) {
+    byId("pool").replaceChildren(make("p", { class: "bad" }, `The pool '${chosen}' that was shown is gone.`));
+    chosen = null;
+    return;
+  }
+  list.replaceChildren(...drawFacts(pool));
+}
+
+function drawPool(pool, description) {
   const described = description.methods.filter((method) => method.fields);
-  const parts = [make("h2", {}, `Pool '${pool.name}'`), make("dl", {}, ...rows)];
+  const parts = [make("h2", {}, `Pool '${pool.name}'`), make("dl", {}, ...drawFacts(pool))];
   if (description.about) parts.push(make("p", { class: "doc" }, description.about));
   parts.push(make("h2", {}, "Call a method"));
   if (described.length === 0) {
@@ -467,7 +511,7 @@ function callForm(pool, described) {
       const isGood = answer.status === "CHI_OK";
       result.className = isGood ? "" : "bad";
       const took = answer.took ? `${answer.status} in ${time(answer.took.ns)}\n` : "";
-      result.textContent = isGood ? took + JSON.stringify(answer.results, null, 2) : answer.error;
+      result.textContent = isGood ? took + answer.results_text : answer.error;
     } catch (error) {
       result.className = "bad";
       result.textContent = error.message;
@@ -509,6 +553,7 @@ function drawLog({ lines }) {
 const refresh = {
   pools: async () => {
     const found = await ask("pools");
+    followPool(found.pools);
     drawTree(found);
     return found;
   },
@@ -574,6 +619,7 @@ async function look() {
   try {
     await refresh[what]();
   } catch (error) {
+    if (what === "tasks") [current, slow].forEach((table) => table.show());
     say(error.message, true);
   }
 }
@@ -585,6 +631,7 @@ async function run() {
       try {
         if (!about.instance) await begin();
         const view = await ask("view");
+        document.body.classList.remove("stale");
         const { runtime } = view;
         say(`version ${runtime.version}, process ${runtime.pid}, up ${span(runtime.uptime_s)}`, false);
         drawTiles(view);
@@ -592,10 +639,14 @@ async function run() {
         workers.show(view.workers);
         methods.show(view.methods);
         sessions.show(view.sessions);
-        await look();
       } catch (error) {
         say(error.message, true);
+        // What is shown was so before.
+        document.body.classList.add("stale");
+        drawGap();
       }
+      // The log and the configuration are there without a runtime.
+      await look();
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
