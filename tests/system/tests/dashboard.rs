@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -167,7 +168,7 @@ fn a_runtime_that_is_not_running_is_told() {
 
 // In a browser ----------------------------------------------------------------------------------------
 
-/// A driver of a browser; it ends with this value.
+/// A driver of a browser; both end with this value.
 struct Driver {
     process: Child,
     at: String,
@@ -181,6 +182,8 @@ impl Driver {
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // With its browsers, which end with it.
+            .process_group(0)
             .spawn();
         let Ok(process) = process else {
             eprintln!("skipped: there is no chromedriver (Debian's chromium-driver)");
@@ -209,7 +212,8 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         // Both fail only if it has ended.
-        let _ = self.process.kill();
+        let group = rustix::process::Pid::from_child(&self.process);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         let _ = self.process.wait();
     }
 }

@@ -254,7 +254,8 @@ fn a_full_trace_is_told() {
 #[test]
 fn tasks_that_never_run_and_those_that_come_again_are_counted() {
     in_client!(Options::new().model(), |site| {
-        let a = ValuePool::new(connect(), model::MODULE, "a");
+        // Each has a lock of its own.
+        let (a, b) = ["a", "b"].map(|name| ValuePool::new(connect(), model::MODULE, name)).into();
         let recording = Recording::begin(site, "trace.json", &[]);
         let gone = ValuePool { id: chimaera::PoolId::new(4000, 7), ..a };
         for _ in 0..5 {
@@ -262,22 +263,26 @@ fn tasks_that_never_run_and_those_that_come_again_are_counted() {
         }
         // One that waits for its end when the recording is over.
         let open = a.submit(model::LOCK, 3_600_000_000_000);
-        until("it runs", || (site.status()["each_worker"][0]["suspended"] == 1).then_some(()));
+        until("it runs", || {
+            let tasks = site.cli(&["tasks", "--json", "--pool", "a"]).ok().json();
+            (tasks["tasks"][0]["state"] == "suspended").then_some(())
+        });
         let (report, text) = recording.end();
         assert_eq!((&report["open"], &report["lost"]), (&1.into(), &0.into()), "{report}");
         let all = events(&text);
-        let failed: Vec<&Value> =
-            all.iter().filter(|event| event["ph"] == "b" && event["cat"] == "4000.7").collect();
+        let failed = of(&all, "b", &format!("method {}", model::LOCK));
         assert_eq!(failed.len(), 5, "{text}");
-        assert!(failed.iter().all(|task| task["args"]["status"] == "CHI_NO_POOL"), "{failed:?}");
+        let is_told =
+            |task: &&Value| task["cat"] == "4000.7" && task["args"]["status"] == "CHI_NO_POOL";
+        assert!(failed.iter().all(is_told), "{failed:?}");
         // The next recording knows nothing of it.
         std::fs::remove_file(site.path().join("trace.json")).unwrap();
         let recording = Recording::begin(site, "trace.json", &[]);
-        drop(open);
-        a.call(model::LOCK, 1_000, 0);
+        b.call(model::LOCK, 1_000, 0);
         let (report, text) = recording.end();
         assert_eq!((&report["open"], &report["lost"]), (&0.into(), &0.into()), "{report}");
         assert_eq!(of(&events(&text), "b", "kLock").len(), 1, "{text}");
+        std::mem::forget(open);
     });
 }
 
