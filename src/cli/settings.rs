@@ -13,7 +13,7 @@ use crate::complete;
 use crate::context::{complain, Context, Failed};
 use crate::number::number;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[group(id = "settings")]
 pub(crate) struct Args {
     /// The configuration file [default: $CHI_SERVER_CONF, else chimaera/chimaera.yaml in
@@ -80,6 +80,16 @@ impl Level {
 impl Args {
     /// Loads the configuration, and prints its problems.
     pub(crate) fn load(&self, context: &Context) -> Result<Settings, Failed> {
+        self.read(context).map_err(|found| misconfigured(context, &found))
+    }
+
+    /// The same without a file, and without the flags.
+    pub(crate) fn defaults(context: &Context) -> Result<Settings, Failed> {
+        Args { no_config: true, ..Args::default() }.load(context)
+    }
+
+    /// Loads the configuration.
+    pub(crate) fn read(&self, context: &Context) -> Result<Settings, Problems> {
         let flags = Flags {
             config: self.config.clone(),
             no_config: self.no_config,
@@ -95,7 +105,6 @@ impl Args {
             cluster_key: self.cluster_key.clone(),
         };
         Settings::load(&flags, &|name| std::env::var_os(name))
-            .map_err(|found| misconfigured(context, &found))
     }
 
     /// Arguments that give a service the same configuration, in another environment. Without a file, it looks for one itself,

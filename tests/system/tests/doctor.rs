@@ -79,11 +79,17 @@ fn what_does_not_work_is_a_failure() {
         let found = check["found"].as_str().unwrap();
         assert!(found.starts_with(directory.to_str().unwrap()), "{found}");
     }
-    // A configuration with a mistake is told as at the start.
+    // A configuration with a mistake is told, and the rest is checked nevertheless.
     let file = site.path().join("wrong.yaml");
     std::fs::write(&file, "workers: many\n").unwrap();
     let output = site.cli(&["doctor", "--config", file.to_str().unwrap(), "--json"]);
-    assert_eq!((output.code, &output.json()["status"]), (2, &"CHI_INVALID".into()));
+    let document = output.json();
+    assert_eq!((output.code, &document["status"]), (1, &"CHI_FAILED".into()));
+    let configuration = only(&document, "configuration");
+    assert_eq!(configuration["state"], "failed");
+    let found = configuration["found"].as_str().unwrap();
+    assert!(found.contains("wrong.yaml:1:"), "{found}");
+    assert_eq!(only(&document, "descriptors")["state"], "ok");
 }
 
 /// A running instance is looked at, too: its own limits, what its modules have become, and its pools.

@@ -6,6 +6,7 @@ mod kernel;
 mod limits;
 mod places;
 
+use chimaera_config::Settings;
 use serde_json::json;
 
 use self::check::{Check, State};
@@ -18,16 +19,34 @@ pub(crate) struct Args {
     settings: settings::Args,
 }
 
+/// The settings, and what is to be said of them. With a configuration that a runtime would refuse, the rest is checked for one
+/// without.
+fn configuration(context: &Context, args: &Args) -> Result<(Settings, Check), Failed> {
+    const WHAT: &str = "configuration";
+    let todo = "correct that: no runtime starts with it, and what follows is about the defaults";
+    let settings = match args.settings.read(context) {
+        Ok(settings) => settings,
+        Err(found) => {
+            let check = Check::failed(WHAT, found.to_string(), todo);
+            return Ok((settings::Args::defaults(context)?, check));
+        }
+    };
+    let check = match (settings.check_machine(), &settings.file) {
+        (Err(found), _) => {
+            Check::failed(WHAT, found.to_string(), "correct that, or start it elsewhere")
+        }
+        (Ok(()), Some(file)) => Check::ok(WHAT, file.display().to_string()),
+        (Ok(()), None) => Check::ok(WHAT, "the defaults: there is no file"),
+    };
+    Ok((settings, check))
+}
+
 pub(crate) fn run(context: &Context, args: &Args) -> Outcome {
-    let settings = args.settings.load(context)?;
-    settings.check_machine().map_err(|found| settings::misconfigured(context, &found))?;
+    let (settings, configuration) = configuration(context, args)?;
     let context = &Context { name: settings.instance().to_owned(), ..context.clone() };
     let instance = context.instance()?;
     let config = settings.runtime();
-    let mut checks = vec![match &settings.file {
-        Some(file) => Check::ok("configuration", file.display().to_string()),
-        None => Check::ok("configuration", "the defaults: there is no file"),
-    }];
+    let mut checks = vec![configuration];
     checks.append(&mut limits::checks(&config, instance.holder()));
     checks.append(&mut kernel::checks());
     checks.append(&mut places::checks(&instance, &settings, &config));
