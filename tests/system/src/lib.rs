@@ -17,6 +17,7 @@
 //! test` does all of it. See [`artefacts`].
 
 pub mod artefacts;
+pub mod browser;
 mod call;
 #[doc(hidden)]
 pub mod child;

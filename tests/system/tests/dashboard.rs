@@ -1,18 +1,13 @@
 //! `chimaera dashboard`: the page in a browser, and what others can make its server do.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
+use chimaera_tests::browser::{self, Browser};
 use chimaera_tests::http::{ask, get, status};
 use chimaera_tests::process::Running;
 use chimaera_tests::{artefacts, Daemon, Options, Site};
-use fantoccini::key::Key;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{json, Value};
 
 /// A dashboard that serves.
@@ -168,187 +163,98 @@ fn a_runtime_that_is_not_running_is_told() {
 
 // In a browser ----------------------------------------------------------------------------------------
 
-/// A driver of a browser; both end with this value.
-struct Driver {
-    process: Child,
-    at: String,
-}
-
-impl Driver {
-    /// Starts Chromium's, if this machine has it.
-    fn start() -> Option<Driver> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // With its browsers, which end with it.
-            .process_group(0)
-            .spawn();
-        let Ok(process) = process else {
-            eprintln!("skipped: there is no chromedriver (Debian's chromium-driver)");
-            return None;
-        };
-        Some(Driver { process, at: format!("http://127.0.0.1:{port}") })
-    }
-
-    async fn browse(&self) -> Client {
-        let options = json!({ "goog:chromeOptions": {
-            "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,900"],
-        }});
-        let Value::Object(options) = options else { unreachable!() };
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            let mut builder = ClientBuilder::new(HttpConnector::new());
-            match builder.capabilities(options.clone()).connect(&self.at).await {
-                Ok(client) => return client,
-                Err(error) if Instant::now() > until => panic!("{error}"),
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // Both fail only if it has ended.
-        let group = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        let _ = self.process.wait();
-    }
-}
-
-/// What the page has at this place, once it is as wanted.
-async fn text(page: &Client, css: &str, is_wanted: impl Fn(&str) -> bool) -> String {
-    let until = Instant::now() + Duration::from_secs(30);
-    let mut last = String::new();
-    while Instant::now() < until {
-        if let Ok(found) = page.find(Locator::Css(css)).await {
-            last = found.text().await.unwrap_or_default();
-            if is_wanted(&last) {
-                return last;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{css} is {last:?}");
-}
-
-async fn click(page: &Client, css: &str) {
-    page.wait().for_element(Locator::Css(css)).await.expect(css).click().await.expect(css);
-}
-
-async fn fill(page: &Client, css: &str, text: &str) {
-    let field = page.find(Locator::Css(css)).await.expect(css);
-    field.clear().await.unwrap();
-    field.send_keys(text).await.unwrap();
-}
-
 /// A person looks at a number that moves, calls a method, and sees an error.
 #[test]
 fn a_person_sees_and_calls_in_a_browser() {
-    let Some(driver) = Driver::start() else { return };
+    let Some(page) = Browser::start() else { return };
     let site = Site::new();
     // Where a daemon has it, which is found without the runtime.
     let config = format!("log: {{file: {}}}\n", site.socket().with_extension("log").display());
     std::fs::create_dir_all(site.socket().parent().unwrap()).unwrap();
-    std::fs::set_permissions(site.socket().parent().unwrap(), PermissionsExt::from_mode(0o700))
-        .unwrap();
+    let own = PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(site.socket().parent().unwrap(), own).unwrap();
     let mut daemon = Daemon::start_at(site, &Options::new().kv().config(config));
     daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
     let dashboard = Dashboard::start(daemon.site(), &["--allow-calls"]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let page = driver.browse().await;
-        page.goto(&dashboard.url).await.unwrap();
-        text(&page, "#instance", |text| text == format!("'{}'", daemon.site().name())).await;
-        text(&page, "[data-tile=\"pools\"]", |text| text == "2").await;
-        text(&page, "[data-tile=\"calls/s\"]", |text| text == "0").await;
-        assert_eq!(page.find_all(Locator::Css("#plots canvas")).await.unwrap().len(), 3);
-        // A load whose number is known.
-        let mut load = daemon.site().command(artefacts::chimaera());
-        load.args(["--name", daemon.site().name(), "call", "store", "put", "key=a", "value=b"]);
-        let mut load = Running::start(load.args(["--repeat", "1000000000"]));
-        text(&page, "[data-tile=\"calls/s\"]", |text| text != "0" && !text.is_empty()).await;
-        text(&page, "[data-tile=\"sessions\"]", |text| text == "1").await;
-        // By keyboard: to the next view.
-        click(&page, "#tab-overview").await;
-        let tab = page.find(Locator::Css("#tab-overview")).await.unwrap();
-        tab.send_keys(&char::from(Key::Right).to_string()).await.unwrap();
-        text(&page, "#methods tbody tr:first-child td:nth-child(2)", |text| text == "kPut").await;
-        let focused = page.active_element().await.unwrap();
-        assert_eq!(focused.attr("id").await.unwrap().as_deref(), Some("tab-methods"));
-        load.signal(rustix::process::Signal::INT);
-        load.end();
+    page.open(&dashboard.url);
+    page.until("#instance", |text| text == format!("'{}'", daemon.site().name()));
+    page.until("[data-tile=\"pools\"]", |text| text == "2");
+    page.until("[data-tile=\"calls/s\"]", |text| text == "0");
+    assert_eq!(page.run("return document.querySelectorAll('#plots canvas').length"), 3);
+    // A load.
+    let mut load = daemon.site().command(artefacts::chimaera());
+    load.args(["--name", daemon.site().name(), "call", "store", "put", "key=a", "value=b"]);
+    let mut load = Running::start(load.args(["--repeat", "1000000000"]));
+    page.until("[data-tile=\"calls/s\"]", |text| text != "0" && !text.is_empty());
+    page.until("[data-tile=\"sessions\"]", |text| text == "1");
+    // By keyboard: to the next view.
+    page.click("#tab-overview");
+    page.press("#tab-overview", browser::RIGHT);
+    page.until("#methods tbody tr:first-child td:nth-child(2)", |text| text == "kPut");
+    assert_eq!(page.run("return document.activeElement.id"), "tab-methods");
+    load.signal(rustix::process::Signal::INT);
+    load.end();
 
-        click(&page, "#tab-pools").await;
-        click(&page, "[data-pool=\"store\"]").await;
-        page.wait().for_element(Locator::Css("#field-key")).await.unwrap();
-        fill(&page, "#field-key", "colour").await;
-        fill(&page, "#field-value", "<b>blue</b>").await;
-        click(&page, "form button[type=submit]").await;
-        text(&page, "#result", |text| text.starts_with("CHI_OK in ")).await;
-        page.find(Locator::Css("#method")).await.unwrap().select_by_value("kGet").await.unwrap();
-        fill(&page, "#field-key", "colour").await;
-        click(&page, "form button[type=submit]").await;
-        // Markup in a value is text.
-        text(&page, "#result", |text| text.contains("\"value\": \"<b>blue</b>\"")).await;
-        assert!(page.find(Locator::Css("#result b")).await.is_err());
-        fill(&page, "#field-key", "of nobody").await;
-        click(&page, "form button[type=submit]").await;
-        text(&page, "#result.bad", |text| text.contains("CHI_NOT_FOUND")).await;
+    page.click("#tab-pools");
+    page.click("[data-pool=\"store\"]");
+    page.fill("#field-key", "colour");
+    page.fill("#field-value", "<b>blue</b>");
+    page.click("form button[type=submit]");
+    page.until("#result", |text| text.starts_with("CHI_OK in "));
+    page.click("#method option[value=kGet]");
+    page.fill("#field-key", "colour");
+    page.click("form button[type=submit]");
+    // Markup in a value is text.
+    page.until("#result", |text| text.contains("\"value\": \"<b>blue</b>\""));
+    assert_eq!(page.run("return document.querySelectorAll('#result b').length"), 0);
+    page.fill("#field-key", "of nobody");
+    page.click("form button[type=submit]");
+    page.until("#result.bad", |text| text.contains("CHI_NOT_FOUND"));
 
-        click(&page, "#tab-configuration").await;
-        text(&page, "#values", |text| text.contains("stop_grace")).await;
-        let theme = "return document.documentElement.dataset.theme";
-        let before = page.execute(theme, Vec::new()).await.unwrap();
-        click(&page, "#theme").await;
-        assert_ne!(page.execute(theme, Vec::new()).await.unwrap(), before);
-        // A window as narrow as a phone scrolls tables, and not the page.
-        page.set_window_size(400, 800).await.unwrap();
-        let wide =
-            "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        for tab in ["#tab-methods", "#tab-pools", "#tab-overview", "#tab-configuration"] {
-            click(&page, tab).await;
-            let more = page.execute(wide, Vec::new()).await.unwrap();
-            assert!(more.as_i64().unwrap() <= 0, "{tab}: {more} pixels too wide");
-        }
-        // A pool that is gone is told as such, where it was shown.
-        click(&page, "#tab-pools").await;
-        daemon.cli(&["pool", "destroy", "store"]).ok();
-        text(&page, "#pool", |text| text == "The pool 'store' that was shown is gone.").await;
-        // What goes wrong is said, and the log goes on.
-        click(&page, "#tab-log").await;
-        text(&page, "#lines", |text| text.contains("pool destroyed")).await;
-        daemon.cli(&["stop"]).ok();
-        text(&page, "#state.bad", |text| text.contains("is not running")).await;
-        text(&page, "#lines", |text| text.trim_end().ends_with("stopped")).await;
-        click(&page, "#tab-tasks").await;
-        text(&page, "#current", |text| text == "unknown").await;
-        page.close().await.unwrap();
-    });
+    page.click("#tab-configuration");
+    page.until("#values", |text| text.contains("stop_grace"));
+    let theme = || page.run("return document.documentElement.dataset.theme");
+    let before = theme();
+    page.click("#theme");
+    assert_ne!(theme(), before);
+    // A window as narrow as a phone scrolls tables, and not the page.
+    page.resize(400, 800);
+    for tab in ["#tab-methods", "#tab-pools", "#tab-overview", "#tab-configuration"] {
+        page.click(tab);
+        let more = page.run(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth",
+        );
+        assert!(more.as_i64().unwrap() <= 0, "{tab}: {more} pixels too wide");
+    }
+    // A pool that is gone is told as such, where it was shown.
+    page.click("#tab-pools");
+    daemon.cli(&["pool", "destroy", "store"]).ok();
+    page.until("#pool", |text| text == "The pool 'store' that was shown is gone.");
+    // What goes wrong is said, and the log goes on.
+    page.click("#tab-log");
+    page.until("#lines", |text| text.contains("pool destroyed"));
+    daemon.cli(&["stop"]).ok();
+    page.until("#state.bad", |text| text.contains("is not running"));
+    page.until("#lines", |text| text.trim_end().ends_with("stopped"));
+    page.click("#tab-tasks");
+    page.until("#current", |text| text == "unknown");
     assert_eq!(daemon.end(), 0);
 }
 
 /// A page without its token says so.
 #[test]
 fn a_page_without_the_token_says_so() {
-    let Some(driver) = Driver::start() else { return };
+    let Some(page) = Browser::start() else { return };
     let daemon = daemon();
     let dashboard = Dashboard::start(daemon.site(), &[]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let page = driver.browse().await;
-        page.goto(&format!("http://{}/", dashboard.at)).await.unwrap();
-        text(&page, "#state.bad", |text| text.contains("the token of the URL is missing")).await;
-        // In the same tab, only the fragment changes.
-        page.goto(&dashboard.url).await.unwrap();
-        text(&page, "[data-tile=\"pools\"]", |text| text == "2").await;
-        click(&page, "#tab-pools").await;
-        click(&page, "[data-pool=\"store\"]").await;
-        let button =
-            page.wait().for_element(Locator::Css("form button[type=submit]")).await.unwrap();
-        assert!(!button.is_enabled().await.unwrap(), "it is read-only");
-        page.close().await.unwrap();
-    });
+    page.open(&format!("http://{}/", dashboard.at));
+    page.until("#state.bad", |text| text.contains("the token of the URL is missing"));
+    // In the same tab, only the fragment changes.
+    page.open(&dashboard.url);
+    page.until("[data-tile=\"pools\"]", |text| text == "2");
+    page.click("#tab-pools");
+    page.click("[data-pool=\"store\"]");
+    // It is read-only.
+    page.until("form p.actions", |text| text.contains("This page is read-only"));
+    assert_eq!(page.run("return document.querySelector('form button').disabled"), true);
 }
