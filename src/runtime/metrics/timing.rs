@@ -52,6 +52,8 @@ pub(crate) struct Timing {
     since: Cell<u64>,
     /// Its number in the recording of a trace; 0 if it is not traced. Only known of those that are measured, from their start on.
     trace: Cell<u64>,
+    /// It has been decided whether it is traced.
+    is_decided: Cell<bool>,
     /// Who has submitted it, for the recording of a trace. Only known of those that are measured.
     submitter: Submitter,
 }
@@ -108,6 +110,7 @@ impl Timing {
         self.started.set(self.entered);
         self.suspended.set(0);
         self.trace.set(0);
+        self.is_decided.set(false);
         self.submitter = Submitter::Nobody;
     }
 
@@ -116,14 +119,25 @@ impl Timing {
         self.submitter = submitter;
     }
 
+    /// When a task that is measured was accepted, in ticks.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.entered
+    }
+
     /// Who has submitted it.
     pub(crate) fn submitter(&self) -> Submitter {
         self.submitter
     }
 
-    /// Gives a task that is measured its number in the recording of a trace.
+    /// Gives a task that is measured its number in the recording of a trace, or 0, once and for all.
     pub(crate) fn set_trace(&self, number: u64) {
         self.trace.set(number);
+        self.is_decided.set(true);
+    }
+
+    /// Whether it has been decided if the task is traced.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.is_decided.get()
     }
 
     /// Its number in the recording of a trace; 0 if it is not traced.

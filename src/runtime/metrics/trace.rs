@@ -45,6 +45,8 @@ pub(crate) struct Filter {
 pub(crate) struct Tracer {
     /// The number of the recording; 0 if there is none.
     recording: AtomicU64,
+    /// When it began, in ticks.
+    began: AtomicU64,
     pool: AtomicU64,
     method: AtomicU32,
     /// 0 for any.
@@ -102,6 +104,8 @@ pub(crate) struct Starts {
     pub(crate) pool: chi_pool_id,
     pub(crate) method: u32,
     pub(crate) session: u64,
+    /// When it was accepted, in ticks: what came before the recording is not in it.
+    pub(crate) accepted: u64,
     pub(crate) submitter: Submitter,
 }
 
@@ -137,6 +141,7 @@ impl Tracer {
         let (began, read) = (Began::now(), Instant::now());
         Tracer {
             recording: AtomicU64::new(0),
+            began: AtomicU64::new(0),
             pool: AtomicU64::new(ANY_POOL),
             method: AtomicU32::new(ANY_METHOD),
             session: AtomicU64::new(0),
@@ -173,6 +178,7 @@ impl Tracer {
         state.last += 1;
         state.open_before = self.begun_and_not_ended();
         state.began = Began::now();
+        self.began.store(state.began.ticks, Ordering::Relaxed);
         state.read = Instant::now();
         self.recording.store(state.last, Ordering::Release);
         Some(state.last)
@@ -263,8 +269,9 @@ impl Tracer {
 
     /// The number of a task that starts on this worker; 0 if it is not traced. `[this worker]`
     pub(crate) fn number(&self, worker: u32, task: Starts) -> u64 {
-        let recording = self.recording.load(Ordering::Relaxed);
-        if recording == 0 || !self.wants(worker, task, recording) {
+        let recording = self.recording.load(Ordering::Acquire);
+        let is_earlier = task.accepted < self.began.load(Ordering::Relaxed);
+        if recording == 0 || is_earlier || !self.wants(worker, task, recording) {
             return 0;
         }
         let number = add(&self.workers[worker as usize].begun);
@@ -304,7 +311,7 @@ impl Tracer {
     }
 
     /// Whether a task with this number is traced now.
-    pub(crate) fn is_traced(&self, number: u64) -> bool {
+    fn is_traced(&self, number: u64) -> bool {
         let recording = self.recording.load(Ordering::Relaxed);
         recording != 0 && Tracer::is_of(number, recording)
     }
@@ -429,7 +436,7 @@ mod tests {
     const POOL: chi_pool_id = chi_pool_id { major_: 3, minor_: 7 };
 
     fn starts(submitter: Submitter) -> Starts {
-        Starts { pool: POOL, method: 10, session: 5, submitter }
+        Starts { pool: POOL, method: 10, session: 5, accepted: ticks::now(), submitter }
     }
 
     /// A task of this worker that starts and ends.
@@ -507,12 +514,15 @@ mod tests {
         assert_eq!(metrics.read_trace(first, 10, false).unwrap().open, 1);
         assert_eq!(metrics.read_trace(first, 10, true).unwrap().open, 1);
         assert!(metrics.read_trace(first, 10, true).is_none(), "it has ended");
+        let before = ticks::now();
         let second = tracer.begin(Filter::default()).unwrap();
         assert!(tracer.begin(Filter::default()).is_none(), "there is one at a time");
         assert_ne!(first, second);
         let id = run(tracer, 1, Submitter::Nobody);
         assert_eq!(metrics.read_trace(second, 0, false).unwrap().open, 0);
         end(tracer, 1, &timing);
+        let earlier = Starts { accepted: before, ..starts(Submitter::Nobody) };
+        assert_eq!(tracer.number(1, earlier), 0, "it came before the recording");
         let trace = metrics.read_trace(second, 10, true).unwrap();
         assert_eq!(trace.tasks.iter().map(|task| task.id).collect::<Vec<_>>(), [id]);
         assert_eq!(trace.open, 0);

@@ -18,14 +18,15 @@ pub(super) fn submit(running: Option<&Record>, record: &mut Record) {
 }
 
 /// A measured task starts, or ends without having started, on the worker with this index: gives it a number if it is among
-/// those that are to be traced, and has none.
+/// those that are to be traced, unless that has been decided.
 #[cold]
 pub(super) fn start(tracer: &Tracer, worker: u32, record: &Record) {
-    if tracer.is_traced(record.timing.trace()) {
+    if record.timing.is_decided() {
         return;
     }
     let About { session, pool, method, .. } = About::of(record);
-    let task = Starts { pool, method, session, submitter: record.timing.submitter() };
+    let (accepted, submitter) = (record.timing.accepted(), record.timing.submitter());
+    let task = Starts { pool, method, session, accepted, submitter };
     record.timing.set_trace(tracer.number(worker, task));
 }
 

@@ -156,6 +156,15 @@ fn only_what_is_wanted_is_traced() {
             .fold([0, 0], |[a, b], [calls, locks]| [a + calls, b + locks]);
         assert!(calls > 0 && calls < 20 * 12, "{calls}");
         assert!(locks > calls && locks < 20 * 24, "{calls} {locks}");
+        // A tenth is a tenth.
+        let recording = Recording::begin(site, "trace.json", &["--every", "10"]);
+        for _ in 0..3000 {
+            b.call(model::LOCK, 1, 0);
+        }
+        let (report, _) = recording.end();
+        std::fs::remove_file(site.path().join("trace.json")).unwrap();
+        let tasks = report["tasks"].as_u64().unwrap();
+        assert!((200..450).contains(&tasks), "{tasks} of 3000");
         let none = site.cli(&["trace", "record", "x", "--session", "0"]);
         assert_eq!(none.code, 2, "{none:?}");
         let full = site.cli(&["trace", "record", "x", "--pool", "nobody"]);
