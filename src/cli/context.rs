@@ -61,8 +61,12 @@ impl Failed {
 
 /// The document for a failure.
 pub(crate) fn failure(status: chi_status, message: &str) -> serde_json::Value {
-    let name = status_name(status).map_or_else(|| status.to_string(), str::to_owned);
-    serde_json::json!({ "status": name, "error": message })
+    serde_json::json!({ "status": status_in_words(status), "error": message })
+}
+
+/// The name of a status, or its number if it has none.
+pub(crate) fn status_in_words(status: chi_status) -> String {
+    status_name(status).map_or_else(|| status.to_string(), str::to_owned)
 }
 
 pub(crate) type Outcome = Result<(), Failed>;

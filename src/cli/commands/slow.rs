@@ -3,7 +3,7 @@
 use chimaera_ipc::control::Request;
 use chimaera_metrics::{SlowTask, SlowTasks};
 
-use crate::context::{print, Context, Failed, Outcome};
+use crate::context::{print, status_in_words, Context, Failed, Outcome};
 use crate::number::{age, bytes, counted, duration, milliseconds, number};
 use crate::table;
 
@@ -88,11 +88,7 @@ fn row(task: &SlowTask) -> [String; 11] {
         task.pool.clone(),
         task.method.clone(),
         task.session.map_or_else(|| "-".to_owned(), |session| session.to_string()),
-        task.status.map_or_else(|| "-".to_owned(), status),
+        task.status.map_or_else(|| "-".to_owned(), status_in_words),
         format!("{} ago", age(task.ago_ns / 1_000_000_000)),
     ]
-}
-
-fn status(status: i32) -> String {
-    chimaera_abi::status_name(status).map_or_else(|| status.to_string(), str::to_owned)
 }

@@ -2,7 +2,7 @@
 //! which they are taken out now and then. Only measured tasks are traced, and all are measured meanwhile: a task that
 //! is not measured costs nothing more than ever.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use crate::sys::lock;
 
 /// How many tasks, and how many waits, a worker keeps until they are taken out: some ten megabytes.
 const KEPT: usize = 65_536;
-/// How many tasks are taken out at a time, and twice as many waits: some megabytes of text.
+/// How many tasks are taken out at a time, with their waits: some megabytes of text.
 const TAKEN: usize = 20_000;
 /// Who has not asked for that long has forgotten the recording, or is gone.
 const FORGOTTEN: Duration = Duration::from_secs(5);
@@ -389,24 +389,24 @@ impl Recorded {
         })
     }
 
-    /// Takes out at most so many tasks, the oldest ones, and twice as many waits. At the `end`, the rest is lost.
+    /// Takes out at most so many tasks, the oldest ones, each with all of its waits. At the `end`, the rest is lost.
     fn take(&mut self, most: usize, end: bool) -> Taken {
-        fn first<T>(of: &mut Vec<T>, most: usize) -> Vec<T> {
-            let rest = of.split_off(most.min(of.len()));
-            std::mem::replace(of, rest)
-        }
-        let tasks = first(&mut self.tasks, most);
-        let waits = first(&mut self.waits, most * 2);
-        let left = self.tasks.len() + self.waits.len();
+        let rest = self.tasks.split_off(most.min(self.tasks.len()));
+        let tasks = std::mem::replace(&mut self.tasks, rest);
+        let taken: HashSet<u64> = tasks.iter().map(|task| task.id).collect();
+        let (waits, rest) = std::mem::take(&mut self.waits)
+            .into_iter()
+            .partition(|wait| taken.contains(&wait.task));
+        self.waits = rest;
+        let left = self.tasks.len();
         let mut lost = std::mem::take(&mut self.lost);
         let methods = self.methods.clone();
-        match left {
-            0 => *self = Recorded::default(),
-            left if end => {
-                lost += left as u64;
-                *self = Recorded::default();
-            }
-            _ => {}
+        if end {
+            lost += left as u64;
+            *self = Recorded::default();
+        } else if left == 0 {
+            self.methods.clear();
+            self.known.clear();
         }
         Taken { methods, tasks, waits, lost, is_cut: left > 0 }
     }
@@ -493,6 +493,25 @@ mod tests {
         let last = metrics.read_trace(recording, 10, true).unwrap();
         assert_eq!((last.tasks.len() as u64 + last.lost, last.open), (100, 0));
         assert!(metrics.read_trace(recording, 10, false).is_none());
+    }
+
+    #[test]
+    fn a_task_comes_with_all_of_its_waits() {
+        let metrics = metrics();
+        let tracer = &metrics.tracer;
+        let recording = tracer.begin(Filter::default()).unwrap();
+        for _ in 0..3 {
+            let mut timing = Timing::default();
+            timing.submit(false);
+            timing.set_trace(tracer.number(0, starts(Submitter::Nobody)));
+            (0..10).for_each(|_| tracer.waited(0, &timing, TracedFor::Lock));
+            end(tracer, 0, &timing);
+        }
+        for left in [true, true, false] {
+            let trace = metrics.read_trace(recording, 1, false).unwrap();
+            assert_eq!((trace.tasks.len(), trace.waits.len(), trace.is_cut), (1, 10, left));
+            assert!(trace.waits.iter().all(|wait| wait.task == trace.tasks[0].id));
+        }
     }
 
     #[test]

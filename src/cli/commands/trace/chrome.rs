@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use chimaera_metrics::{TracedFor, TracedTask};
 use serde_json::{json, Value};
 
-use super::recorded::{begin, Recorded};
+use super::recorded::{begin, waits_in_words, Recorded};
+use crate::context::status_in_words;
 
 /// The number of the process that stands for the workers; those that stand for pools follow.
 const WORKERS: usize = 1;
@@ -78,10 +79,6 @@ fn id(number: u64) -> String {
     format!("{number:x}")
 }
 
-fn status(status: i32) -> String {
-    chimaera_abi::status_name(status).map_or_else(|| status.to_string(), str::to_owned)
-}
-
 /// A task: the times in which it kept its worker busy, and all of its time with its waits.
 fn one(
     events: &mut Events<'_, impl Write>,
@@ -92,17 +89,17 @@ fn one(
 ) -> io::Result<()> {
     let method = recorded.method(task);
     let segments = recorded.segments(task);
-    let running: u64 = segments.iter().map(|segment| segment.until_ns - segment.since_ns).sum();
+    let stages = recorded.stages(task);
     let mut args = json!({
         "task": id(task.id),
         "root": id(task.root),
         "depth": task.depth,
-        "status": status(task.status),
+        "status": status_in_words(task.status),
         "bytes_in": task.bytes_in,
-        "ring_us": task.submitted_ns.map(|at| us(task.accepted_ns.saturating_sub(at))),
-        "lane_us": us(task.started_ns.saturating_sub(task.accepted_ns)),
-        "running_us": us(running),
-        "suspended_us": us(task.ended_ns.saturating_sub(task.started_ns).saturating_sub(running)),
+        "ring_us": stages.ring.map(us),
+        "lane_us": us(stages.lane),
+        "running_us": us(stages.running),
+        "suspended_us": us(stages.suspended),
     });
     if task.session != 0 {
         args["session"] = task.session.into();
@@ -156,15 +153,8 @@ fn one(
 
 /// What a task waits for, in words.
 fn waits_for(recorded: &Recorded, known: &HashMap<u64, &TracedTask>, what: TracedFor) -> String {
-    match what {
-        TracedFor::Time => "waits for a time".to_owned(),
-        TracedFor::Event => "waits for an event".to_owned(),
-        TracedFor::Lock => "waits for a lock".to_owned(),
-        TracedFor::Process(process) => format!("is in process {process}"),
-        TracedFor::Node => "is on another node".to_owned(),
-        TracedFor::Task(number) => match known.get(&number).map(|task| recorded.method(task)) {
-            Some(method) => format!("waits for {} of '{}'", method.method, method.pool),
-            None => "waits for a task".to_owned(),
-        },
-    }
+    waits_in_words(what, |number| match known.get(&number).map(|task| recorded.method(task)) {
+        Some(method) => format!("{} of '{}'", method.method, method.pool),
+        None => "a task".to_owned(),
+    })
 }

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use chimaera_metrics::{TracedFor, TracedTask};
 use serde_json::{json, Value};
 
-use super::recorded::{begin, Recorded};
+use super::recorded::{begin, waits_in_words, Recorded};
+use crate::context::status_in_words;
 
 /// How many spans are in a line.
 const IN_A_LINE: usize = 500;
@@ -52,7 +53,7 @@ fn number(key: &str, value: u64) -> Value {
 /// The task to which all leads back.
 fn topmost(parents: &HashMap<u64, u64>, task: u64) -> u64 {
     let mut top = task;
-    // A task has a greater number than its submitter only on the same worker: what a runtime has written may go round.
+    // What a runtime has written may go round.
     for _ in 0..parents.len() {
         match parents.get(&top) {
             Some(&parent) if parents.contains_key(&parent) => top = parent,
@@ -65,21 +66,17 @@ fn topmost(parents: &HashMap<u64, u64>, task: u64) -> u64 {
 fn span(recorded: &Recorded, parents: &HashMap<u64, u64>, task: &TracedTask) -> Value {
     let method = recorded.method(task);
     let at = |ns: u64| recorded.began_unix_ns.saturating_add(ns).to_string();
-    let ring = task.submitted_ns.map(|at| task.accepted_ns.saturating_sub(at));
-    let running: u64 =
-        recorded.segments(task).iter().map(|segment| segment.until_ns - segment.since_ns).sum();
-    let lane = task.started_ns.saturating_sub(task.accepted_ns);
-    let suspended = task.ended_ns.saturating_sub(task.started_ns).saturating_sub(running);
+    let stages = recorded.stages(task);
     let mut attributes = vec![
         text("chimaera.pool", &method.pool),
         text("chimaera.method", &method.method),
         number("chimaera.worker", task.worker.into()),
         number("chimaera.bytes_in", task.bytes_in),
-        number("chimaera.lane_ns", lane),
-        number("chimaera.running_ns", running),
-        number("chimaera.suspended_ns", suspended),
+        number("chimaera.lane_ns", stages.lane),
+        number("chimaera.running_ns", stages.running),
+        number("chimaera.suspended_ns", stages.suspended),
     ];
-    attributes.extend(ring.map(|ring| number("chimaera.ring_ns", ring)));
+    attributes.extend(stages.ring.map(|ring| number("chimaera.ring_ns", ring)));
     if task.session != 0 {
         attributes.push(number("chimaera.session", task.session));
     }
@@ -104,21 +101,14 @@ fn span(recorded: &Recorded, parents: &HashMap<u64, u64>, task: &TracedTask) -> 
         span["parentSpanId"] = format!("{:016x}", task.parent).into();
     }
     if task.status != 0 {
-        let name = chimaera_abi::status_name(task.status);
-        let message = name.map_or_else(|| task.status.to_string(), str::to_owned);
-        span["status"] = json!({ "code": ERROR, "message": message });
+        span["status"] = json!({ "code": ERROR, "message": status_in_words(task.status) });
     }
     span
 }
 
 fn waits(what: TracedFor) -> String {
-    match what {
-        TracedFor::Time => "waits for a time".to_owned(),
-        TracedFor::Event => "waits for an event".to_owned(),
-        TracedFor::Lock => "waits for a lock".to_owned(),
-        TracedFor::Task(0) => "waits for a task".to_owned(),
-        TracedFor::Task(task) => format!("waits for the task {task:016x}"),
-        TracedFor::Process(process) => format!("is in process {process}"),
-        TracedFor::Node => "is on another node".to_owned(),
-    }
+    waits_in_words(what, |task| match task {
+        0 => "a task".to_owned(),
+        task => format!("the task {task:016x}"),
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chimaera_metrics::{Trace, TracedMethod, TracedTask, TracedWait};
+use chimaera_metrics::{Trace, TracedFor, TracedMethod, TracedTask, TracedWait};
 
 /// A trace.
 pub(super) struct Recorded {
@@ -29,6 +29,28 @@ pub(super) struct Recorded {
 pub(super) struct Segment {
     pub(super) since_ns: u64,
     pub(super) until_ns: u64,
+}
+
+/// For how long a task was in each stage, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stages {
+    /// `None` if that is unknown.
+    pub(super) ring: Option<u64>,
+    pub(super) lane: u64,
+    pub(super) running: u64,
+    pub(super) suspended: u64,
+}
+
+/// What a task waits for, in words; a task is what `task_in_words` says.
+pub(super) fn waits_in_words(what: TracedFor, task_in_words: impl FnOnce(u64) -> String) -> String {
+    match what {
+        TracedFor::Time => "waits for a time".to_owned(),
+        TracedFor::Event => "waits for an event".to_owned(),
+        TracedFor::Lock => "waits for a lock".to_owned(),
+        TracedFor::Process(process) => format!("is in process {process}"),
+        TracedFor::Node => "is on another node".to_owned(),
+        TracedFor::Task(number) => format!("waits for {}", task_in_words(number)),
+    }
 }
 
 impl Recorded {
@@ -105,6 +127,19 @@ impl Recorded {
         }
         segments.push(Segment { since_ns, until_ns: task.ended_ns.max(since_ns) });
         segments
+    }
+
+    /// For how long a task was in each stage.
+    pub(super) fn stages(&self, task: &TracedTask) -> Stages {
+        let segments = self.segments(task);
+        let running = segments.iter().map(|segment| segment.until_ns - segment.since_ns).sum();
+        let since_start = task.ended_ns.saturating_sub(task.started_ns);
+        Stages {
+            ring: task.submitted_ns.map(|at| task.accepted_ns.saturating_sub(at)),
+            lane: task.started_ns.saturating_sub(task.accepted_ns),
+            running,
+            suspended: since_start.saturating_sub(running),
+        }
     }
 
     /// The method of a task.
