@@ -65,12 +65,31 @@ pub struct Param {
     /// Its type: that of a number, `bool`, `string`, or `pool` for the name of one.
     #[serde(rename = "type")]
     pub ty: String,
+    /// A byte before the value says whether there is one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+    /// The words for its numbers, if words are its values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
     /// What it is if nobody says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Json>,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
+}
+
+/// A word for a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// The word.
+    pub name: String,
+    /// The number.
+    pub value: i128,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Serialize, Deserialize)]
@@ -230,6 +249,11 @@ impl Description {
                 let is_taken = params.fields[..index].iter().any(|other| other.name == param.name);
                 if !is_word(&param.name) || !is_word(&param.ty) || is_taken {
                     return Err(format!("the parameter '{name}' is malformed or not its own"));
+                }
+                if param.words.len() > MAX_FIELDS
+                    || !param.words.iter().all(|word| is_word(&word.name))
+                {
+                    return Err(format!("the words of the parameter '{name}' are malformed"));
                 }
                 if matches!(param.default, Some(Json::Array(_) | Json::Object(_))) {
                     return Err(format!("the default of the parameter '{name}' is no plain value"));

@@ -38,7 +38,7 @@ mod task;
 mod types;
 mod value;
 
-pub use json::{Described, Description, Param, Params, FORMAT, MAX_DESCRIPTION};
+pub use json::{Described, Description, Param, Params, Word, FORMAT, MAX_DESCRIPTION};
 pub use places::{places, Place};
 pub use spelling::{parse_type, spell_type};
 pub use task::{contents, decode, encode, Block, Memory};

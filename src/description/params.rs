@@ -2,7 +2,7 @@
 
 use serde_json::{json, Map, Value as Json};
 
-use crate::json::Params;
+use crate::json::{Param, Params};
 use crate::spelling::shown;
 
 /// The first byte of parameters that are not all defaults: the version of their form, `docs/wire-format.md`.
@@ -25,8 +25,8 @@ impl Params {
     /// ```
     pub fn values(&self, bytes: &[u8]) -> Result<Map<String, Json>, String> {
         let Some((version, mut rest)) = bytes.split_first() else {
-            let default = |param: &crate::Param| {
-                (param.name.clone(), param.default.clone().unwrap_or_else(|| zero(&param.ty)))
+            let default = |param: &Param| {
+                (param.name.clone(), param.default.clone().unwrap_or_else(|| zero(param)))
             };
             return Ok(self.fields.iter().map(default).collect());
         };
@@ -35,7 +35,7 @@ impl Params {
         }
         let mut values = Map::new();
         for param in &self.fields {
-            let value = read(&param.ty, &mut rest);
+            let value = read_param(param, &mut rest);
             let value =
                 value.map_err(|why| format!("parameter '{}': {why}", shown(&param.name)))?;
             values.insert(param.name.clone(), value);
@@ -48,12 +48,32 @@ impl Params {
 }
 
 /// What a parameter without a default is.
-fn zero(ty: &str) -> Json {
-    match ty {
+fn zero(param: &Param) -> Json {
+    match &param.ty[..] {
+        _ if param.optional => Json::Null,
         "bool" => json!(false),
         "string" | "pool" => json!(""),
         _ => json!(0),
     }
+}
+
+fn read_param(param: &Param, rest: &mut &[u8]) -> Result<Json, String> {
+    if param.optional {
+        match take(rest)? {
+            [0] => return Ok(Json::Null),
+            [1] => {}
+            [other] => {
+                return Err(format!("0 or 1 says whether there is a value, and not {other}"))
+            }
+        }
+    }
+    let value = read(&param.ty, rest)?;
+    if param.words.is_empty() {
+        return Ok(value);
+    }
+    let number = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
+    let word = param.words.iter().find(|word| Some(word.value) == number);
+    word.map(|word| json!(word.name)).ok_or_else(|| format!("{value} is none of its values"))
 }
 
 fn read(ty: &str, rest: &mut &[u8]) -> Result<Json, String> {
@@ -100,14 +120,26 @@ mod tests {
             {"name": "name", "type": "string"},
             {"name": "exact", "type": "bool", "default": true},
             {"name": "share", "type": "f32"},
-            {"name": "beside", "type": "pool"}]}}"#;
+            {"name": "beside", "type": "pool"},
+            {"name": "most", "type": "u16", "optional": true},
+            {"name": "mode", "type": "u8", "words": [{"name": "fast", "value": 0},
+                {"name": "small", "value": 4}], "default": "fast"}]}}"#;
         Description::from_json(text).unwrap().params.unwrap()
     }
 
     fn bytes() -> Vec<u8> {
         let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
-        [&[1][..], &7i32.to_le_bytes(), &text("a, b"), &[0], &0.5f32.to_le_bytes(), &text("")]
-            .concat()
+        [
+            &[1][..],
+            &7i32.to_le_bytes(),
+            &text("a, b"),
+            &[0],
+            &0.5f32.to_le_bytes(),
+            &text(""),
+            &[1, 9, 0],
+            &[4],
+        ]
+        .concat()
     }
 
     #[test]
@@ -116,9 +148,12 @@ mod tests {
             |bytes: &[u8]| serde_json::Value::from(params().values(bytes).unwrap()).to_string();
         assert_eq!(
             of(&bytes()),
-            r#"{"level":7,"name":"a, b","exact":false,"share":0.5,"beside":""}"#
+            r#"{"level":7,"name":"a, b","exact":false,"share":0.5,"beside":"","most":9,"mode":"small"}"#
         );
-        assert_eq!(of(&[]), r#"{"level":-3,"name":"","exact":true,"share":0,"beside":""}"#);
+        assert_eq!(
+            of(&[]),
+            r#"{"level":-3,"name":"","exact":true,"share":0,"beside":"","most":null,"mode":"fast"}"#
+        );
     }
 
     #[test]
@@ -128,7 +163,13 @@ mod tests {
             let why = params().values(&whole[..end]).unwrap_err();
             assert!(why.contains("end before"), "{end}: {why}");
         }
-        for (at, byte, wanted) in [(0, 2, "version 2"), (5, 200, "end before"), (17, 9, "0 or 1")] {
+        for (at, byte, wanted) in [
+            (0, 2, "version 2"),
+            (5, 200, "end before"),
+            (17, 9, "0 or 1"),
+            (30, 2, "0 or 1"),
+            (33, 3, "none of its values"),
+        ] {
             let mut other = whole.clone();
             other[at] = byte;
             let why = params().values(&other).unwrap_err();

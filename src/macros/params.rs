@@ -3,9 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt;
-use syn::{Data, DeriveInput, Error, Fields, Member, Result};
+use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Fields, Lit, Member, Meta, Result};
 
-use crate::serialize::{path, sent, without_parameters};
+use crate::serialize::{path, repr, sent, without_parameters};
 
 /// `#[derive(PoolParams)]`.
 pub(crate) fn params(item: TokenStream) -> Result<TokenStream> {
@@ -19,11 +19,15 @@ pub(crate) fn params(item: TokenStream) -> Result<TokenStream> {
     };
     let mut names = Vec::new();
     let mut members = Vec::new();
+    let mut types = Vec::new();
+    let mut docs = Vec::new();
     for (member, field) in named {
         let Member::Named(ident) = &member else {
             return Err(Error::new_spanned(field, "parameters must have names: name this field"));
         };
         names.push(ident.unraw().to_string());
+        types.push(&field.ty);
+        docs.push(documentation(&field.attrs));
         members.push(member);
     }
     let count = members.len();
@@ -54,6 +58,20 @@ pub(crate) fn params(item: TokenStream) -> Result<TokenStream> {
                         [#(p::FromText::pool(&self.#members)),*];
                     pools.into_iter().flatten().collect()
                 }
+
+                fn described(&self) -> ::std::vec::Vec<p::DescribedParam> {
+                    let all: [::core::option::Option<p::DescribedParam>; #count] = [#(
+                        <#types as p::FromText>::FORM.map(|form| p::DescribedParam {
+                            name: #names,
+                            doc: #docs,
+                            form,
+                            value: p::FromText::to_json(&self.#members),
+                        })
+                    ),*];
+                    let all: ::core::option::Option<::std::vec::Vec<_>> =
+                        all.into_iter().collect();
+                    all.unwrap_or_default()
+                }
             }
         };
     })
@@ -81,6 +99,17 @@ pub(crate) fn from_text(item: TokenStream) -> Result<TokenStream> {
         variants.push(&variant.ident);
     }
     let expected = format!("one of {}", words.join(", "));
+    let (form, json) = match repr(&input) {
+        Ok(repr) => (
+            quote!(::core::option::Option::Some(p::TextForm {
+                words: &[#((#words, Self::#variants as #repr as i128)),*],
+                ..p::TextForm::of(::core::stringify!(#repr))
+            })),
+            quote!(p::json_text(match self { #(Self::#variants => #words,)* })),
+        ),
+        // Without a type, its values cannot be encoded.
+        Err(_) => (quote!(::core::option::Option::None), quote!("null".into())),
+    };
     Ok(quote! {
         const _: () = {
             use #krate::__private as p;
@@ -96,9 +125,25 @@ pub(crate) fn from_text(item: TokenStream) -> Result<TokenStream> {
                 fn expected() -> ::std::string::String {
                     #expected.into()
                 }
+                const FORM: ::core::option::Option<p::TextForm> = #form;
+                fn to_json(&self) -> ::std::string::String {
+                    #json
+                }
             }
         };
     })
+}
+
+/// The documentation of a field, in one line.
+fn documentation(attrs: &[Attribute]) -> String {
+    let lines = attrs.iter().filter_map(|attr| match &attr.meta {
+        Meta::NameValue(doc) if doc.path.is_ident("doc") => match &doc.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(line), .. }) => Some(line.value()),
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// `VerySmall` → `very_small`.

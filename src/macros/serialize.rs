@@ -217,7 +217,7 @@ pub(crate) fn without_parameters(input: &DeriveInput) -> Result<()> {
 }
 
 /// The integer type of an enum.
-fn repr(input: &DeriveInput) -> Result<Ident> {
+pub(crate) fn repr(input: &DeriveInput) -> Result<Ident> {
     const INTEGERS: [&str; 8] = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64"];
     input
         .attrs

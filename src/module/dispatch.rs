@@ -1,5 +1,6 @@
 //! A module's global state: its descriptor, and the table from method numbers to methods.
 
+use std::borrow::Cow;
 use std::ffi::{c_char, c_void, CStr};
 use std::ptr;
 use std::sync::OnceLock;
@@ -17,7 +18,7 @@ use crate::adapter::{identity, ContainerAdapter};
 use crate::host::{accept, host, set_error, Acceptance};
 use crate::method::SerializeFn;
 use crate::panics::{catch, install_hook};
-use crate::params::{canonicalize, pools};
+use crate::params::{canonicalize, describe, pools};
 use crate::{Container, MethodEntry};
 
 /// The methods, indexed by number.
@@ -60,6 +61,8 @@ pub struct ModuleState<C: Container> {
 struct Built<C: Container> {
     dispatch: Dispatch<C>,
     descriptor: chi_module_descriptor,
+    /// The descriptor points to it.
+    _description: Option<Cow<'static, CStr>>,
 }
 
 impl<C: Container> ModuleState<C> {
@@ -134,6 +137,7 @@ impl<C: Container> ModuleState<C> {
                 .map(MethodEntry::to_raw)
                 .collect::<Vec<_>>()
                 .leak();
+            let description = describe::<C>(self.description);
             let descriptor = chi_module_descriptor {
                 magic: CHI_MODULE_MAGIC,
                 size: size_of::<chi_module_descriptor>() as u32,
@@ -150,9 +154,9 @@ impl<C: Container> ModuleState<C> {
                 reserved: 0,
                 params: C::PARAMS.is_some().then_some(canonicalize::<C>),
                 pools: C::PARAMS.is_some().then_some(pools::<C>),
-                description: self.description.map_or(ptr::null(), CStr::as_ptr),
+                description: description.as_deref().map_or(ptr::null(), CStr::as_ptr),
             };
-            Built { dispatch: Dispatch::new(), descriptor }
+            Built { dispatch: Dispatch::new(), descriptor, _description: description }
         })
     }
 }

@@ -1,9 +1,10 @@
 //! The parameters of a module's pools.
 
-use std::ffi::c_void;
+use std::borrow::Cow;
+use std::ffi::{c_void, CStr, CString};
 
 use chimaera_abi::{chi_archive, chi_status};
-use chimaera_task::archive::{params_to_bytes, SaveArchive};
+use chimaera_task::archive::{json_text, params_to_bytes, DescribedParam, SaveArchive};
 use chimaera_task::{PoolParams, Result, Status};
 
 use crate::panics::to_status;
@@ -17,6 +18,8 @@ pub struct ParamsForm {
     canonical: fn(&[u8]) -> Result<Vec<u8>>,
     /// The names of the pools that the parameters name, each followed by a zero byte.
     pools: fn(&[u8]) -> Result<Vec<u8>>,
+    /// What the module says of them.
+    described: fn() -> Vec<DescribedParam>,
 }
 
 impl ParamsForm {
@@ -29,8 +32,48 @@ impl ParamsForm {
                 let names = params.pools();
                 Ok(names.into_iter().flat_map(|name| name.bytes().chain([0])).collect())
             },
+            described: || P::default().described(),
         }
     }
+}
+
+/// What a module says of itself: what the generator knows of its tasks, and of its parameters unless that knows them,
+/// too. `None` if there is nothing to say.
+pub(crate) fn describe<C: Container>(
+    generated: Option<&'static CStr>,
+) -> Option<Cow<'static, CStr>> {
+    let params = C::PARAMS.map(|form| (form.described)()).unwrap_or_default();
+    let text = generated.map_or("{\"format\":1}", |text| text.to_str().unwrap_or_default());
+    // Quotes within a text have a backslash before them: this is a name, and no other object has such a member.
+    let rest = text.strip_prefix("{\"format\":1").filter(|rest| !rest.contains(",\"params\":"));
+    let whole = rest.filter(|_| !params.is_empty()).and_then(|rest| {
+        let fields: Vec<String> = params.iter().map(json).collect();
+        let whole =
+            format!("{{\"format\":1,\"params\":{{\"fields\":[{}]}}{rest}", fields.join(","));
+        CString::new(whole).ok()
+    });
+    whole.map(Cow::Owned).or(generated.map(Cow::Borrowed))
+}
+
+/// A parameter as JSON.
+fn json(param: &DescribedParam) -> String {
+    let form = &param.form;
+    let mut json = format!("{{\"name\":{},\"type\":\"{}\"", json_text(param.name), form.ty);
+    if form.optional {
+        json += ",\"optional\":true";
+    }
+    if !form.words.is_empty() {
+        let word = |(word, value): &(&str, i128)| {
+            format!("{{\"name\":{},\"value\":{value}}}", json_text(word))
+        };
+        let words: Vec<String> = form.words.iter().map(word).collect();
+        json += &format!(",\"words\":[{}]", words.join(","));
+    }
+    json += &format!(",\"default\":{}", param.value);
+    if !param.doc.is_empty() {
+        json += &format!(",\"doc\":{}", json_text(param.doc));
+    }
+    json + "}"
 }
 
 /// `chi_module_descriptor.params`.

@@ -3,8 +3,9 @@
 
 pub use crate::api::handle::lend;
 pub use crate::archive::{
-    load_elements, save_elements, set_from_text, FromText, LoadArchive, PoolParams, SaveArchive,
-    Serialize, SerializeElement, SerializeInPlace, TaskSerializers,
+    json_text, load_elements, save_elements, set_from_text, DescribedParam, FromText, LoadArchive,
+    PoolParams, SaveArchive, Serialize, SerializeElement, SerializeInPlace, TaskSerializers,
+    TextForm,
 };
 pub use crate::shm::element::{collect, deepest, Part};
 pub use crate::{Result, ShmVec, Status};

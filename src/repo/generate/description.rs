@@ -45,6 +45,8 @@ fn of(module: &Module) -> Description {
                     true => "pool".to_owned(),
                     false => chimaera_description::spell_type(&field.ty, &structs),
                 },
+                optional: false,
+                words: Vec::new(),
                 default: Some(json(default)),
                 doc: field.doc.clone(),
             })

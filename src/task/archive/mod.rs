@@ -36,7 +36,10 @@ pub use in_place::{
 pub use load::LoadArchive;
 #[doc(hidden)]
 pub use params::set_from_text;
-pub use params::{params_from_bytes, params_to_bytes, FromText, PoolName, PoolParams};
+pub use params::{
+    json_text, params_from_bytes, params_to_bytes, DescribedParam, FromText, PoolName, PoolParams,
+    TextForm,
+};
 pub use save::SaveArchive;
 pub use state::StateValue;
 pub use values::Serialize;

@@ -107,6 +107,12 @@ pub trait PoolParams: Serialize + Default {
         Vec::new()
     }
 
+    /// What a module says of its parameters: the fields, with the values that they have here. Empty if one of them
+    /// has a type that does not say how it is encoded.
+    fn described(&self) -> Vec<DescribedParam> {
+        Vec::new()
+    }
+
     /// Parses the parameters from text. Errors: `CHI_INVALID`; the message names the parameter.
     fn from_text(text: &str) -> Result<Self> {
         let mut params = Self::default();
@@ -166,6 +172,36 @@ pub trait PoolParams: Serialize + Default {
     }
 }
 
+/// What a module says of a parameter.
+pub struct DescribedParam {
+    /// Its name.
+    pub name: &'static str,
+    /// Its documentation; empty for none.
+    pub doc: &'static str,
+    /// How it is encoded.
+    pub form: TextForm,
+    /// Its value, as JSON.
+    pub value: String,
+}
+
+/// How the values of a type are encoded, for programs that show them.
+#[derive(Clone, Copy)]
+pub struct TextForm {
+    /// `u8` to `u64`, `i8` to `i64`, `f32`, `f64`, `bool`, `string` or `pool`.
+    pub ty: &'static str,
+    /// A byte before the value says whether there is one.
+    pub optional: bool,
+    /// The words for numbers, if the values are words.
+    pub words: &'static [(&'static str, i128)],
+}
+
+impl TextForm {
+    /// That of a plain value.
+    pub const fn of(ty: &'static str) -> Self {
+        TextForm { ty, optional: false, words: &[] }
+    }
+}
+
 /// Ignored around names and values, and at the end of the text.
 const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
@@ -219,10 +255,31 @@ pub trait FromText: Sized {
     /// Describes the valid texts, for example `"a number from 0 to 255"`.
     fn expected() -> String;
 
+    /// How the value is encoded. `None` if nothing is known of it: programs then do not show the parameters.
+    const FORM: Option<TextForm> = None;
+
+    /// The value as JSON.
+    fn to_json(&self) -> String {
+        "null".into()
+    }
+
     /// The pool that the value names: only a [`PoolName`] does, unless it is empty.
     fn pool(&self) -> Option<&str> {
         None
     }
+}
+
+/// A text as JSON.
+pub fn json_text(text: &str) -> String {
+    let mut json = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => json.extend(['\\', letter]),
+            letter if letter < ' ' => json += &format!("\\u{:04x}", letter as u32),
+            letter => json.push(letter),
+        }
+    }
+    json + "\""
 }
 
 /// The name of a pool, as a parameter of another pool; empty for none. Where a `String` would only be
@@ -293,6 +350,10 @@ impl FromText for PoolName {
     fn expected() -> String {
         "the name of a pool".into()
     }
+    const FORM: Option<TextForm> = Some(TextForm::of("pool"));
+    fn to_json(&self) -> String {
+        json_text(&self.0)
+    }
     fn pool(&self) -> Option<&str> {
         Some(&*self.0).filter(|name| !name.is_empty())
     }
@@ -307,6 +368,10 @@ macro_rules! integers {
             }
             fn expected() -> String {
                 format!("a number from {} to {}", <$type>::MIN, <$type>::MAX)
+            }
+            const FORM: Option<TextForm> = Some(TextForm::of(stringify!($type)));
+            fn to_json(&self) -> String {
+                self.to_string()
             }
         }
     )*};
@@ -325,6 +390,13 @@ macro_rules! floats {
             fn expected() -> String {
                 "a number like 0.5 or 1e9".into()
             }
+            const FORM: Option<TextForm> = Some(TextForm::of(stringify!($type)));
+            fn to_json(&self) -> String {
+                match self.is_finite() {
+                    true => format!("{self:?}"),
+                    false => "null".into(),
+                }
+            }
         }
     )*};
 }
@@ -338,6 +410,10 @@ impl FromText for bool {
     fn expected() -> String {
         "true or false".into()
     }
+    const FORM: Option<TextForm> = Some(TextForm::of("bool"));
+    fn to_json(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl FromText for String {
@@ -347,6 +423,10 @@ impl FromText for String {
     fn expected() -> String {
         "text".into()
     }
+    const FORM: Option<TextForm> = Some(TextForm::of("string"));
+    fn to_json(&self) -> String {
+        json_text(self)
+    }
 }
 
 impl<T: FromText> FromText for Option<T> {
@@ -355,6 +435,14 @@ impl<T: FromText> FromText for Option<T> {
     }
     fn expected() -> String {
         T::expected()
+    }
+    const FORM: Option<TextForm> = match T::FORM {
+        // Of an optional optional value, text has only one form.
+        Some(form) if !form.optional => Some(TextForm { optional: true, ..form }),
+        _ => None,
+    };
+    fn to_json(&self) -> String {
+        self.as_ref().map_or_else(|| "null".into(), T::to_json)
     }
     fn pool(&self) -> Option<&str> {
         self.as_ref().and_then(T::pool)

@@ -435,3 +435,35 @@ fn parameters_are_shown_by_name() {
     }
     assert_eq!(shown("admin"), Value::Null);
 }
+
+/// Of a module in Rust, the struct of its parameters says what they are, whoever wrote it.
+#[test]
+fn parameters_that_are_written_by_hand_are_shown_by_name() {
+    let daemon = Daemon::start(&Options::new().kv().bdev());
+    let shown = |pool: &str, module: &str, given: &str| {
+        let mut create = vec!["pool", "create", pool, "--module", module];
+        create.extend(["--params", given].iter().filter(|_| !given.is_empty()));
+        daemon.cli(&create).ok();
+        daemon.cli(&["pool", "show", pool, "--json"]).ok().json()["params"].clone()
+    };
+    let mut of_store = json!({
+        "max_bytes": null, "device": "", "compressor": "", "path": "", "sync": "always",
+    });
+    assert_eq!(shown("a store", "chimaera:kv", ""), of_store);
+    let path = daemon.site().path().join("store");
+    let path = path.to_str().unwrap();
+    of_store["max_bytes"] = json!(4096);
+    of_store["path"] = json!(path);
+    of_store["sync"] = json!("flush");
+    let given = format!("sync=flush,max_bytes=4096,path=\"{path}\"");
+    assert_eq!(shown("a durable store", "chimaera:kv", &given), of_store);
+
+    let of_device = shown("a device", "chimaera:bdev", "blocks=64,reclaim=true");
+    assert_eq!(of_device["blocks"], 64, "{of_device}");
+    assert_eq!(of_device["block_size"], 4096, "{of_device}");
+    assert_eq!((&of_device["io"], &of_device["reclaim"]), (&json!("auto"), &json!(true)));
+    assert_eq!(of_device.as_object().unwrap().len(), 12, "{of_device}");
+
+    let text = daemon.cli(&["pool", "show", "a store"]).ok().stdout;
+    assert!(text.contains("\nparameters: max_bytes=null, device=\"\","), "{text}");
+}
