@@ -16,7 +16,7 @@ pub use latency::{Bucket, Latency};
 pub use openmetrics::{openmetrics, CONTENT_TYPE};
 pub use slow::{SlowTask, SlowTasks, SLOW_FORMAT};
 pub use snapshot::{
-    Memory, Method, Pool, Process, Running, Session, Snapshot, Stages, Worker, FORMAT,
+    Memory, Method, Node, Pool, Process, Running, Session, Snapshot, Stages, Worker, FORMAT,
 };
 pub use tasks::{Passage, Silent, State, Task, Tasks, WaitsFor, Wanted, TASKS_FORMAT};
 pub use trace::{

@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write};
 
 use crate::latency::Latency;
-use crate::snapshot::{Method, Pool, Snapshot};
+use crate::snapshot::{Method, Node, Pool, Snapshot};
 
 /// The media type of what [`openmetrics`] returns.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -129,6 +129,7 @@ pub fn openmetrics(snapshot: &Snapshot, sessions: bool) -> String {
     methods(&mut text, snapshot);
     workers(&mut text, snapshot);
     runtime(&mut text, snapshot);
+    nodes(&mut text, snapshot);
     if sessions {
         each_session(&mut text, snapshot);
     }
@@ -268,6 +269,33 @@ fn runtime(text: &mut Text, snapshot: &Snapshot) {
     text.one("process_open_fds", "gauge", "Open descriptors of the process.", process.descriptors);
     let limit = process.descriptors_limit;
     text.one("process_max_fds", "gauge", "The limit on open descriptors of the process.", limit);
+}
+
+fn nodes(text: &mut Text, snapshot: &Snapshot) {
+    if snapshot.nodes.is_empty() {
+        return;
+    }
+    let mut family = |name: &str, help, value: &dyn Fn(&Node) -> Option<String>| {
+        text.family(name, "gauge", help);
+        for node in &snapshot.nodes {
+            if let Some(value) = value(node) {
+                text.sample(name, &[("node", &*node.name)], value);
+            }
+        }
+    };
+    let is = |is: bool| Some(u8::from(is).to_string());
+    let help = "Whether the node is a member of the cluster, in the view of this one.";
+    family("chimaera_node_member", help, &|node| is(node.standing == "member"));
+    let help = "Whether this node is connected to it; to itself it is.";
+    family("chimaera_node_connected", help, &|node| is(node.own || node.connected_ms.is_some()));
+    let help = "Whether the node leads the cluster.";
+    family("chimaera_node_leads", help, &|node| is(node.leads));
+    let help = "Containers of the cluster's pools on the node.";
+    family("chimaera_node_containers", help, &|node| Some(node.containers.to_string()));
+    let help = "How long a message to the node and back takes.";
+    family("chimaera_node_round_trip_seconds", help, &|node| {
+        node.round_trip_us.map(|us| seconds(us.saturating_mul(1000)))
+    });
 }
 
 fn each_session(text: &mut Text, snapshot: &Snapshot) {

@@ -33,6 +33,34 @@ pub struct Snapshot {
     pub memory: Memory,
     /// Lines of the log that could not be written.
     pub log_lost: u64,
+    /// The nodes of its cluster; none if it is not in one, or if the thread of the cluster does not answer.
+    #[serde(default)]
+    pub nodes: Vec<Node>,
+}
+
+/// A node of the cluster, as this one sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub address: String,
+    /// `joining`, `member`, `draining` or `lost`.
+    pub standing: String,
+    /// Whether it is one of those that agree on what holds in the cluster.
+    pub voter: bool,
+    /// Whether it leads them.
+    pub leads: bool,
+    /// Whether it is the one that says this.
+    pub own: bool,
+    /// How many containers are on it.
+    pub containers: u64,
+    /// For how long it has been connected, in milliseconds; `None` if it is not, and for the one that says this.
+    pub connected_ms: Option<u64>,
+    /// When it was last heard, in milliseconds before, if it ever was.
+    pub last_byte_ms: Option<u64>,
+    /// How long a message to it and back takes, in microseconds.
+    pub round_trip_us: Option<u64>,
 }
 
 /// The process of a runtime. What the system does not say is 0.

@@ -35,7 +35,14 @@ pub(crate) fn snapshot(shared: &Shared) -> Snapshot {
             uses: Use::ALL.iter().map(|of| (of.name().to_owned(), budget.used(*of))).collect(),
         },
         log_lost: page.log_lost.load(Ordering::Relaxed),
+        nodes: nodes(shared),
     }
+}
+
+fn nodes(shared: &Shared) -> Vec<metrics::Node> {
+    let described = shared.agreed_pools.get().and_then(|cluster| cluster.describe());
+    let members = described.map(|mut it| it["members"].take()).unwrap_or_default();
+    serde_json::from_value(members).unwrap_or_default()
 }
 
 fn process(started_ns: u64) -> metrics::Process {

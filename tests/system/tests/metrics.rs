@@ -7,7 +7,7 @@ use std::time::Duration;
 use chimaera::{submit_all, Pending, Task};
 use chimaera_tests::process::until;
 use chimaera_tests::tasks::model;
-use chimaera_tests::{connect, in_client, Daemon, Options, Site, ValuePool};
+use chimaera_tests::{artefacts, connect, in_client, Cluster, Daemon, Options, Site, ValuePool};
 use serde_json::{json, Value};
 
 const MS: u64 = 1_000_000;
@@ -300,7 +300,9 @@ fn the_text_is_openmetrics() {
 /// The dashboard and the alerts ask for what there is, by labels that it has.
 #[test]
 fn the_dashboard_and_the_alerts_use_names_that_exist() {
-    let daemon = Daemon::start(&Options::new().kv());
+    // A node of a cluster has more to say.
+    let cluster = Cluster::start(1, &[artefacts::rust_module("chimaera_kv")]);
+    let daemon = cluster.site(0);
     daemon.cli(&["pool", "create", "store", "--module", "chimaera:kv"]).ok();
     daemon.cli(&["call", "store", "get", "key=none"]);
     let families = parse(&daemon.cli(&["metrics"]).ok().stdout);

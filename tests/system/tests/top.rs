@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use chimaera_tests::process::{self, until};
 use chimaera_tests::tasks::model;
-use chimaera_tests::{artefacts, connect, in_client, Daemon, Options, ValuePool};
+use chimaera_tests::{artefacts, connect, in_client, Cluster, Daemon, Options, ValuePool};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
@@ -69,6 +69,84 @@ fn rates_are_those_of_the_load() {
             assert!(refused.stderr.contains("use --batch"), "{refused:#?}");
         }
     );
+}
+
+/// Each write has 8192 bytes, and each read half of that.
+#[test]
+fn devices_are_shown_with_their_load() {
+    in_client!(Options::new().bdev(), |site| {
+        use chimaera_bdev_client::{Client, Params};
+        connect();
+        let params = Params { blocks: 64, ..Params::default() };
+        let (disk, unused) = (Client::create("disk", params.clone()), Client::create("b", params));
+        let (disk, _) = (disk.unwrap(), unused.unwrap());
+        let start = disk.allocate(2).unwrap()[0].block;
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                connect();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    disk.write(start, &[7; 8192]).unwrap();
+                    disk.read(start, 1).unwrap();
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            until("its rates are known", || {
+                let found = site.cli(&["top", "--json", "-n", "1", "-i", "1"]).ok().json();
+                let device = row(&found, "devices", "pool", "disk");
+                let of = |name: &str| device[name].as_f64();
+                let writes = of("writes_per_s").filter(|rate| *rate > 10.0)?;
+                let reads = of("reads_per_s").filter(|rate| *rate > 10.0)?;
+                // The rest of a task is in it, too, and one may be counted before its bytes are.
+                let (written, read) = (of("written_bytes_per_s")?, of("read_bytes_per_s")?);
+                let is_so = (8000.0..8400.0).contains(&(written / writes))
+                    && (3900.0..4300.0).contains(&(read / reads))
+                    && device["write_p99_ns"].is_u64()
+                    && device["flush_p99_ns"].is_null();
+                is_so.then_some(())
+            });
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let found = site.cli(&["top", "--json", "-n", "1", "-i", "0.1"]).ok().json();
+        assert_eq!(row(&found, "devices", "pool", "b")["writes_per_s"], 0.0, "{found}");
+        let text = site.cli(&["top", "--batch", "-n", "1", "-i", "0.1"]).ok().stdout;
+        assert!(text.contains("DEVICE") && !text.contains("NODE "), "{text}");
+    });
+}
+
+#[test]
+fn nodes_are_shown_as_this_one_sees_them() {
+    let mut cluster = Cluster::start(2, &[]);
+    cluster.until_all_are_members();
+    let names = [0, 1].map(|node| cluster.site(node).name().to_owned());
+    let view = |cluster: &Cluster| {
+        cluster.site(0).cli(&["top", "--json", "-n", "1", "-i", "0.1"]).ok().json()
+    };
+    let other = until("the other one answers", || {
+        let found = view(&cluster);
+        let other = row(&found, "nodes", "name", &names[1]);
+        other["round_trip_us"].is_u64().then(|| other.clone())
+    });
+    assert_eq!((&other["standing"], &other["own"]), (&"member".into(), &false.into()), "{other}");
+    assert!(other["connected_ms"].is_u64() && other["last_byte_ms"].is_u64(), "{other}");
+    let found = view(&cluster);
+    assert_eq!(row(&found, "nodes", "name", &names[0])["own"], true, "{found}");
+    let leading = found["nodes"].as_array().unwrap().iter().filter(|node| node["leads"] == true);
+    assert_eq!(leading.count(), 1, "{found}");
+    let metric = |cluster: &Cluster, name: &str| {
+        let text = cluster.site(0).cli(&["metrics"]).ok().stdout;
+        let start = format!("{name}{{node=\"{}\"}} ", names[1]);
+        text.lines().find_map(|line| line.strip_prefix(&start).map(str::to_owned))
+    };
+    assert_eq!(metric(&cluster, "chimaera_node_connected").unwrap(), "1");
+    cluster.kill(1);
+    until("it is away", || {
+        let found = view(&cluster);
+        row(&found, "nodes", "name", &names[1])["connected_ms"].is_null().then_some(())
+    });
+    assert_eq!(metric(&cluster, "chimaera_node_connected").unwrap(), "0");
+    let text = cluster.site(0).cli(&["top", "--batch", "-n", "1", "-i", "0.1"]).ok().stdout;
+    assert!(text.contains("not connected") && text.contains("this node"), "{text}");
 }
 
 /// It ends when nobody reads what it prints.

@@ -107,7 +107,7 @@ fn summary(view: &View) -> String {
 
 fn text(view: &View) -> String {
     let mut text = format!("{}\n", summary(view));
-    for kind in [Kind::Workers, Kind::Methods, Kind::Sessions] {
+    for kind in [Kind::Workers, Kind::Methods, Kind::Devices, Kind::Sessions, Kind::Nodes] {
         let rows = tables::rows(view, kind, kind.first_sort(), "");
         if !rows.is_empty() {
             text += "\n";

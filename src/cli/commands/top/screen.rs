@@ -20,7 +20,7 @@ use super::view::View;
 use crate::context::{Failed, Outcome};
 
 const HELP: &str = "\
-Tab  1 2 3    another table
+Tab  1 to 5   another table
 Up Down j k   move         PgUp PgDn Home End
 < >           sort by the column before or behind
 r             sort the other way round
@@ -47,8 +47,8 @@ struct Screen<'a> {
     /// Why nothing new is shown.
     silent: Option<String>,
     kind: Kind,
-    sorts: [Sort; 3],
-    selected: [TableState; 3],
+    sorts: [Sort; Kind::ALL.len()],
+    selected: [TableState; Kind::ALL.len()],
     filter: String,
     writes_filter: bool,
     stopped: bool,
@@ -193,7 +193,7 @@ impl Screen<'_> {
             KeyCode::Esc => self.filter.clear(),
             KeyCode::Tab => self.kind = Kind::ALL[(at + 1) % Kind::ALL.len()],
             KeyCode::BackTab => self.kind = Kind::ALL[(at + Kind::ALL.len() - 1) % Kind::ALL.len()],
-            KeyCode::Char(c @ '1'..='3') => self.kind = Kind::ALL[c as usize - '1' as usize],
+            KeyCode::Char(c @ '1'..='5') => self.kind = Kind::ALL[c as usize - '1' as usize],
             KeyCode::Up | KeyCode::Char('k') => selected.select_previous(),
             KeyCode::Down | KeyCode::Char('j') => selected.select_next(),
             KeyCode::PageUp => selected.scroll_up_by(10),

@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::view::{MethodRow, SessionRow, View, WorkerRow};
+use chimaera_metrics::Node;
+
+use super::view::{DeviceRow, MethodRow, SessionRow, View, WorkerRow};
 use crate::number::{age, bytes, duration};
 
 /// A table.
@@ -11,16 +13,21 @@ pub(super) enum Kind {
     Methods,
     Sessions,
     Workers,
+    Devices,
+    Nodes,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 3] = [Kind::Methods, Kind::Sessions, Kind::Workers];
+    pub(super) const ALL: [Kind; 5] =
+        [Kind::Methods, Kind::Sessions, Kind::Workers, Kind::Devices, Kind::Nodes];
 
     pub(super) fn title(self) -> &'static str {
         match self {
             Kind::Methods => "Methods",
             Kind::Sessions => "Sessions",
             Kind::Workers => "Workers",
+            Kind::Devices => "Devices",
+            Kind::Nodes => "Nodes",
         }
     }
 
@@ -30,6 +37,8 @@ impl Kind {
             Kind::Methods => METHODS.iter().map(|column| column.head).collect(),
             Kind::Sessions => SESSIONS.iter().map(|column| column.head).collect(),
             Kind::Workers => WORKERS.iter().map(|column| column.head).collect(),
+            Kind::Devices => DEVICES.iter().map(|column| column.head).collect(),
+            Kind::Nodes => NODES.iter().map(|column| column.head).collect(),
         }
     }
 
@@ -38,7 +47,7 @@ impl Kind {
         let (column, ascending) = match self {
             Kind::Methods => (2, false),
             Kind::Sessions => (5, false),
-            Kind::Workers => (0, true),
+            Kind::Workers | Kind::Devices | Kind::Nodes => (0, true),
         };
         Sort { column, ascending }
     }
@@ -145,6 +154,58 @@ const WORKERS: [Column<WorkerRow>; 8] = [
     column("RUNNING", running, |row| By::Text(running(row))),
 ];
 
+const DEVICES: [Column<DeviceRow>; 11] = [
+    column("DEVICE", |row| row.pool.clone(), |row| By::Text(row.pool.clone())),
+    column("READS/S", |row| rate(row.reads_per_s), |row| By::Number(row.reads_per_s)),
+    column("READ/S", |row| byte_rate(row.read_bytes_per_s), |row| By::Number(row.read_bytes_per_s)),
+    column("READ P99", |row| time(row.read_p99_ns), |row| by_time(row.read_p99_ns)),
+    column("WRITES/S", |row| rate(row.writes_per_s), |row| By::Number(row.writes_per_s)),
+    column(
+        "WRITTEN/S",
+        |row| byte_rate(row.written_bytes_per_s),
+        |row| By::Number(row.written_bytes_per_s),
+    ),
+    column("WRITE P99", |row| time(row.write_p99_ns), |row| by_time(row.write_p99_ns)),
+    column("FLUSHES/S", |row| rate(row.flushes_per_s), |row| By::Number(row.flushes_per_s)),
+    column("FLUSH P99", |row| time(row.flush_p99_ns), |row| by_time(row.flush_p99_ns)),
+    column("FAILED/S", |row| rate(row.failures_per_s), |row| By::Number(row.failures_per_s)),
+    column("IN FLIGHT", |row| row.in_flight.to_string(), |row| By::Number(row.in_flight as f64)),
+];
+
+const NODES: [Column<Node>; 7] = [
+    column("NODE", |row| row.name.clone(), |row| By::Text(row.name.clone())),
+    column("ADDRESS", |row| row.address.clone(), |row| By::Text(row.address.clone())),
+    column("STANDING", |row| row.standing.clone(), |row| By::Text(row.standing.clone())),
+    column("PART", part, |row| By::Text(part(row))),
+    column("CONTAINERS", |row| row.containers.to_string(), |row| By::Number(row.containers as f64)),
+    column("ROUND TRIP", |row| time(round_trip(row)), |row| by_time(round_trip(row))),
+    column("HEARD", heard, |row| By::Number(row.last_byte_ms.map_or(-1.0, |ms| ms as f64))),
+];
+
+fn round_trip(row: &Node) -> Option<u64> {
+    row.round_trip_us.map(|us| us.saturating_mul(1000))
+}
+
+/// What a node does for the agreement of the cluster.
+fn part(row: &Node) -> String {
+    match (row.leads, row.voter) {
+        (true, _) => "leads",
+        (false, true) => "votes",
+        (false, false) => "follows",
+    }
+    .to_owned()
+}
+
+fn heard(row: &Node) -> String {
+    match row.last_byte_ms {
+        _ if row.own => "this node".to_owned(),
+        Some(ms) if row.connected_ms.is_some() => {
+            format!("{} ago", duration(ms.saturating_mul(1_000_000)))
+        }
+        _ => "not connected".to_owned(),
+    }
+}
+
 fn group(row: &WorkerRow) -> String {
     let group = if row.group == "high_latency" { "high latency" } else { "low latency" };
     match &row.standby {
@@ -167,6 +228,8 @@ pub(super) fn rows(view: &View, kind: Kind, sort: Sort, filter: &str) -> Vec<Vec
         Kind::Methods => cells(&view.methods, &METHODS, sort, filter),
         Kind::Sessions => cells(&view.sessions, &SESSIONS, sort, filter),
         Kind::Workers => cells(&view.workers, &WORKERS, sort, filter),
+        Kind::Devices => cells(&view.devices, &DEVICES, sort, filter),
+        Kind::Nodes => cells(&view.nodes, &NODES, sort, filter),
     }
 }
 
@@ -235,6 +298,8 @@ mod tests {
         let view = View {
             sessions: vec![SessionRow::default()],
             workers: vec![WorkerRow::default()],
+            devices: vec![DeviceRow::default()],
+            nodes: vec![Node::default()],
             ..view()
         };
         for kind in Kind::ALL {

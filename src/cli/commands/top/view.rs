@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chimaera_metrics::{Running, Snapshot};
+use chimaera_metrics::{Node, Running, Snapshot};
 use serde::Serialize;
 
 /// What has happened between two moments: rates are per second.
@@ -14,6 +14,8 @@ pub(crate) struct View {
     pub(super) workers: Vec<WorkerRow>,
     pub(super) methods: Vec<MethodRow>,
     pub(super) sessions: Vec<SessionRow>,
+    pub(super) devices: Vec<DeviceRow>,
+    pub(super) nodes: Vec<Node>,
 }
 
 /// The runtime as a whole.
@@ -91,6 +93,25 @@ pub(crate) struct SessionRow {
     pub(super) failures: u64,
 }
 
+/// A device: a pool of `chimaera:bdev`, by its methods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct DeviceRow {
+    pub(super) pool: String,
+    pub(super) reads_per_s: f64,
+    pub(super) read_bytes_per_s: f64,
+    pub(super) read_p99_ns: Option<u64>,
+    pub(super) writes_per_s: f64,
+    pub(super) written_bytes_per_s: f64,
+    pub(super) write_p99_ns: Option<u64>,
+    pub(super) flushes_per_s: f64,
+    pub(super) flush_p99_ns: Option<u64>,
+    pub(super) failures_per_s: f64,
+    pub(super) in_flight: u64,
+}
+
+/// The module whose pools are devices.
+const DEVICE: &str = "chimaera:bdev";
+
 /// How much more there is than before, for each second. What is less has begun anew.
 struct Rate(f64);
 
@@ -108,6 +129,7 @@ impl View {
         let before = if is_same { before } else { &nothing };
         let seconds = ((now.uptime_ns - before.uptime_ns) as f64 / 1e9).max(1e-3);
         let workers = workers(before, now, seconds);
+        let methods = methods(before, now, &Rate(seconds));
         let sum = |of: fn(&WorkerRow) -> f64| workers.iter().map(of).sum();
         View {
             seconds,
@@ -126,8 +148,10 @@ impl View {
                 log_lost: now.log_lost,
             },
             workers,
-            methods: methods(before, now, &Rate(seconds)),
+            devices: devices(now, &methods),
+            methods,
             sessions: sessions(before, now, &Rate(seconds)),
+            nodes: now.nodes.clone(),
         }
     }
 }
@@ -186,6 +210,38 @@ fn methods(before: &Snapshot, now: &Snapshot, rate: &Rate) -> Vec<MethodRow> {
         }
     }
     rows
+}
+
+fn devices(now: &Snapshot, methods: &[MethodRow]) -> Vec<DeviceRow> {
+    let row = |pool: &chimaera_metrics::Pool| {
+        let mut row = DeviceRow {
+            pool: pool.name.clone(),
+            in_flight: pool.in_flight,
+            ..DeviceRow::default()
+        };
+        for method in methods.iter().filter(|method| method.id == pool.id) {
+            row.failures_per_s += method.failures_per_s;
+            match &method.method[..] {
+                "kRead" => {
+                    row.reads_per_s = method.calls_per_s;
+                    row.read_bytes_per_s = method.bytes_out_per_s;
+                    row.read_p99_ns = method.p99_ns;
+                }
+                "kWrite" => {
+                    row.writes_per_s = method.calls_per_s;
+                    row.written_bytes_per_s = method.bytes_in_per_s;
+                    row.write_p99_ns = method.p99_ns;
+                }
+                "kFlush" => {
+                    row.flushes_per_s = method.calls_per_s;
+                    row.flush_p99_ns = method.p99_ns;
+                }
+                _ => {}
+            }
+        }
+        row
+    };
+    now.pools.iter().filter(|pool| pool.module == DEVICE).map(row).collect()
 }
 
 fn sessions(before: &Snapshot, now: &Snapshot, rate: &Rate) -> Vec<SessionRow> {

@@ -222,6 +222,34 @@ const sessions = new Table(byId("sessions"), [
   { title: "Results", of: (row) => row.results_bytes, show: bytes, number: true },
 ], { sort: 4, down: true, filter: true, none: "no client is connected" });
 
+const devices = new Table(byId("devices"), [
+  { title: "Device", of: (row) => row.pool },
+  { title: "Reads/s", of: (row) => row.reads_per_s, show: rate, number: true },
+  { title: "Read/s", of: (row) => row.read_bytes_per_s, show: bytes, number: true },
+  { title: "Read 99 %", of: (row) => row.read_p99_ns, show: time, number: true },
+  { title: "Writes/s", of: (row) => row.writes_per_s, show: rate, number: true },
+  { title: "Written/s", of: (row) => row.written_bytes_per_s, show: bytes, number: true },
+  { title: "Write 99 %", of: (row) => row.write_p99_ns, show: time, number: true },
+  { title: "Flushes/s", of: (row) => row.flushes_per_s, show: rate, number: true },
+  { title: "Flush 99 %", of: (row) => row.flush_p99_ns, show: time, number: true },
+  { title: "Failed/s", of: (row) => row.failures_per_s, show: rate, number: true, class: failing("failures_per_s") },
+  { title: "In flight", of: (row) => row.in_flight, number: true },
+], { sort: 0, down: false, filter: true, none: "there is no pool of chimaera:bdev" });
+
+const nodes = new Table(byId("nodes"), [
+  { title: "Node", of: (row) => row.name },
+  { title: "Address", of: (row) => row.address },
+  { title: "Standing", of: (row) => row.standing, class: (row) => (row.standing === "member" ? "" : "warn") },
+  { title: "Part", of: (row) => (row.leads ? "leads" : row.voter ? "votes" : "follows") },
+  { title: "Containers", of: (row) => row.containers, number: true },
+  { title: "Round trip", of: (row) => row.round_trip_us && row.round_trip_us * 1e3, show: time, number: true },
+  {
+    title: "Heard",
+    of: (row) => (row.own ? "this node" : row.connected_ms === null ? "not connected" : `${time(row.last_byte_ms * 1e6)} ago`),
+    class: (row) => (row.own || row.connected_ms !== null ? "" : "warn"),
+  },
+], { sort: 0, down: false, filter: true, none: "this runtime is not in a cluster" });
+
 function waitsFor(what) {
   switch (what?.kind) {
     case undefined: return null;
@@ -639,6 +667,8 @@ async function run() {
         workers.show(view.workers);
         methods.show(view.methods);
         sessions.show(view.sessions);
+        devices.show(view.devices);
+        nodes.show(view.nodes);
       } catch (error) {
         say(error.message, true);
         // What is shown was so before.
