@@ -44,6 +44,20 @@ int main() {
     Show("the last of a batch", *puts.back());
     for (const auto &put : puts) ipc->DelTask(put);
 
+    // As they end: one thread for many, beside sockets, for `queue.descriptor()` can be polled.
+    chi::Completions queue(100);
+    int stored = 0;
+    for (int i = 0; i < 100; ++i) {
+      const auto put = NewPut(store, "tide/" + std::to_string(i));
+      ipc->Enqueue(put);
+      queue.Add(put, [&](const hipc::FullPtr<PutTask> &done) {
+        stored += done->GetStatus() == CHI_OK;
+        ipc->DelTask(done);
+      });
+    }
+    while (stored < 100) queue.Run();
+    std::cout << "one by one: " << stored << "\n";
+
     // Every millisecond, until it is cancelled.
     chi::OwnedTask<CountTask> periodic(NewCount(store));
     periodic->SetPeriod(1000 * 1000);

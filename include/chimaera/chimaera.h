@@ -8,6 +8,7 @@
 
 #include "chimaera/archive.h"
 #include "chimaera/client.h"
+#include "chimaera/completions.h"
 #include "chimaera/entry_points.h"
 #include "chimaera/error.h"
 #include "chimaera/hipc_string.h"

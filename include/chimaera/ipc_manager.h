@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -144,6 +145,22 @@ class IpcManager {
     detail::Require(CHI_COVERS(table_, chi_ipc, wait_all), "waiting for several tasks");
     const std::vector<chi_task *> raw = Raw(tasks);
     detail::Check(table_, table_->wait_all(table_, raw.data(), raw.size(), CHI_WAIT_FOREVER));
+  }
+
+  /** Waits until one of these tasks is complete, at most `timeout_ns` nanoseconds, and returns its
+   * index; nothing if none is. It looks at all of them each time: for many tasks, chi::Completions
+   * is cheaper. In a method, it looks at least once a millisecond. Errors: those of Task::Wait;
+   * `CHI_INVALID` without tasks. */
+  template <typename T>
+  std::optional<u64> WaitAny(const std::vector<hipc::FullPtr<T>> &tasks,
+                             u64 timeout_ns = CHI_WAIT_FOREVER) const {
+    detail::Require(CHI_COVERS(table_, chi_ipc, wait_any), "waiting for one of several tasks");
+    const std::vector<chi_task *> raw = Raw(tasks);
+    u64 index = 0;
+    const chi_status status = table_->wait_any(table_, raw.data(), raw.size(), timeout_ns, &index);
+    if (status == CHI_TIMEOUT) return std::nullopt;
+    detail::Check(table_, status);
+    return index;
   }
 
   /** Requests a task's cancellation. See Task::Cancel. */

@@ -77,6 +77,16 @@ pub const CHI_TASK_HOLD_SHIFT: u32 = 8;
 /// `chi_task.state_`, bit, with `CHI_TASK_IN_FLIGHT`: the client has requested the task's
 /// cancellation (`chi_ipc.cancel`).
 pub const CHI_TASK_CANCEL: u32 = 16;
+/// `chi_task.state_`, bit, with `CHI_TASK_IN_FLIGHT`: the task is in a completion queue. The bits from
+/// `CHI_TASK_PLACE_SHIFT` up say where. Since ABI 1.2.
+pub const CHI_TASK_QUEUED: u32 = 32;
+/// `chi_task.state_`, with `CHI_TASK_QUEUED`: the bits from this one up are the place of the task in a completion queue,
+/// and those from `CHI_TASK_PLACE_SHIFT + CHI_COMPLETIONS_PLACE_BITS` up the number of the queue.
+pub const CHI_TASK_PLACE_SHIFT: u32 = 8;
+/// How many bits of `chi_task.state_` are the place of a task in a completion queue.
+pub const CHI_COMPLETIONS_PLACE_BITS: u32 = 20;
+/// The most completion queues of a session.
+pub const CHI_MAX_COMPLETIONS: u32 = 16;
 
 /// `chi_task.task_flags_`: the method runs at once and then every `period_ns_` nanoseconds, until
 /// the task is cancelled or deleted, a run fails, its pool is destroyed or its client exits. Each

@@ -1,12 +1,14 @@
 //! The back end of the contract for applications, and its table.
 
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::time::Duration;
 
 use chimaera_abi::*;
 use chimaera_front::{Backend, Block, Result, Waited};
 
+use crate::completions::{self, Completions};
 use crate::{blocks, ipc_tasks};
 
 /// The process's session.
@@ -54,6 +56,51 @@ impl Backend for Client {
     unsafe fn wait(task: NonNull<chi_task>, timeout_ns: u64) -> Result<Waited> {
         // SAFETY: as above.
         unsafe { ipc_tasks::wait(task, timeout_ns) }
+    }
+
+    unsafe fn wait_any(tasks: &[NonNull<chi_task>], timeout_ns: u64) -> Result<Option<usize>> {
+        // SAFETY: as above.
+        unsafe { completions::wait_any(tasks, timeout_ns) }
+    }
+
+    fn completions_new(capacity: u32) -> Result<NonNull<chi_completions>> {
+        Ok(NonNull::from(Box::leak(Box::new(Completions::new(capacity)?))).cast())
+    }
+
+    unsafe fn completions_del(queue: NonNull<chi_completions>) {
+        // SAFETY: it was leaked by `completions_new`, and nothing uses it.
+        drop(unsafe { Box::from_raw(queue.cast::<Completions>().as_ptr()) });
+    }
+
+    unsafe fn completions_descriptor(queue: NonNull<chi_completions>) -> i32 {
+        // SAFETY: it was made by `completions_new`, and has not been deleted.
+        unsafe { queue.cast::<Completions>().as_ref() }.descriptor()
+    }
+
+    unsafe fn completions_add(
+        queue: NonNull<chi_completions>,
+        task: NonNull<chi_task>,
+        argument: *mut c_void,
+    ) -> Result<()> {
+        // SAFETY: as in `completions_descriptor`; the rest is as above.
+        unsafe { queue.cast::<Completions>().as_ref().add(task, argument) }
+    }
+
+    unsafe fn completions_remove(
+        queue: NonNull<chi_completions>,
+        task: NonNull<chi_task>,
+    ) -> Result<()> {
+        // SAFETY: as in `completions_add`.
+        unsafe { queue.cast::<Completions>().as_ref().remove(task) }
+    }
+
+    unsafe fn completions_next(
+        queue: NonNull<chi_completions>,
+        done: &mut [MaybeUninit<chi_completed>],
+        timeout_ns: u64,
+    ) -> Result<usize> {
+        // SAFETY: as in `completions_descriptor`.
+        unsafe { queue.cast::<Completions>().as_ref() }.next(done, timeout_ns)
     }
 
     unsafe fn cancel(task: NonNull<chi_task>) -> Result<()> {

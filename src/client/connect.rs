@@ -9,7 +9,9 @@ use chimaera_front::{Failure, Result};
 use chimaera_ipc::instance::Instance;
 use chimaera_ipc::layout::{Layout, SHARES};
 use chimaera_ipc::segment::Mapping;
-use chimaera_ipc::wire::{self, Kind, Message, Received, LAYOUTS_ARE_COMPARED, WIRE_VERSION};
+use chimaera_ipc::wire::{
+    self, Kind, Message, Received, HAS_COMPLETIONS, LAYOUTS_ARE_COMPARED, WIRE_VERSION,
+};
 use chimaera_ipc::{clock, connect};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -36,6 +38,8 @@ pub(crate) struct Link {
     pub(crate) clock_offset: i64,
     /// Whether the runtime looks for the layouts of tasks in `chi_task.status_`, and clears them.
     pub(crate) compares_layouts: bool,
+    /// Whether the runtime knows completion queues.
+    pub(crate) has_completions: bool,
 }
 
 pub(crate) fn connect(options: &Options) -> Result<Link> {
@@ -66,7 +70,7 @@ fn handshake(
     let welcomed = ask(&instance, &socket, Some(&hello), Kind::Welcome, bound)?;
     let (welcome, mut fds) = welcomed.in_time(&instance)?;
     let odd = |why: &str| Failure::new(CHI_VERSION, format!("the runtime's welcome {why}"));
-    let [_, size, _, share, runtime_ahead, layouts, ..] = welcome.words;
+    let [_, size, can, share, runtime_ahead, layouts] = welcome.words;
     let layout = Layout::divided(size, share);
     if layout.size != size || !SHARES.contains(&share) || fds.len() != 2 {
         return Err(odd("makes no sense to this client; both must be of the same version"));
@@ -82,7 +86,16 @@ fn handshake(
     let known = runtime_ahead != 0 && clock::offset_ns(ahead, clock::ahead_ns()) == 0;
     let clock_offset = if known { clock::offset_ns(ahead, runtime_ahead as i64) } else { 0 };
     let compares_layouts = layouts == LAYOUTS_ARE_COMPARED;
-    Ok(Link { instance, socket, mapping, doorbell, clock_offset, compares_layouts })
+    let has_completions = can & HAS_COMPLETIONS != 0;
+    Ok(Link {
+        instance,
+        socket,
+        mapping,
+        doorbell,
+        clock_offset,
+        compares_layouts,
+        has_completions,
+    })
 }
 
 pub(crate) fn gone(instance: &Instance, why: &str) -> Failure {

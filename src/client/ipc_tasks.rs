@@ -28,6 +28,26 @@ const PAUSES: u32 = 4;
 /// runtime.
 const SLICE: Duration = Duration::from_secs(1);
 
+/// Looking again and again, before a thread sleeps.
+pub(crate) struct Spin;
+
+impl Spin {
+    /// Pauses between two looks, after this time. False if it is time to sleep.
+    #[inline]
+    pub(crate) fn pause(waited: Duration) -> bool {
+        if waited >= SPIN {
+            return false;
+        }
+        if waited >= YIELD_AFTER {
+            std::thread::yield_now();
+        }
+        for _ in 0..PAUSES {
+            std::hint::spin_loop();
+        }
+        true
+    }
+}
+
 /// # Safety
 /// As `chi_ipc.try_enqueue`.
 #[inline]
@@ -244,13 +264,7 @@ fn wait_longer(session: &Session, offset: u64, timeout_ns: u64) -> Result<Waited
         if timeout_ns != CHI_WAIT_FOREVER && waited >= timeout {
             return Ok(Waited::TimedOut);
         }
-        if waited < SPIN {
-            if waited >= YIELD_AFTER {
-                std::thread::yield_now();
-            }
-            for _ in 0..PAUSES {
-                std::hint::spin_loop();
-            }
+        if Spin::pause(waited) {
             continue;
         }
         let Parking::Sleep(expected) = park(word) else { continue };

@@ -8,6 +8,7 @@
 
 mod backend;
 mod blocks;
+mod completions;
 mod connect;
 mod ipc_tasks;
 mod options;

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use chimaera_abi::*;
 use chimaera_front::{Failure, Result};
 use chimaera_ipc::arena::{Arena, Failed};
 use chimaera_ipc::instance::Instance;
+use chimaera_ipc::marks::{self, Marks};
 use chimaera_ipc::ring::Producer;
 use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::wire::{Kind, Message};
@@ -34,9 +36,15 @@ pub(crate) struct Session {
     /// What to keep of `chi_task.status_` when a task is submitted that has a layout there: all or
     /// nothing.
     layout_mask: chi_status,
-    /// Held by the thread that asks the runtime for a ring. Whether the answer to a thread that has given up is
-    /// still to come.
-    asking: Mutex<bool>,
+    /// Held by the thread that asks the runtime for something. The answer to a thread that has given up that is still to
+    /// come, if there is one.
+    asking: Mutex<Option<Kind>>,
+    /// Whether the runtime knows completion queues.
+    has_completions: bool,
+    /// The number of the next completion queue.
+    next_queue: AtomicU32,
+    /// Completion queues that were deleted, for reuse: a worker may still mark places in them.
+    idle_queues: Mutex<Vec<Board>>,
     arena: Mutex<Arena>,
     /// Rings of threads that have ended, for reuse by new threads.
     idle_rings: Mutex<Vec<Producer>>,
@@ -53,6 +61,15 @@ pub(crate) struct Session {
     kept: Mutex<HashMap<u64, u32>>,
     kept_count: AtomicUsize,
     dead: AtomicBool,
+}
+
+/// The part of a completion queue that the runtime knows.
+pub(crate) struct Board {
+    pub(crate) number: u32,
+    offset: u64,
+    places: u32,
+    /// Readable when a place was marked while the client rested, or when the runtime has hung up.
+    pub(crate) bell: OwnedFd,
 }
 
 /// What a block is for.
@@ -72,7 +89,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Session {
     /// A session whose handshake is complete.
     pub(crate) fn new(link: Link) -> Result<Session> {
-        let Link { instance, socket, mapping, doorbell, clock_offset, compares_layouts } = link;
+        let Link {
+            instance,
+            socket,
+            mapping,
+            doorbell,
+            clock_offset,
+            compares_layouts,
+            has_completions,
+        } = link;
         let layout = mapping.layout();
         let arena = Arena::new(layout.client_arena, layout.runtime_arena - layout.client_arena);
         let gone = gone(
@@ -88,7 +113,10 @@ impl Session {
             gone,
             clock_offset,
             layout_mask: if compares_layouts { -1 } else { 0 },
-            asking: Mutex::new(false),
+            asking: Mutex::new(None),
+            has_completions,
+            next_queue: AtomicU32::new(0),
+            idle_queues: Mutex::default(),
             arena: Mutex::new(arena),
             idle_rings: Mutex::default(),
             pending_frees: Mutex::default(),
@@ -195,26 +223,105 @@ impl Session {
         if let Some(ring) = lock(&self.idle_rings).pop() {
             return Ok(ring);
         }
+        let (answer, _) = self.request(&Message::new(Kind::Ring, &[]))?;
+        Ok(self.ring_of(&answer))
+    }
+
+    fn ring_of(&self, answer: &Message) -> Producer {
+        Producer::new(self.mapping.ring(answer.words[0]))
+    }
+
+    /// Asks the runtime for something. The answer is of the same kind.
+    fn request(&self, question: &Message) -> Result<(Message, Vec<OwnedFd>)> {
         // Also for those who wait until others have asked.
         let bound = answer_bound();
-        let mut is_owed = lock(&self.asking);
+        let mut owed = lock(&self.asking);
         self.check()?;
-        let question = Message::new(Kind::Ring, &[]);
-        let question = (!*is_owed).then_some(&question);
-        let asked = ask(&self.instance, &self.socket, question, Kind::Ring, bound);
+        if let Some(kind) = *owed {
+            let (answer, _) = self.ask(&mut owed, None, kind, bound)?;
+            if kind == Kind::Ring {
+                lock(&self.idle_rings).push(self.ring_of(&answer));
+            }
+        }
+        self.ask(&mut owed, Some(question), question.kind, bound)
+    }
+
+    fn ask(
+        &self,
+        owed: &mut Option<Kind>,
+        question: Option<&Message>,
+        kind: Kind,
+        bound: Instant,
+    ) -> Result<(Message, Vec<OwnedFd>)> {
+        let asked = ask(&self.instance, &self.socket, question, kind, bound);
         let asked = asked.inspect_err(|failure| {
             if failure.status == CHI_UNAVAILABLE {
                 self.disconnect();
             }
         });
         // A runtime that is only slow still has the tasks of other threads: the session goes on.
-        *is_owed = match &asked {
-            Ok(Asked::Late { unsent: false }) => true,
-            Ok(Asked::Late { unsent: true }) => *is_owed,
-            Ok(Asked::Answered(..)) | Err(_) => false,
+        *owed = match &asked {
+            Ok(Asked::Late { unsent: false }) => Some(kind),
+            Ok(Asked::Late { unsent: true }) => *owed,
+            Ok(Asked::Answered(..)) | Err(_) => None,
         };
-        let (answer, _) = asked?.in_time(&self.instance)?;
-        Ok(Producer::new(self.mapping.ring(answer.words[0])))
+        asked?.in_time(&self.instance)
+    }
+
+    /// The part of a completion queue that the runtime knows.
+    pub(crate) fn board(&self, places: u32) -> Result<Board> {
+        if !self.has_completions {
+            let why = "completion queues need a runtime with ABI 1.2 or later";
+            return Err(Failure::new(CHI_VERSION, why));
+        }
+        let mut idle = lock(&self.idle_queues);
+        if let Some(at) = idle.iter().position(|board| board.places >= places) {
+            return Ok(idle.swap_remove(at));
+        }
+        drop(idle);
+        let words = marks::words(places);
+        let (offset, _) = self.alloc(8 * words as u64, What::Buffer)?;
+        // SAFETY: the block is inside the segment, and has so many words.
+        let memory = unsafe { self.mapping.double_words(offset, words) };
+        memory.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        let number = self.next_queue.fetch_add(1, Ordering::Relaxed);
+        let registered = match number < CHI_MAX_COMPLETIONS {
+            true => self
+                .request(&Message::new(Kind::Completions, &[number.into(), offset, places.into()])),
+            false => Err(Failure::new(
+                CHI_NO_SPACE,
+                format!(
+                    "completion queue limit ({CHI_MAX_COMPLETIONS} per session) reached: use one \
+                     for more tasks, or delete one"
+                ),
+            )),
+        };
+        let bell = registered.and_then(|(_, mut bells)| {
+            let none = || Failure::new(CHI_IO, "the runtime has sent no bell");
+            bells.pop().ok_or_else(none)
+        });
+        match bell {
+            Ok(bell) => Ok(Board { number, offset, places, bell }),
+            Err(failure) => {
+                // The runtime may know the block, unless there was nothing to ask.
+                if number >= CHI_MAX_COMPLETIONS {
+                    self.next_queue.store(CHI_MAX_COMPLETIONS, Ordering::Relaxed);
+                    self.free(offset);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    pub(crate) fn give_board(&self, board: Board) {
+        lock(&self.idle_queues).push(board);
+    }
+
+    /// The marks of a completion queue of this session.
+    pub(crate) fn marks(&self, board: &Board) -> Marks<'_> {
+        // SAFETY: the block is inside the segment, has so many words, and is never freed.
+        let memory = unsafe { self.mapping.double_words(board.offset, marks::words(board.places)) };
+        Marks::over(memory, board.places)
     }
 
     pub(crate) fn give_ring(&self, ring: Producer) {

@@ -1,13 +1,26 @@
 //! The trait of the contract's back ends, which the front calls after its checks.
 
 use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_ipc::admin;
 
-use crate::{last_error, Result};
+use crate::{last_error, Failure, Result};
+
+/// How long `wait_any` sleeps at first, and at most, where there are no completion queues.
+const FIRST_PAUSE: Duration = Duration::from_micros(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+
+#[cold]
+fn no_completions() -> Failure {
+    Failure::new(
+        CHI_INVALID,
+        "completion queues are for applications: a method waits for its tasks",
+    )
+}
 
 /// The contents of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +152,86 @@ pub trait Backend: 'static {
 
     /// Yields.
     fn yield_now() -> Result<()>;
+
+    /// Waits for the first of several tasks, of which there is at least one.
+    ///
+    /// # Safety
+    /// See the trait, for each of the tasks.
+    unsafe fn wait_any(tasks: &[NonNull<chi_task>], timeout_ns: u64) -> Result<Option<usize>> {
+        // Methods have no completion queue: they look at their tasks, and let others run in between.
+        let (start, mut pause) = (Instant::now(), FIRST_PAUSE);
+        loop {
+            for (index, &task) in tasks.iter().enumerate() {
+                // SAFETY: by the caller's promise.
+                if unsafe { Self::wait(task, 0)? } == Waited::Complete {
+                    return Ok(Some(index));
+                }
+            }
+            let rest = match timeout_ns {
+                CHI_WAIT_FOREVER => LONGEST_PAUSE,
+                bound => Duration::from_nanos(bound).saturating_sub(start.elapsed()),
+            };
+            if rest.is_zero() {
+                return Ok(None);
+            }
+            Self::sleep(pause.min(rest))?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Makes a completion queue. The capacity has been checked.
+    fn completions_new(_capacity: u32) -> Result<NonNull<chi_completions>> {
+        Err(no_completions())
+    }
+
+    /// Deletes a completion queue.
+    ///
+    /// # Safety
+    /// The queue was made by `completions_new`, and nothing uses it.
+    unsafe fn completions_del(_queue: NonNull<chi_completions>) {}
+
+    /// The descriptor of a completion queue.
+    ///
+    /// # Safety
+    /// The queue was made by `completions_new`, and has not been deleted.
+    unsafe fn completions_descriptor(_queue: NonNull<chi_completions>) -> i32 {
+        -1
+    }
+
+    /// Has a task collected.
+    ///
+    /// # Safety
+    /// As `completions_descriptor`, and see the trait.
+    unsafe fn completions_add(
+        _queue: NonNull<chi_completions>,
+        _task: NonNull<chi_task>,
+        _argument: *mut c_void,
+    ) -> Result<()> {
+        Err(no_completions())
+    }
+
+    /// Takes a task out.
+    ///
+    /// # Safety
+    /// As `completions_add`.
+    unsafe fn completions_remove(
+        _queue: NonNull<chi_completions>,
+        _task: NonNull<chi_task>,
+    ) -> Result<()> {
+        Err(no_completions())
+    }
+
+    /// Takes tasks that are complete, at least one place being there for them; returns how many.
+    ///
+    /// # Safety
+    /// As `completions_descriptor`.
+    unsafe fn completions_next(
+        _queue: NonNull<chi_completions>,
+        _done: &mut [MaybeUninit<chi_completed>],
+        _timeout_ns: u64,
+    ) -> Result<usize> {
+        Err(no_completions())
+    }
 
     /// Creates a pool, or finds it. The names and the number of containers have been checked.
     ///

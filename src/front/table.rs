@@ -36,6 +36,13 @@ pub const fn table<B: Backend>() -> chi_ipc {
         cancel: cancel::<B>,
         sleep: sleep::<B>,
         yield_now: yield_now::<B>,
+        wait_any: wait_any::<B>,
+        completions_new: completions_new::<B>,
+        completions_del: completions_del::<B>,
+        completions_descriptor: completions_descriptor::<B>,
+        completions_add: completions_add::<B>,
+        completions_remove: completions_remove::<B>,
+        completions_next: completions_next::<B>,
     }
 }
 
@@ -168,6 +175,116 @@ unsafe extern "C" fn wait_all<B: Backend>(
         }
         rest
     }))
+}
+
+unsafe extern "C" fn wait_any<B: Backend>(
+    _: *const chi_ipc,
+    tasks_: *const *mut chi_task,
+    count: u64,
+    timeout_ns: u64,
+    index: *mut u64,
+) -> chi_status {
+    answer::<B>((|| {
+        let index = non_null(index, "index")?;
+        // SAFETY: the caller guarantees that the array is valid.
+        let (tasks, rest) = tasks(unsafe { array(tasks_, count, "tasks")? });
+        rest?;
+        if tasks.is_empty() {
+            return Err(Failure::new(CHI_INVALID, "count must not be 0"));
+        }
+        // SAFETY: the caller guarantees that the tasks are valid.
+        let found = unsafe { B::wait_any(tasks, timeout_ns)? };
+        let found = found.ok_or_else(|| Failure::not_complete(timeout_ns))?;
+        // SAFETY: the caller guarantees that the pointer is valid for writing; a complete task is the caller's.
+        unsafe {
+            index.write(found as u64);
+            keep_message::<B>(tasks[found]);
+        }
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn completions_new<B: Backend>(
+    _: *const chi_ipc,
+    capacity: u32,
+    queue: *mut *mut chi_completions,
+) -> chi_status {
+    answer::<B>((|| {
+        let out = non_null(queue, "queue")?;
+        let most = 1 << CHI_COMPLETIONS_PLACE_BITS;
+        if !(1..=most).contains(&capacity) {
+            let why = format!("capacity must be from 1 to {most}, and not {capacity}");
+            return Err(Failure::new(CHI_INVALID, why));
+        }
+        let made = B::completions_new(capacity)?;
+        // SAFETY: the caller guarantees that the pointer is valid for writing.
+        unsafe { out.write(made.as_ptr()) };
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn completions_del<B: Backend>(_: *const chi_ipc, queue: *mut chi_completions) {
+    if let Some(queue) = NonNull::new(queue) {
+        // SAFETY: the caller guarantees that the queue is valid, and that nothing uses it.
+        unsafe { B::completions_del(queue) };
+    }
+}
+
+unsafe extern "C" fn completions_descriptor<B: Backend>(
+    _: *const chi_ipc,
+    queue: *const chi_completions,
+) -> i32 {
+    // SAFETY: the caller guarantees that the queue is valid.
+    NonNull::new(queue.cast_mut()).map_or(-1, |queue| unsafe { B::completions_descriptor(queue) })
+}
+
+unsafe extern "C" fn completions_add<B: Backend>(
+    _: *const chi_ipc,
+    queue: *mut chi_completions,
+    task: *mut chi_task,
+    argument: *mut c_void,
+) -> chi_status {
+    answer::<B>((|| {
+        let (queue, task) = (non_null(queue, "queue")?, non_null(task, "task")?);
+        // SAFETY: the caller guarantees that queue and task are valid.
+        unsafe { B::completions_add(queue, task, argument) }
+    })())
+}
+
+unsafe extern "C" fn completions_remove<B: Backend>(
+    _: *const chi_ipc,
+    queue: *mut chi_completions,
+    task: *mut chi_task,
+) -> chi_status {
+    answer::<B>((|| {
+        let (queue, task) = (non_null(queue, "queue")?, non_null(task, "task")?);
+        // SAFETY: the caller guarantees that queue and task are valid.
+        unsafe { B::completions_remove(queue, task) }
+    })())
+}
+
+unsafe extern "C" fn completions_next<B: Backend>(
+    _: *const chi_ipc,
+    queue: *mut chi_completions,
+    done: *mut chi_completed,
+    most: u32,
+    count: *mut u32,
+    timeout_ns: u64,
+) -> chi_status {
+    answer::<B>((|| {
+        let (queue, done) = (non_null(queue, "queue")?, non_null(done, "done")?);
+        let count = non_null(count, "count")?;
+        if most == 0 {
+            return Err(Failure::new(CHI_INVALID, "most must not be 0"));
+        }
+        // SAFETY: the caller guarantees that the pointers are valid for writing that many.
+        unsafe {
+            count.write(0);
+            let places = std::slice::from_raw_parts_mut(done.as_ptr().cast(), most as usize);
+            count.write(B::completions_next(queue, places, timeout_ns)? as u32);
+        }
+        Ok(())
+    })())
 }
 
 unsafe extern "C" fn cancel<B: Backend>(_: *const chi_ipc, task: *mut chi_task) -> chi_status {

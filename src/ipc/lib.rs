@@ -17,6 +17,7 @@ pub mod futex;
 pub mod instance;
 pub mod large;
 pub mod layout;
+pub mod marks;
 pub mod peer;
 pub mod ring;
 pub mod segment;

@@ -167,6 +167,18 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    /// Double words of the segment, one after the other.
+    ///
+    /// # Safety
+    /// The offset must be aligned to 8, and all of them inside the segment.
+    #[cfg(not(all(loom, test)))]
+    pub unsafe fn double_words(&self, offset: u64, count: usize) -> &[AtomicU64] {
+        // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
+        unsafe { std::slice::from_raw_parts(self.address(offset).cast().as_ptr(), count) }
+    }
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the range is this mapping, and nothing refers to it any more. It could fail only

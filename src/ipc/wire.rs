@@ -21,6 +21,9 @@ pub const WIRE_VERSION: u64 = 3;
 /// In a welcome: the runtime compares the layouts of tasks with those of modules. Older ones say 0.
 pub const LAYOUTS_ARE_COMPARED: u64 = 1;
 
+/// In the upper half of a welcome's third word: the runtime knows completion queues.
+pub const HAS_COMPLETIONS: u64 = 1 << 32;
+
 const MAGIC: u32 = 0x4348_494d;
 const WORDS: usize = 6;
 const HEAD: usize = 8 + WORDS * 8;
@@ -33,9 +36,10 @@ pub(crate) const MAX_TEXT: usize = 1024;
 pub enum Kind {
     /// Client: wire version, ABI major, ABI minor, requested segment size (0: the default).
     Hello = 1,
-    /// Runtime: session number, segment size, the runtime's process id, its share of the arenas in
-    /// percent, how far real time is ahead of its monotonic time in nanoseconds (0: unknown),
-    /// [`LAYOUTS_ARE_COMPARED`]; with the descriptors of the segment and of the doorbell.
+    /// Runtime: session number, segment size, the runtime's process id in the lower half and what it can do
+    /// ([`HAS_COMPLETIONS`]) in the upper, its share of the arenas in percent, how far real time is ahead of its
+    /// monotonic time in nanoseconds (0: unknown), [`LAYOUTS_ARE_COMPARED`]; with the descriptors of the segment and of
+    /// the doorbell.
     Welcome = 2,
     /// Client: the address at which it mapped the segment.
     Mapped = 3,
@@ -93,10 +97,14 @@ pub enum Kind {
     TakeBack = 21,
     /// The host: there was no memory for a page of the segment with this number.
     Faulted = 22,
+    /// Client: has a completion queue: its number, the offset of its marks in the segment, and how many places they are
+    /// for. The answer: the number; with the descriptor of a socket that becomes readable when the client rests and a
+    /// place is marked.
+    Completions = 23,
 }
 
 impl Kind {
-    const ALL: [Kind; 22] = [
+    const ALL: [Kind; 23] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Mapped,
@@ -119,6 +127,7 @@ impl Kind {
         Kind::Lend,
         Kind::TakeBack,
         Kind::Faulted,
+        Kind::Completions,
     ];
 }
 

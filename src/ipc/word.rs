@@ -1,7 +1,9 @@
 //! The completion word of a task, `chi_task.state_`, shared by the waiting thread and the
 //! completing worker.
 
-use chimaera_abi::{CHI_TASK_COMPLETE, CHI_TASK_IN_FLIGHT, CHI_TASK_PARKED};
+use chimaera_abi::{
+    CHI_TASK_COMPLETE, CHI_TASK_IN_FLIGHT, CHI_TASK_PARKED, CHI_TASK_PLACE_SHIFT, CHI_TASK_QUEUED,
+};
 
 use crate::sync::{AtomicU32, Ordering};
 
@@ -40,12 +42,79 @@ pub fn park(word: &AtomicU32) -> Parking {
     }
 }
 
-/// Publishes the completion, with `bits` added to the word. True when threads are sleeping on the
-/// word: the caller must wake them.
+/// The state that a thread finds when it puts a task into a completion queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queueing {
+    /// Whoever completes it will mark its place.
+    Queued,
+    /// The task is complete.
+    Complete,
+    /// The task was never submitted.
+    Idle,
+    /// The task is in a completion queue already.
+    Busy,
+}
+
+/// Notes in the word that the task is in a completion queue, at this place.
+pub fn queue(word: &AtomicU32, place: u32) -> Queueing {
+    let mut state = word.load(Ordering::Acquire);
+    loop {
+        if state & CHI_TASK_COMPLETE != 0 {
+            return Queueing::Complete;
+        }
+        if state & CHI_TASK_IN_FLIGHT == 0 {
+            return Queueing::Idle;
+        }
+        if state & CHI_TASK_QUEUED != 0 {
+            return Queueing::Busy;
+        }
+        let queued = state | CHI_TASK_QUEUED | place << CHI_TASK_PLACE_SHIFT;
+        match word.compare_exchange(state, queued, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return Queueing::Queued,
+            Err(now) => state = now,
+        }
+    }
+}
+
+/// Notes in the word that the task is in no completion queue any more, unless it is complete.
+pub fn unqueue(word: &AtomicU32) {
+    let mut state = word.load(Ordering::Acquire);
+    while state & CHI_TASK_IN_FLIGHT != 0 && state & CHI_TASK_QUEUED != 0 {
+        let alone = state & ((1 << CHI_TASK_PLACE_SHIFT) - 1) & !CHI_TASK_QUEUED;
+        match word.compare_exchange(state, alone, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return,
+            Err(now) => state = now,
+        }
+    }
+}
+
+/// Who has to be told that a task is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiters(u32);
+
+impl Waiters {
+    /// Whether there are any.
+    #[inline]
+    pub fn any(self) -> bool {
+        self.0 & (CHI_TASK_PARKED | CHI_TASK_QUEUED) != 0
+    }
+
+    /// Whether threads sleep on the word.
+    pub fn sleep(self) -> bool {
+        self.0 & CHI_TASK_PARKED != 0
+    }
+
+    /// The place of the task in a completion queue, if it is in one.
+    pub fn place(self) -> Option<u32> {
+        (self.0 & CHI_TASK_QUEUED != 0).then_some(self.0 >> CHI_TASK_PLACE_SHIFT)
+    }
+}
+
+/// Publishes the completion, with `bits` added to the word. Returns whom the caller must tell.
 #[inline]
 #[must_use]
-pub fn complete(word: &AtomicU32, bits: u32) -> bool {
-    word.swap(CHI_TASK_COMPLETE | bits, Ordering::AcqRel) & CHI_TASK_PARKED != 0
+pub fn complete(word: &AtomicU32, bits: u32) -> Waiters {
+    Waiters(word.swap(CHI_TASK_COMPLETE | bits, Ordering::AcqRel))
 }
 
 #[cfg(all(test, loom))]
@@ -68,7 +137,7 @@ mod tests {
             let parking = park(&word);
             let wakes = worker.join().unwrap();
             match parking {
-                Parking::Sleep(_) => assert!(wakes, "it sleeps for ever"),
+                Parking::Sleep(_) => assert!(wakes.sleep(), "it sleeps for ever"),
                 Parking::Complete => assert_eq!(body.load(Ordering::Relaxed), 7),
                 Parking::Idle => panic!("it was submitted"),
             }

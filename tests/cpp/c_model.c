@@ -1,5 +1,6 @@
 /* A C application with tasks other than simple calls: c_model MODULE. Prints a JSON line with the
  * status and the reason of a failure. */
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -53,6 +54,12 @@ static chi_status run(struct value_task *task, uint64_t *result) {
 static uint64_t ticks(void) {
   uint64_t result = 0;
   return run(make(TICKS, 0), &result) == CHI_OK ? result : UINT64_MAX;
+}
+
+/* Adds the value of a complete task to the sum, and deletes it. */
+static void add_up(chi_task *task, void *sum) {
+  if (task->status_ == CHI_OK) *(uint64_t *)sum += ((struct value_task *)task)->value;
+  chi_task_delete(task);
 }
 
 #define EXPECT(CONDITION) \
@@ -112,6 +119,49 @@ int main(int argc, char **argv) {
   EXPECT(ipc->wait_all(ipc, patient, 1, 1000000) == CHI_TIMEOUT);
   EXPECT(ipc->cancel(ipc, &slow->task) == CHI_OK);
   EXPECT(end(slow, NULL) == CHI_CANCELLED);
+
+  chi_task *const sleeps[] = {&make(SLEEP, UINT64_MAX / 2)->task, &make(SLEEP, 1000000)->task};
+  EXPECT(ipc->enqueue_batch(ipc, sleeps, 2, &submitted) == CHI_OK);
+  uint64_t first = 0;
+  EXPECT(chi_wait_any(sleeps, 1, 1000000, &first) == CHI_TIMEOUT);
+  EXPECT(chi_wait_any(sleeps, 2, CHI_WAIT_FOREVER, &first) == CHI_OK && first == 1);
+  EXPECT(chi_wait_any(sleeps, 0, 0, &first) == CHI_INVALID);
+
+  chi_completions *queue = NULL;
+  EXPECT(chi_completions_new(0, &queue) == CHI_INVALID);
+  EXPECT(chi_completions_new(100, &queue) == CHI_OK);
+  EXPECT(chi_completions_add(queue, sleeps[0], &first) == CHI_OK);
+  EXPECT(chi_completions_add(queue, sleeps[0], NULL) == CHI_BUSY);
+  EXPECT(chi_completions_add(queue, sleeps[1], &submitted) == CHI_OK);
+  chi_completed completed[4];
+  uint32_t taken = 0;
+  EXPECT(chi_completions_next(queue, completed, 4, &taken, 0) == CHI_OK && taken == 1);
+  EXPECT(completed[0].task == sleeps[1] && completed[0].argument == &submitted);
+  EXPECT(chi_completions_next(queue, completed, 4, &taken, 1000) == CHI_OK && taken == 0);
+  EXPECT(chi_completions_remove(queue, sleeps[0]) == CHI_OK);
+  EXPECT(chi_completions_remove(queue, sleeps[0]) == CHI_INVALID);
+  EXPECT(ipc->cancel(ipc, sleeps[0]) == CHI_OK);
+  EXPECT(end((struct value_task *)sleeps[0], NULL) == CHI_CANCELLED);
+  chi_task_delete(sleeps[1]);
+  struct value_task *idle = make(SLEEP, 0);
+  EXPECT(chi_completions_add(queue, &idle->task, NULL) == CHI_INVALID);
+  chi_task_delete(&idle->task);
+
+  uint64_t sum = 0, called = 0, now = 0;
+  chi_completion adds = {add_up, &sum};
+  for (uint64_t i = 0; i < 100; ++i) {
+    struct value_task *nap = make(SLEEP, i * 10000);
+    EXPECT(chi_submit(&nap->task) == CHI_OK);
+    EXPECT(chi_completions_add(queue, &nap->task, &adds) == CHI_OK);
+  }
+  struct pollfd polled = {chi_completions_descriptor(queue), POLLIN, 0};
+  for (; called < 100; called += now) {
+    EXPECT(poll(&polled, 1, 60000) == 1);
+    EXPECT(chi_completions_run(queue, 0, &now) == CHI_OK);
+  }
+  EXPECT(sum == 99 * 100 / 2 * 10000);
+  EXPECT(chi_completions_run(queue, 0, &now) == CHI_OK && now == 0);
+  chi_completions_delete(queue);
   EXPECT(chi_pool_destroy(pool) == CHI_OK);
   return done(CHI_OK, "");
 }

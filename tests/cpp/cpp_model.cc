@@ -136,6 +136,45 @@ void Batch(const Model &model) {
   ipc->Wait(none);
 }
 
+void FirstOfMany(const Model &model) {
+  const auto *ipc = CHI_IPC_MANAGER;
+  std::vector<Value> sleeps;
+  for (const u64 time : {kHour, kMs}) {
+    sleeps.push_back(model.Make(Method::kSleep, time));
+    ipc->Enqueue(sleeps.back());
+  }
+  Expect(!ipc->WaitAny(std::vector<Value>{sleeps[0]}, kMs).has_value(), "a wait that times out");
+  Expect(ipc->WaitAny(sleeps) == u64{1}, "the first of two");
+
+  chi::Completions queue(1000);
+  u64 first = 0;
+  queue.Add(sleeps[1], [&](const Value &) { ++first; });
+  queue.Add(sleeps[0], [](const Value &) { throw std::runtime_error("it is taken out"); });
+  try {
+    queue.Add(sleeps[0], [](const Value &) {});
+    Expect(false, "a task is in a queue twice");
+  } catch (const chi::Error &error) {
+    Expect(error.status() == CHI_BUSY, "a task is in a queue once");
+  }
+  Expect(queue.Run() == 1 && first == 1, "a task that was complete before");
+  Expect(queue.Remove(sleeps[0]) && !queue.Remove(sleeps[0]), "a task is taken out once");
+  sleeps[0]->Cancel();
+  for (const Value &sleep : sleeps) Model::End(sleep);
+
+  u64 sum = 0;
+  for (u64 i = 0; i < 1000; ++i) {
+    const Value nap = model.Make(Method::kSleep, i % 10 * kMs, 0);
+    ipc->Enqueue(nap);
+    queue.Add(nap, [&sum, ipc](const Value &done) {
+      sum += done->value_;
+      ipc->DelTask(done);
+    });
+  }
+  for (u64 ended = 0; ended < 1000;) ended += queue.Run();
+  Expect(sum == 4500 * kMs, "each is called with its task");
+  Expect(queue.Run(0) == 0, "each is called once");
+}
+
 void Sleeping() {
   const auto begin = std::chrono::steady_clock::now();
   chi::Sleep(2 * kMs);
@@ -153,6 +192,7 @@ void Run(const std::string &module) {
   HighLatency(model);
   Cancelled(model);
   Batch(model);
+  FirstOfMany(model);
   Sleeping();
   Expect(model.Run(model.Make(Method::kTree, 3, 4)) == CHI_OK, "subtasks of subtasks");
   Expect(model.Run(model.Make(Method::kMonitored, 3, 5)) == CHI_OK, "a monitor's lane");

@@ -132,6 +132,9 @@ static void PrintTables() {
   FIELD(chi_client_options, instance);
   FIELD(chi_client_options, segment_size);
   FIELD(chi_client_options, connect_timeout_ns);
+  STRUCT(chi_completion);
+  FIELD(chi_completion, done);
+  FIELD(chi_completion, argument);
   STRUCT(chi_ipc);
   FIELD(chi_ipc, size);
   FIELD(chi_ipc, reserved);
@@ -156,6 +159,16 @@ static void PrintTables() {
   FIELD(chi_ipc, cancel);
   FIELD(chi_ipc, sleep);
   FIELD(chi_ipc, yield_now);
+  FIELD(chi_ipc, wait_any);
+  FIELD(chi_ipc, completions_new);
+  FIELD(chi_ipc, completions_del);
+  FIELD(chi_ipc, completions_descriptor);
+  FIELD(chi_ipc, completions_add);
+  FIELD(chi_ipc, completions_remove);
+  FIELD(chi_ipc, completions_next);
+  STRUCT(chi_completed);
+  FIELD(chi_completed, task);
+  FIELD(chi_completed, argument);
   STRUCT(chi_host);
   FIELD(chi_host, size);
   FIELD(chi_host, abi_major);

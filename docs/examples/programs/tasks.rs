@@ -1,10 +1,12 @@
 //! Tasks that are more than calls.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chimaera::abi::{status_name, CHI_OK};
 use chimaera::client::{self, Options};
-use chimaera::{submit_all, wait_all, DomainQuery, NewTask, Result, Task};
+use chimaera::{submit_all, wait_all, Completions, DomainQuery, NewTask, Result, Task};
 use chimaera_kv_client::{Client, CountTask, Method, Params, PutTask};
 
 fn count(store: Client) -> Result<NewTask<CountTask>> {
@@ -32,6 +34,19 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let puts: Result<Vec<_>> = (0..100).map(|i| put(store, &format!("wave/{i}"))).collect();
     let mut ended = wait_all(submit_all(puts?)?);
     show("the last of a batch", ended.pop().expect("a hundred"));
+
+    // As they end: one thread for many, beside sockets, for the queue has a descriptor that can be polled.
+    let (queue, stored) = (Completions::new(100)?, Arc::new(AtomicUsize::new(0)));
+    for i in 0..100 {
+        let (put, stored) = (put(store, &format!("tide/{i}"))?.submit()?, stored.clone());
+        queue.add(put, move |ended| {
+            stored.fetch_add(usize::from(ended.is_ok()), Ordering::Relaxed);
+        })?;
+    }
+    while !queue.is_empty() {
+        queue.run(None)?;
+    }
+    println!("one by one: {}", stored.load(Ordering::Relaxed));
 
     // Every millisecond, until it is cancelled.
     let periodic = count(store)?;

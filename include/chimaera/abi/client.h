@@ -221,6 +221,111 @@ chi_status chi_alloc(uint64_t size, struct chi_buffer *buffer);
 // * Thread: `[any thread]`.
 void chi_free(const struct chi_buffer *buffer);
 
+// Waits until one of the `count` tasks at `tasks` is complete, at most `timeout_ns` nanoseconds, and stores its index in
+// `*index`. `chi_wait` then returns its status at once. For many tasks, again and again, a completion queue is cheaper.
+//
+// * Ownership: the complete task is the caller's again. The array is only read.
+// * Null: neither `tasks` nor `index` may be null, nor any task.
+// * Errors: those of `chi_wait`; `CHI_INVALID` when `count` is 0; `CHI_BUSY` when a task is in a completion queue;
+//   `CHI_VERSION` with a runtime of an older version.
+// * Thread: `[any thread]`.
+chi_status chi_wait_any(struct chi_task *const *tasks,
+                        uint64_t count,
+                        uint64_t timeout_ns,
+                        uint64_t *index);
+
+// Makes a completion queue for up to `capacity` tasks (1 to 2^20) at a time.
+//
+//     chi_completions *queue;
+//     chi_status status = chi_completions_new(1024, &queue);
+//     ...
+//     status = chi_completions_add(queue, task, argument);
+//     chi_completed done[16];
+//     uint32_t count;
+//     status = chi_completions_next(queue, done, 16, &count, CHI_WAIT_FOREVER);
+//
+// * Ownership: the caller owns `*queue` until `chi_completions_delete`.
+// * Null: `queue` must not be null.
+// * Errors: `CHI_INVALID` for another capacity; `CHI_NO_SPACE` for more than `CHI_MAX_COMPLETIONS` queues, or when there
+//   is no room; `CHI_VERSION` with a runtime of an older version; `CHI_IO`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+//   `CHI_NOT_INITIALIZED`.
+// * Thread: `[any thread]`.
+chi_status chi_completions_new(uint32_t capacity,
+                               chi_completions **queue);
+
+// Deletes a completion queue. Tasks that are in it stay their owner's.
+//
+// * Ownership: the queue must not be used again, nor its descriptor.
+// * Null: a null `queue` is ignored.
+// * Thread: `[any thread]`, while no other uses the queue.
+void chi_completions_delete(chi_completions *queue);
+
+// The descriptor of a completion queue, for `poll`, `select` and `epoll`: readable when `chi_completions_next` may have
+// something to return. It does not become readable again before that has returned nothing once. It stays the same when
+// the client connects to another runtime.
+//
+// * Ownership: it is the queue's: do not read, write or close it.
+// * Null: -1 for a null `queue`.
+// * Thread: `[any thread]`.
+int32_t chi_completions_descriptor(const chi_completions *queue);
+
+// Has a task collected when it is complete. It must have been submitted.
+//
+// * Ownership: the task must not be deleted, nor submitted again, before `chi_completions_next` or `chi_completions_run`
+//   has returned it, or `chi_completions_remove` has taken it out. `argument` is kept until then.
+// * Null: neither `queue` nor `task` may be null; `argument` may be.
+// * Errors: `CHI_INVALID` when the task was never submitted; `CHI_BUSY` when it is in a completion queue already;
+//   `CHI_NO_SPACE` when the queue is full.
+// * Thread: `[any thread]`.
+chi_status chi_completions_add(chi_completions *queue,
+                               struct chi_task *task,
+                               void *argument);
+
+// Takes a task out of a completion queue, whether it is complete or not.
+//
+// * Ownership: the task stays its owner's.
+// * Null: neither may be null.
+// * Errors: `CHI_INVALID` when the task is not in the queue.
+// * Thread: `[any thread]`.
+chi_status chi_completions_remove(chi_completions *queue, struct chi_task *task);
+
+// Takes up to `most` tasks that are complete out of a completion queue, whatever their status, and stores how many in
+// `*count`. Waits for the first at most `timeout_ns` nanoseconds; 0 only looks. When the runtime stops, its tasks end with
+// `CHI_UNAVAILABLE`, and are returned.
+//
+// * Ownership: the tasks are the caller's again. `*done` and `*count` are written.
+// * Null: none may be null.
+// * Errors: `CHI_INVALID` when `most` is 0; `CHI_IO`; `CHI_FORKED`. That there are none is no error: `*count` is 0.
+// * Thread: `[any thread]`; each task is returned to one of them.
+chi_status chi_completions_next(chi_completions *queue,
+                                struct chi_completed *done,
+                                uint32_t most,
+                                uint32_t *count,
+                                uint64_t timeout_ns);
+
+// What `chi_completions_run` calls for a task: give the address of one to `chi_completions_add`, as the argument.
+typedef struct chi_completion {
+  // Called when the task is complete.
+  //
+  // * Ownership: the task is the function's, to use, delete or submit again; `argument` is what is beside it here.
+  // * Null: nothing is called if it is null. `task` is not null.
+  // * Thread: `[any thread]`, that of `chi_completions_run`. It may use the queue.
+  void (*done)(struct chi_task *task, void *argument);
+  // For `done`.
+  void *argument;
+} chi_completion;
+
+// Takes all tasks that are complete out of a completion queue, and calls what was given with them. Waits for the first at
+// most `timeout_ns` nanoseconds. Stores in `*count` how many there were.
+//
+// * Ownership: the tasks are the caller's again. Each `chi_completion` is read before it is called.
+// * Null: `count` may be null.
+// * Errors: those of `chi_completions_next`.
+// * Thread: `[any thread]`.
+chi_status chi_completions_run(chi_completions *queue,
+                               uint64_t timeout_ns,
+                               uint64_t *count);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif

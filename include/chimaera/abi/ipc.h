@@ -23,6 +23,18 @@ typedef struct chi_pool_options {
 // `chi_ipc.wait`: no timeout. The wait still ends, with `CHI_UNAVAILABLE`, when the runtime stops.
 #define CHI_WAIT_FOREVER UINT64_MAX
 
+// A completion queue: collects tasks as they complete, so that one thread can wait for the first of many. Made by
+// `chi_ipc.completions_new`. It has no fields that others may use. Since ABI 1.2.
+typedef struct chi_completions chi_completions;
+
+// A task that a completion queue returns. Since ABI 1.2.
+typedef struct chi_completed {
+  // The task, which is complete, and the caller's again.
+  struct chi_task *task;
+  // What `chi_ipc.completions_add` was given with it.
+  void *argument;
+} chi_completed;
+
 // The functions with which applications and modules make and send tasks.
 //
 // libchimaera_client implements the table for applications, and the runtime for modules, so a
@@ -246,6 +258,80 @@ typedef struct chi_ipc {
   //   return soon; `CHI_INVALID` in a monitor, which cannot yield.
   // * Thread: `[any thread]`.
   chi_status (*yield_now)(const struct chi_ipc *ipc);
+  // Waits until one of the `count` tasks at `tasks` is complete, at most `timeout_ns` nanoseconds, and stores its index
+  // in `*index`. If several are, the first of them. For many tasks, again and again, a completion queue is cheaper:
+  // this looks at all of them each time. In a method, it looks at them at least once a millisecond. Since ABI 1.2.
+  //
+  // * Ownership: as `wait`. The array is only read.
+  // * Null: neither `tasks` nor `index` may be null, nor any task.
+  // * Errors: those of `wait`; `CHI_INVALID` when `count` is 0; `CHI_BUSY` when a task is in a completion queue.
+  // * Thread: `[any thread]`.
+  chi_status (*wait_any)(const struct chi_ipc *ipc,
+                         struct chi_task *const *tasks,
+                         uint64_t count,
+                         uint64_t timeout_ns,
+                         uint64_t *index);
+  // Makes a completion queue for up to `capacity` tasks (1 to 2^20) at a time. It takes capacity / 7 bytes of the
+  // session's segment, three descriptors here and one in the runtime. Since ABI 1.2.
+  //
+  // * Ownership: the caller owns `*queue` until `completions_del`.
+  // * Null: `queue` must not be null.
+  // * Errors: `CHI_INVALID` for another capacity, or in a method; `CHI_NO_SPACE` for more than
+  //   `CHI_MAX_COMPLETIONS` queues, or when there is no room; `CHI_VERSION` with a runtime of an older version;
+  //   `CHI_IO`.
+  // * Thread: `[any thread]`.
+  chi_status (*completions_new)(const struct chi_ipc *ipc,
+                                uint32_t capacity,
+                                chi_completions **queue);
+  // Deletes a completion queue. Tasks that are in it stay their owner's. Since ABI 1.2.
+  //
+  // * Ownership: the queue must not be used again, nor its descriptor.
+  // * Null: a null `queue` is ignored.
+  // * Thread: `[any thread]`, while no other uses the queue.
+  void (*completions_del)(const struct chi_ipc *ipc, chi_completions *queue);
+  // The descriptor of a completion queue, for `poll`, `select` and `epoll`: readable when `completions_next` may
+  // have something to return. It does not become readable again before `completions_next` has returned nothing
+  // once. It stays the same when the client connects to another runtime. Since ABI 1.2.
+  //
+  // * Ownership: it is the queue's: do not read, write or close it.
+  // * Null: -1 for a null `queue`.
+  // * Thread: `[any thread]`.
+  int32_t (*completions_descriptor)(const struct chi_ipc *ipc, const chi_completions *queue);
+  // Has a task collected when it is complete. It must have been submitted. Since ABI 1.2.
+  //
+  // * Ownership: the task must not be deleted, nor submitted again, before `completions_next` has returned it or
+  //   `completions_remove` has taken it out. `argument` is kept until then, and never read.
+  // * Null: neither `queue` nor `task` may be null; `argument` may be.
+  // * Errors: `CHI_INVALID` when the task was never submitted; `CHI_BUSY` when it is in a completion queue already;
+  //   `CHI_NO_SPACE` when the queue is full.
+  // * Thread: `[any thread]`.
+  chi_status (*completions_add)(const struct chi_ipc *ipc,
+                                chi_completions *queue,
+                                struct chi_task *task,
+                                void *argument);
+  // Takes a task out of a completion queue, whether it is complete or not. Since ABI 1.2.
+  //
+  // * Ownership: the task stays its owner's.
+  // * Null: neither may be null.
+  // * Errors: `CHI_INVALID` when the task is not in the queue.
+  // * Thread: `[any thread]`.
+  chi_status (*completions_remove)(const struct chi_ipc *ipc,
+                                   chi_completions *queue,
+                                   struct chi_task *task);
+  // Takes up to `most` tasks that are complete out of a completion queue, whatever their status, and stores how many
+  // in `*count`. Waits for the first at most `timeout_ns` nanoseconds; 0 only looks. When the runtime stops, its tasks
+  // end with `CHI_UNAVAILABLE`, and are returned. Since ABI 1.2.
+  //
+  // * Ownership: the tasks are the caller's again. `*done` and `*count` are written.
+  // * Null: none may be null.
+  // * Errors: `CHI_INVALID` when `most` is 0; `CHI_IO`. That there are none is no error: `*count` is 0.
+  // * Thread: `[any thread]`; each task is returned to one of them.
+  chi_status (*completions_next)(const struct chi_ipc *ipc,
+                                 chi_completions *queue,
+                                 struct chi_completed *done,
+                                 uint32_t most,
+                                 uint32_t *count,
+                                 uint64_t timeout_ns);
 } chi_ipc;
 
 #endif  // CHIMAERA_ABI_IPC_H_

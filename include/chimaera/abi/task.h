@@ -100,6 +100,20 @@ typedef struct chi_bitfield {
 // cancellation (`chi_ipc.cancel`).
 #define CHI_TASK_CANCEL 16
 
+// `chi_task.state_`, bit, with `CHI_TASK_IN_FLIGHT`: the task is in a completion queue. The bits from
+// `CHI_TASK_PLACE_SHIFT` up say where. Since ABI 1.2.
+#define CHI_TASK_QUEUED 32
+
+// `chi_task.state_`, with `CHI_TASK_QUEUED`: the bits from this one up are the place of the task in a completion queue,
+// and those from `CHI_TASK_PLACE_SHIFT + CHI_COMPLETIONS_PLACE_BITS` up the number of the queue.
+#define CHI_TASK_PLACE_SHIFT 8
+
+// How many bits of `chi_task.state_` are the place of a task in a completion queue.
+#define CHI_COMPLETIONS_PLACE_BITS 20
+
+// The most completion queues of a session.
+#define CHI_MAX_COMPLETIONS 16
+
 // `chi_task.task_flags_`: the method runs at once and then every `period_ns_` nanoseconds, until
 // the task is cancelled or deleted, a run fails, its pool is destroyed or its client exits. Each
 // run sees the task as the previous one left it. Runs do not drift: run n is due n periods after

@@ -431,3 +431,246 @@ pub unsafe extern "C" fn chi_free(buffer: *const chi_buffer) {
     // SAFETY: the table is valid; the rest is the caller's promise.
     unsafe { ((*ipc).free)(ipc, buffer) }
 }
+
+/// Waits until one of the `count` tasks at `tasks` is complete, at most `timeout_ns` nanoseconds, and stores its index in
+/// `*index`. `chi_wait` then returns its status at once. For many tasks, again and again, a completion queue is cheaper.
+///
+/// * Ownership: the complete task is the caller's again. The array is only read.
+/// * Null: neither `tasks` nor `index` may be null, nor any task.
+/// * Errors: those of `chi_wait`; `CHI_INVALID` when `count` is 0; `CHI_BUSY` when a task is in a completion queue;
+///   `CHI_VERSION` with a runtime of an older version.
+/// * Thread: `[any thread]`.
+///
+/// # Safety
+/// `tasks` must point to `count` tasks that have been submitted and not deleted, and `index` to a writable number.
+#[no_mangle]
+pub unsafe extern "C" fn chi_wait_any(
+    tasks: *const *mut chi_task,
+    count: u64,
+    timeout_ns: u64,
+    index: *mut u64,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe {
+        match read_field!(ipc, chi_ipc, wait_any) {
+            Some(wait_any) => wait_any(ipc, tasks, count, timeout_ns, index),
+            None => no_completions(),
+        }
+    }
+}
+
+#[cold]
+fn no_completions() -> chi_status {
+    answer(Err(Failure::new(CHI_VERSION, "this call needs a runtime with ABI 1.2 or later")))
+}
+
+/// Makes a completion queue for up to `capacity` tasks (1 to 2^20) at a time.
+///
+///     chi_completions *queue;
+///     chi_status status = chi_completions_new(1024, &queue);
+///     ...
+///     status = chi_completions_add(queue, task, argument);
+///     chi_completed done[16];
+///     uint32_t count;
+///     status = chi_completions_next(queue, done, 16, &count, CHI_WAIT_FOREVER);
+///
+/// * Ownership: the caller owns `*queue` until `chi_completions_delete`.
+/// * Null: `queue` must not be null.
+/// * Errors: `CHI_INVALID` for another capacity; `CHI_NO_SPACE` for more than `CHI_MAX_COMPLETIONS` queues, or when there
+///   is no room; `CHI_VERSION` with a runtime of an older version; `CHI_IO`, `CHI_UNAVAILABLE`, `CHI_FORKED`,
+///   `CHI_NOT_INITIALIZED`.
+/// * Thread: `[any thread]`.
+///
+/// # Safety
+/// `queue` must point to a writable pointer.
+#[no_mangle]
+pub unsafe extern "C" fn chi_completions_new(
+    capacity: u32,
+    queue: *mut *mut chi_completions,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe {
+        match read_field!(ipc, chi_ipc, completions_new) {
+            Some(make) => make(ipc, capacity, queue),
+            None => no_completions(),
+        }
+    }
+}
+
+/// Deletes a completion queue. Tasks that are in it stay their owner's.
+///
+/// * Ownership: the queue must not be used again, nor its descriptor.
+/// * Null: a null `queue` is ignored.
+/// * Thread: `[any thread]`, while no other uses the queue.
+///
+/// # Safety
+/// `queue` must be null or come from `chi_completions_new`, and not have been deleted.
+#[no_mangle]
+pub unsafe extern "C" fn chi_completions_delete(queue: *mut chi_completions) {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe {
+        if let Some(delete) = read_field!(ipc, chi_ipc, completions_del) {
+            delete(ipc, queue);
+        }
+    }
+}
+
+/// The descriptor of a completion queue, for `poll`, `select` and `epoll`: readable when `chi_completions_next` may have
+/// something to return. It does not become readable again before that has returned nothing once. It stays the same when
+/// the client connects to another runtime.
+///
+/// * Ownership: it is the queue's: do not read, write or close it.
+/// * Null: -1 for a null `queue`.
+/// * Thread: `[any thread]`.
+///
+/// # Safety
+/// As `chi_completions_delete`.
+#[no_mangle]
+pub unsafe extern "C" fn chi_completions_descriptor(queue: *const chi_completions) -> i32 {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe { read_field!(ipc, chi_ipc, completions_descriptor).map_or(-1, |of| of(ipc, queue)) }
+}
+
+/// Has a task collected when it is complete. It must have been submitted.
+///
+/// * Ownership: the task must not be deleted, nor submitted again, before `chi_completions_next` or `chi_completions_run`
+///   has returned it, or `chi_completions_remove` has taken it out. `argument` is kept until then.
+/// * Null: neither `queue` nor `task` may be null; `argument` may be.
+/// * Errors: `CHI_INVALID` when the task was never submitted; `CHI_BUSY` when it is in a completion queue already;
+///   `CHI_NO_SPACE` when the queue is full.
+/// * Thread: `[any thread]`.
+///
+/// # Safety
+/// `queue` must come from `chi_completions_new`, and `task` be a task; neither has been deleted.
+#[no_mangle]
+pub unsafe extern "C" fn chi_completions_add(
+    queue: *mut chi_completions,
+    task: *mut chi_task,
+    argument: *mut c_void,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe {
+        match read_field!(ipc, chi_ipc, completions_add) {
+            Some(add) => add(ipc, queue, task, argument),
+            None => no_completions(),
+        }
+    }
+}
+
+/// Takes a task out of a completion queue, whether it is complete or not.
+///
+/// * Ownership: the task stays its owner's.
+/// * Null: neither may be null.
+/// * Errors: `CHI_INVALID` when the task is not in the queue.
+/// * Thread: `[any thread]`.
+///
+/// # Safety
+/// As `chi_completions_add`.
+#[no_mangle]
+pub unsafe extern "C" fn chi_completions_remove(
+    queue: *mut chi_completions,
+    task: *mut chi_task,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe {
+        match read_field!(ipc, chi_ipc, completions_remove) {
+            Some(remove) => remove(ipc, queue, task),
+            None => no_completions(),
+        }
+    }
+}
+
+/// Takes up to `most` tasks that are complete out of a completion queue, whatever their status, and stores how many in
+/// `*count`. Waits for the first at most `timeout_ns` nanoseconds; 0 only looks. When the runtime stops, its tasks end with
+/// `CHI_UNAVAILABLE`, and are returned.
+///
+/// * Ownership: the tasks are the caller's again. `*done` and `*count` are written.
+/// * Null: none may be null.
+/// * Errors: `CHI_INVALID` when `most` is 0; `CHI_IO`; `CHI_FORKED`. That there are none is no error: `*count` is 0.
+/// * Thread: `[any thread]`; each task is returned to one of them.
+///
+/// # Safety
+/// `queue` must come from `chi_completions_new` and not have been deleted; `done` must have room for `most`.
+#[no_mangle]
+pub unsafe extern "C" fn chi_completions_next(
+    queue: *mut chi_completions,
+    done: *mut chi_completed,
+    most: u32,
+    count: *mut u32,
+    timeout_ns: u64,
+) -> chi_status {
+    let ipc = chi_ipc_manager();
+    // SAFETY: the table is valid; the rest is the caller's promise.
+    unsafe {
+        match read_field!(ipc, chi_ipc, completions_next) {
+            Some(next) => next(ipc, queue, done, most, count, timeout_ns),
+            None => no_completions(),
+        }
+    }
+}
+
+/// What `chi_completions_run` calls for a task: give the address of one to `chi_completions_add`, as the argument.
+#[repr(C)]
+pub struct chi_completion {
+    /// Called when the task is complete.
+    ///
+    /// * Ownership: the task is the function's, to use, delete or submit again; `argument` is what is beside it here.
+    /// * Null: nothing is called if it is null. `task` is not null.
+    /// * Thread: `[any thread]`, that of `chi_completions_run`. It may use the queue.
+    pub done: Option<unsafe extern "C" fn(task: *mut chi_task, argument: *mut c_void)>,
+    /// For `done`.
+    pub argument: *mut c_void,
+}
+
+/// Takes all tasks that are complete out of a completion queue, and calls what was given with them. Waits for the first at
+/// most `timeout_ns` nanoseconds. Stores in `*count` how many there were.
+///
+/// * Ownership: the tasks are the caller's again. Each `chi_completion` is read before it is called.
+/// * Null: `count` may be null.
+/// * Errors: those of `chi_completions_next`.
+/// * Thread: `[any thread]`.
+///
+/// # Safety
+/// `queue` must come from `chi_completions_new` and not have been deleted. Each task in it was added with the address of a
+/// `chi_completion`, or with null.
+#[no_mangle]
+pub unsafe extern "C" fn chi_completions_run(
+    queue: *mut chi_completions,
+    timeout_ns: u64,
+    count: *mut u64,
+) -> chi_status {
+    let (mut all, mut bound) = (0, timeout_ns);
+    let status = loop {
+        let mut done = chi_completed { task: ptr::null_mut(), argument: ptr::null_mut() };
+        let mut taken = 0;
+        // One at a time: what is called may take others out, and free what was given with them.
+        // SAFETY: by the caller's promise; there is room for one.
+        let status = unsafe { chi_completions_next(queue, &mut done, 1, &mut taken, bound) };
+        if status != CHI_OK || taken == 0 {
+            break status;
+        }
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let completion = done.argument.cast::<chi_completion>();
+            if !completion.is_null() {
+                let chi_completion { done: call, argument } = completion.read();
+                if let Some(call) = call {
+                    call(done.task, argument);
+                }
+            }
+        }
+        all += 1;
+        bound = 0;
+    };
+    if !count.is_null() {
+        // SAFETY: by the caller's promise.
+        unsafe { count.write(all) };
+    }
+    status
+}

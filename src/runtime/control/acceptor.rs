@@ -16,7 +16,7 @@ use rustix::net::SocketFlags;
 use rustix::process::{Pid, PidfdFlags};
 
 use super::address::Address;
-use super::client::{add_ring, Client, Phase};
+use super::client::{add_queue, add_ring, Client, Phase};
 use super::close::close_pools;
 use super::descriptors::Closer;
 use super::destroy::Destructions;
@@ -567,6 +567,10 @@ impl Acceptor {
                 let added = add_ring(session, workers, &self.shared, &mut self.load);
                 client.send(&added.unwrap_or_else(refusal), &[])
             }
+            (Phase::Open { session, .. }, Kind::Completions) => match add_queue(session, message) {
+                Ok((answer, bell)) => client.send(&answer, &[bell.as_fd()]),
+                Err(why) => client.send(&refusal(why), &[]),
+            },
             _ => Err(Failure::new(CHI_INVALID, "unexpected message for the state of the session")),
         }
     }

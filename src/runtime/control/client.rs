@@ -8,7 +8,9 @@ use chimaera_ipc::clock;
 use chimaera_ipc::layout::{Layout, MOST_RINGS};
 use chimaera_ipc::ring::Consumer;
 use chimaera_ipc::segment::{self, Mapping};
-use chimaera_ipc::wire::{self, Kind, Message, LAYOUTS_ARE_COMPARED, WIRE_VERSION};
+use chimaera_ipc::wire::{
+    self, Kind, Message, HAS_COMPLETIONS, LAYOUTS_ARE_COMPARED, WIRE_VERSION,
+};
 use rustix::event::EventfdFlags;
 
 use super::quota::{self, Footprint};
@@ -105,7 +107,7 @@ impl Client {
             &[
                 number,
                 layout.size,
-                std::process::id().into(),
+                u64::from(std::process::id()) | HAS_COMPLETIONS,
                 config.runtime_share,
                 clock::ahead_ns() as u64,
                 LAYOUTS_ARE_COMPARED,
@@ -156,6 +158,19 @@ fn requested_layout(hello: &Message, shared: &Shared) -> Result<Layout, Failure>
     }
     let size = if wanted == 0 { shared.config.default_segment } else { wanted };
     Ok(Layout::divided(size, shared.config.runtime_share))
+}
+
+/// Gives a session a completion queue. Returns the answer to the client, and the descriptor to send with it.
+pub(super) fn add_queue(
+    session: &SessionRef,
+    message: &Message,
+) -> Result<(Message, OwnedFd), Failure> {
+    let [number, offset, places, ..] = message.words;
+    let small = |word: u64| u32::try_from(word).unwrap_or(u32::MAX);
+    let record = (small(number), offset, small(places));
+    let check = |bell: &OwnedFd| quota::check_descriptors(bell, quota::KEPT_FROM_SESSIONS);
+    let bell = session.queues.add(&session.mapping, record, check)?;
+    Ok((Message::new(Kind::Completions, &[number]), bell))
 }
 
 /// Gives a session another ring, which the least loaded worker polls. `workers` are those to which

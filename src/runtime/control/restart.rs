@@ -496,6 +496,7 @@ impl Restart {
                 held: given.held_of(session.number),
                 blocks: allocated.blocks,
                 holds: allocated.holds,
+                queues: session.queues.all().iter().map(|(record, _)| *record).collect(),
             })
         });
         let durable = shared.durable.lock_for_successor()?;
@@ -520,6 +521,9 @@ impl Restart {
             let all = own.into_iter().chain(client.pidfd.as_ref().map(|process| process.as_fd()));
             let all: Vec<BorrowedFd<'_>> = all.collect();
             self.channel.send(&ToSuccessor::Session(session.number), &all, self.until)?;
+            for (_, bell) in session.queues.all() {
+                self.channel.send(&ToSuccessor::Queue, &[bell], self.until)?;
+            }
         }
         for client in greeting() {
             self.channel.send(&ToSuccessor::Greeting, &[client.socket.as_fd()], self.until)?;

@@ -35,11 +35,14 @@ const LOOK: Duration = Duration::from_micros(100);
 /// The process that is to be succeeded.
 pub(crate) struct Predecessor(Channel);
 
+/// Of a session, its own descriptors, and the bells of its completion queues.
+type Descriptors = (Vec<OwnedFd>, Vec<OwnedFd>);
+
 /// What it has handed over.
 pub(crate) struct Taken {
     document: Document,
     /// The descriptors of each session, in the order of the document.
-    sessions: Vec<Vec<OwnedFd>>,
+    sessions: Vec<Descriptors>,
     greeting: Vec<OwnedFd>,
 }
 
@@ -102,9 +105,17 @@ impl Predecessor {
                 Received { message: ToSuccessor::Session(number), descriptors }
                     if number == record.number =>
                 {
-                    sessions.push(descriptors);
+                    sessions.push((descriptors, Vec::new()));
                 }
                 Received { message, .. } => return Err(unexpected(&message)),
+            }
+            for _ in &record.queues {
+                match self.hear(until)? {
+                    Received { message: ToSuccessor::Queue, descriptors } => {
+                        sessions.last_mut().expect("pushed above").1.extend(descriptors)
+                    }
+                    Received { message, .. } => return Err(unexpected(&message)),
+                }
             }
         }
         let mut greeting = Vec::new();
@@ -249,7 +260,7 @@ fn connected(socket: OwnedFd, pidfd: Option<OwnedFd>, phase: Phase) -> Result<Cl
 fn adopt(
     shared: &Shared,
     record: &SessionRecord,
-    descriptors: Vec<OwnedFd>,
+    (descriptors, bells): Descriptors,
     work: &mut Work,
 ) -> Result<Client, Failure> {
     let io = |error: std::io::Error| Failure::new(CHI_IO, error.to_string());
@@ -276,6 +287,9 @@ fn adopt(
     let session = SessionRef::new(session);
     let allocated = Allocated { blocks: record.blocks.clone(), holds: record.holds.clone() };
     session.take_over(&allocated)?;
+    for (queue, bell) in record.queues.iter().zip(bells) {
+        session.queues.adopt(&session.mapping, *queue, bell)?;
+    }
     if record.rings.len() as u64 > layout.rings {
         return Err(Failure::new(CHI_INVALID, "it has too many rings"));
     }

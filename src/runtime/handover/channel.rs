@@ -179,6 +179,7 @@ mod tests {
             held: vec![256],
             blocks: vec![(0, 64); 100_000],
             holds: vec![(3, vec![0])],
+            queues: vec![(0, 4096, 64)],
         };
         let document = Document {
             next_session: 8,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable::PoolRecord;
 use crate::failure::Failure;
+use crate::session::QueueRecord;
 
 /// The version of the document and the messages. Fields may be added to it without a new number, if they
 /// have a default.
@@ -18,6 +19,9 @@ pub(crate) enum ToSuccessor {
     /// With the descriptors of the session with this number: socket, segment, doorbell, and the process
     /// if there is one. In the order of the document.
     Session(u64),
+    /// With the descriptor of the bell of a completion queue: those of a session come behind it, in the order of the
+    /// document.
+    Queue,
     /// With the descriptor of the socket of a client that has not said anything yet.
     Greeting,
     /// Serve: the predecessor does nothing any more.
@@ -103,4 +107,7 @@ pub(crate) struct SessionRecord {
     pub(crate) blocks: Vec<(u64, u64)>,
     /// The blocks that are held until the client releases them, by number.
     pub(crate) holds: Vec<(u32, Vec<u64>)>,
+    /// Its completion queues.
+    #[serde(default)]
+    pub(crate) queues: Vec<QueueRecord>,
 }

@@ -11,6 +11,7 @@ use super::borrowed::BorrowedSegment;
 use super::completions::Completions;
 use super::loan::Loan;
 use super::presence::Presence;
+use super::queues::Queues;
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::metrics::SessionMetrics;
@@ -22,6 +23,7 @@ use chimaera_ipc::layout::{Layout, RING_SLOTS};
 use chimaera_ipc::ring::ring_bytes;
 use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::ticks;
+use chimaera_ipc::word::Waiters;
 
 /// The lists of blocks that the runtime holds for completed tasks until their clients release them.
 struct Holds {
@@ -153,6 +155,8 @@ pub(crate) struct Session {
     suspended: Mutex<HashMap<u64, SuspendedAt>>,
     /// Set if the client is another runtime.
     completions: OnceLock<Completions>,
+    /// The client's completion queues.
+    pub(crate) queues: Queues,
     /// The module hosts to which the segment is lent.
     loans: Mutex<Vec<Arc<Loan>>>,
     /// What is counted of its tasks.
@@ -193,6 +197,7 @@ impl Session {
             paused: AtomicBool::new(false),
             suspended: Mutex::default(),
             completions: OnceLock::new(),
+            queues: Queues::default(),
             loans: Mutex::default(),
             metrics: SessionMetrics::default(),
             guard,
@@ -320,12 +325,16 @@ impl Session {
         Some(made)
     }
 
-    /// Wakes whoever sleeps until the task at `offset`, which has this state word, is complete.
+    /// Tells those who wait for the task at `offset`, which has this state word, that it is complete.
     #[cold]
-    pub(crate) fn wake_client(&self, state: &AtomicU32, offset: u64) {
+    pub(crate) fn wake_client(&self, state: &AtomicU32, offset: u64, waiters: Waiters) {
         match self.completions.get() {
-            None => futex::wake_all(state),
+            None if waiters.sleep() => futex::wake_all(state),
+            None => {}
             Some(completions) => completions.tell(offset),
+        }
+        if let Some(place) = waiters.place() {
+            self.queues.mark(&self.mapping, place);
         }
     }
 

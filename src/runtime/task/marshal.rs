@@ -279,8 +279,9 @@ pub(crate) fn complete(
         let outcome = session.mapping.word(field(std::mem::offset_of!(chi_task, status_)));
         outcome.store(status as u32, Ordering::Relaxed);
         let state = session.mapping.word(field(std::mem::offset_of!(chi_task, state_)));
-        if word::complete(state, bits) {
-            session.wake_client(state, offset);
+        let waiters = word::complete(state, bits);
+        if waiters.any() {
+            session.wake_client(state, offset, waiters);
         }
     }
 }

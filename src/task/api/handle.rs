@@ -176,6 +176,14 @@ impl<T: Task> Deref for NewTask<T> {
 pub struct Pending<T: Task>(Handle<T>);
 
 impl<T: Task> Pending<T> {
+    pub(super) fn raw(&self) -> *mut chi_task {
+        self.0.raw()
+    }
+
+    pub(super) fn ipc(&self) -> Ipc {
+        self.0.ipc
+    }
+
     /// Waits until the task is complete. Inside a method this suspends the waiting task, not the
     /// worker.
     ///

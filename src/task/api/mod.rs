@@ -3,12 +3,14 @@
 
 mod admin;
 mod buffer;
+mod completions;
 pub(crate) mod handle;
 mod manager;
 mod task;
 
 pub use self::admin::{CreateTask, DestroyTask};
 pub use self::buffer::Buffer;
+pub use self::completions::{wait_any, Completions, Outcome, Unqueued};
 pub use self::handle::{submit_all, wait_all, Done, NewTask, Pending, Unsubmitted, WaitError};
 pub use self::manager::PoolOptions;
 pub use self::task::{Task, TaskBase};

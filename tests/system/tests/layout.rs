@@ -109,8 +109,16 @@ fn rust() -> Layouts {
             wait_all,
             cancel,
             sleep,
-            yield_now
+            yield_now,
+            wait_any,
+            completions_new,
+            completions_del,
+            completions_descriptor,
+            completions_add,
+            completions_remove,
+            completions_next
         },
+        chi_completed { task, argument },
         chi_host {
             size,
             abi_major,
@@ -215,17 +223,20 @@ fn rust() -> Layouts {
         },
         kv::CompactTask as chimaera_kv_compact_task { bytes },
     );
-    // This struct is in the library for C, which no Rust program links.
-    let options = [
-        ("", 0, 32),
-        ("size", 0, 4),
-        ("reserved", 4, 4),
-        ("instance", 8, 8),
-        ("segment_size", 16, 8),
-        ("connect_timeout_ns", 24, 8),
+    // These structs are in the library for C, which no Rust program links.
+    let of_c = [
+        ("chi_client_options", "", 0, 32),
+        ("chi_client_options", "size", 0, 4),
+        ("chi_client_options", "reserved", 4, 4),
+        ("chi_client_options", "instance", 8, 8),
+        ("chi_client_options", "segment_size", 16, 8),
+        ("chi_client_options", "connect_timeout_ns", 24, 8),
+        ("chi_completion", "", 0, 16),
+        ("chi_completion", "done", 0, 8),
+        ("chi_completion", "argument", 8, 8),
     ];
-    for (field, offset, size) in options {
-        all.insert(("chi_client_options".into(), field.into()), (offset, size));
+    for (name, field, offset, size) in of_c {
+        all.insert((name.into(), field.into()), (offset, size));
     }
     all
 }

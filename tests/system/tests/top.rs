@@ -86,7 +86,7 @@ fn devices_are_shown_with_their_load() {
             scope.spawn(|| {
                 connect();
                 while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    disk.write(start, &[7; 8192]).unwrap();
+                    disk.write(start, [7; 8192]).unwrap();
                     disk.read(start, 1).unwrap();
                     std::thread::sleep(Duration::from_millis(1));
                 }
