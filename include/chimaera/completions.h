@@ -45,59 +45,83 @@ class Completions {
    * `CHI_NO_SPACE` when the queue is full. */
   template <typename T, typename F>
   void Add(const hipc::FullPtr<T> &task, F &&then) {
-    Then call = [task, then = std::forward<F>(then)]() mutable { then(task); };
-    const std::lock_guard<std::mutex> guard(mutex_);
     chi_task *raw = task.ptr_;
-    const auto place = then_.emplace(raw, std::move(call));
-    if (!place.second) throw Error(CHI_BUSY, "the task is in a completion queue already");
-    const chi_status status = table_->completions_add(table_, queue_, raw, raw);
-    if (status == CHI_OK) return;
-    then_.erase(place.first);
+    /* Destroyed without the lock: what it owns may use the queue. */
+    Then call = [task, then = std::forward<F>(then)]() mutable { then(task); };
+    chi_status status = CHI_BUSY;
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      if (then_.find(raw) == then_.end()) {
+        const auto place = then_.emplace(raw, Then()).first;
+        status = table_->completions_add(table_, queue_, raw, raw);
+        if (status == CHI_OK) {
+          place->second.swap(call);
+        } else {
+          then_.erase(place);
+        }
+      } else {
+        throw Error(CHI_BUSY, "the task is in a completion queue already");
+      }
+    }
     detail::Check(table_, status);
   }
 
-  /** Takes a task out, whether it is complete or not. False if it is not in the queue. */
+  /** Takes a task out, whether it is complete or not. False if it is not in the queue, or if Run
+   * has taken it out already, and calls what was given with it. */
   template <typename T>
   bool Remove(const hipc::FullPtr<T> &task) {
+    Then call;
     const std::lock_guard<std::mutex> guard(mutex_);
-    then_.erase(task.ptr_);
-    return table_->completions_remove(table_, queue_, task.ptr_) == CHI_OK;
+    if (table_->completions_remove(table_, queue_, task.ptr_) != CHI_OK) return false;
+    return Take(task.ptr_, call);
   }
 
   /** Waits until a task is complete, at most `timeout_ns` nanoseconds, and calls what was given
-   * with all that are, on this thread. Returns how many there were. The descriptor is not readable
-   * any more then, until there is another one. If a call throws, those of the same time that were
-   * not made yet are not made. Errors: `CHI_IO`, `CHI_FORKED`. */
+   * with all that are, on this thread. Returns how many there were. If that are not very many, the
+   * descriptor is not readable any more then, until there is another one; if calls submit tasks
+   * that end at once, it returns nevertheless, and the descriptor stays readable. Errors: `CHI_IO`,
+   * `CHI_FORKED`, and what a call throws. */
   u64 Run(u64 timeout_ns = CHI_WAIT_FOREVER) {
+    u64 most = kMore;
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      most += then_.size();
+    }
     u64 all = 0;
-    for (;; timeout_ns = 0) {
-      chi_completed done[64];
+    for (; all < most; timeout_ns = 0) {
+      /* One at a time: a call may take others out. */
+      chi_completed done;
       u32 count = 0;
-      detail::Check(table_, table_->completions_next(table_, queue_, done, 64, &count, timeout_ns));
-      if (count == 0) return all;
-      all += count;
-      Then then[64];
+      detail::Check(table_, table_->completions_next(table_, queue_, &done, 1, &count, timeout_ns));
+      if (count == 0) break;
+      ++all;
+      Then call;
       {
         const std::lock_guard<std::mutex> guard(mutex_);
-        for (u32 i = 0; i < count; ++i) {
-          const auto found = then_.find(static_cast<chi_task *>(done[i].argument));
-          if (found == then_.end()) continue;
-          then[i] = std::move(found->second);
-          then_.erase(found);
-        }
+        Take(done.task, call);
       }
-      for (u32 i = 0; i < count; ++i) {
-        if (then[i]) then[i]();
-      }
+      if (call) call();
     }
+    return all;
   }
 
-  /** Readable when Run has something to do: for `poll`, `select` and `epoll`. It stays the same
-   * when the client connects to another runtime. Do not read, write or close it. */
+  /** Readable when Run has something to do, until there is nothing: for `poll`, `select` and
+   * `epoll`. It stays the same when the client connects to another runtime. Do not read, write or
+   * close it. */
   int descriptor() const { return table_->completions_descriptor(table_, queue_); }
 
  private:
   using Then = std::function<void()>;
+  /* How many more than there are one Run takes. */
+  static constexpr u64 kMore = 64;
+
+  bool Take(chi_task *task, Then &call) {
+    const auto found = then_.find(task);
+    if (found == then_.end()) return false;
+    call.swap(found->second);
+    then_.erase(found);
+    return true;
+  }
 
   const chi_ipc *table_;
   chi_completions *queue_ = nullptr;

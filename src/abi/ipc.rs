@@ -314,11 +314,12 @@ pub struct chi_ipc {
 
     /// Waits until one of the `count` tasks at `tasks` is complete, at most `timeout_ns` nanoseconds, and stores its index
     /// in `*index`. If several are, the first of them. For many tasks, again and again, a completion queue is cheaper:
-    /// this looks at all of them each time. In a method, it looks at them at least once a millisecond. Since ABI 1.2.
+    /// this looks at all of them each time. In a method, and where it can have no completion queue of its own, it looks at
+    /// them at least once a millisecond. Since ABI 1.2.
     ///
     /// * Ownership: as `wait`. The array is only read.
     /// * Null: neither `tasks` nor `index` may be null, nor any task.
-    /// * Errors: those of `wait`; `CHI_INVALID` when `count` is 0; `CHI_BUSY` when a task is in a completion queue.
+    /// * Errors: those of `wait`; `CHI_INVALID` when `count` is 0; in a method, `CHI_CANCELLED`.
     /// * Thread: `[any thread]`.
     pub wait_any: unsafe extern "C" fn(
         ipc: *const chi_ipc,
@@ -351,8 +352,8 @@ pub struct chi_ipc {
     pub completions_del: unsafe extern "C" fn(ipc: *const chi_ipc, queue: *mut chi_completions),
 
     /// The descriptor of a completion queue, for `poll`, `select` and `epoll`: readable when `completions_next` may
-    /// have something to return. It does not become readable again before `completions_next` has returned nothing
-    /// once. It stays the same when the client connects to another runtime. Since ABI 1.2.
+    /// have something to return, until it has returned nothing. It stays the same when the client connects to another
+    /// runtime. Since ABI 1.2.
     ///
     /// * Ownership: it is the queue's: do not read, write or close it.
     /// * Null: -1 for a null `queue`.

@@ -199,6 +199,21 @@ pub(crate) unsafe fn wait(task: NonNull<chi_task>, timeout_ns: u64) -> Result<Wa
     })
 }
 
+/// Whether a task is complete, as `wait` without time says it.
+pub(crate) fn look(task: NonNull<chi_task>) -> Result<Waited> {
+    with_task(task, |session, offset| {
+        let state = session.state(offset).load(Ordering::Acquire);
+        if session.is_dead() {
+            return end_with_the_runtime(session, offset);
+        }
+        match state & (CHI_TASK_COMPLETE | CHI_TASK_IN_FLIGHT) {
+            0 => Err(Failure::never_submitted()),
+            CHI_TASK_IN_FLIGHT => Ok(Waited::TimedOut),
+            _ => Ok(Waited::Complete),
+        }
+    })
+}
+
 /// # Safety
 /// As `chi_ipc.cancel`.
 pub(crate) unsafe fn cancel(task: NonNull<chi_task>) -> Result<()> {

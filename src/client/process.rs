@@ -3,7 +3,7 @@
 
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 
 use chimaera_abi::*;
@@ -45,6 +45,8 @@ static EPOCH: AtomicU64 = AtomicU64::new(0);
 static CONNECTED: AtomicBool = AtomicBool::new(false);
 /// This process is a child of one that had a session when it forked.
 static FORKED: AtomicBool = AtomicBool::new(false);
+/// How often this process, or its parents, have forked: a child has another number than what it has copied.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
 impl State {
@@ -68,6 +70,7 @@ fn state() -> &'static State {
 }
 
 extern "C" fn after_fork_in_child() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
     if CONNECTED.load(Ordering::Relaxed) {
         FORKED.store(true, Ordering::Relaxed);
         return;
@@ -139,6 +142,11 @@ pub(crate) fn refuse_init() {
 #[inline]
 pub(crate) fn epoch() -> u64 {
     EPOCH.load(Ordering::Acquire)
+}
+
+/// Of which process something is that was made now.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
 }
 
 /// Fails in a child that was forked while there was a session.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use chimaera_abi::*;
@@ -41,10 +41,7 @@ pub(crate) struct Session {
     asking: Mutex<Option<Kind>>,
     /// Whether the runtime knows completion queues.
     has_completions: bool,
-    /// The number of the next completion queue.
-    next_queue: AtomicU32,
-    /// Completion queues that were deleted, for reuse: a worker may still mark places in them.
-    idle_queues: Mutex<Vec<Board>>,
+    boards: Mutex<Boards>,
     arena: Mutex<Arena>,
     /// Rings of threads that have ended, for reuse by new threads.
     idle_rings: Mutex<Vec<Producer>>,
@@ -70,6 +67,21 @@ pub(crate) struct Board {
     places: u32,
     /// Readable when a place was marked while the client rested, or when the runtime has hung up.
     pub(crate) bell: OwnedFd,
+}
+
+/// The fewest places that a completion queue has, so that others may use it afterwards.
+const FEWEST_PLACES: u32 = 1024;
+
+#[derive(Default)]
+struct Boards {
+    /// The number of the next one.
+    next: u32,
+    /// How many blocks of the segment they take.
+    blocks: u64,
+    /// Those of completion queues that were deleted: a worker may still mark places in them.
+    idle: Vec<Board>,
+    /// To tell the queues of the session's end.
+    nudges: Vec<Weak<OwnedFd>>,
 }
 
 /// What a block is for.
@@ -115,8 +127,7 @@ impl Session {
             layout_mask: if compares_layouts { -1 } else { 0 },
             asking: Mutex::new(None),
             has_completions,
-            next_queue: AtomicU32::new(0),
-            idle_queues: Mutex::default(),
+            boards: Mutex::default(),
             arena: Mutex::new(arena),
             idle_rings: Mutex::default(),
             pending_frees: Mutex::default(),
@@ -176,6 +187,15 @@ impl Session {
         }
         drop(arena);
         parked.into_iter().for_each(|task| futex::wake_all(self.state(task)));
+        let nudges = {
+            let boards = &mut *lock(&self.boards);
+            boards.idle.clear();
+            std::mem::take(&mut boards.nudges)
+        };
+        for nudge in nudges.into_iter().filter_map(|nudge| nudge.upgrade()) {
+            // It fails only if the counter is full, and then it is readable anyway.
+            let _ = rustix::io::write(&nudge, &1_u64.to_ne_bytes());
+        }
         self.sweep();
     }
 
@@ -210,7 +230,8 @@ impl Session {
 
     /// True while the application holds blocks in the segment.
     pub(crate) fn holds_tasks(&self) -> bool {
-        lock(&self.arena).live() > 0
+        let blocks = lock(&self.boards).blocks;
+        lock(&self.arena).live() > blocks
     }
 
     /// Why this session can no longer be used.
@@ -268,53 +289,62 @@ impl Session {
         asked?.in_time(&self.instance)
     }
 
-    /// The part of a completion queue that the runtime knows.
-    pub(crate) fn board(&self, places: u32) -> Result<Board> {
+    /// The part of a completion queue that the runtime knows. `nudge` is rung when the session ends.
+    pub(crate) fn board(&self, places: u32, nudge: &Arc<OwnedFd>) -> Result<Board> {
         if !self.has_completions {
             let why = "completion queues need a runtime with ABI 1.2 or later";
             return Err(Failure::new(CHI_VERSION, why));
         }
-        let mut idle = lock(&self.idle_queues);
-        if let Some(at) = idle.iter().position(|board| board.places >= places) {
-            return Ok(idle.swap_remove(at));
+        let boards = &mut *lock(&self.boards);
+        self.check()?;
+        boards.nudges.retain(|nudge| nudge.strong_count() > 0);
+        let fits = boards.idle.iter().enumerate().filter(|(_, board)| board.places >= places);
+        let board = match fits.min_by_key(|(_, board)| board.places).map(|(at, _)| at) {
+            Some(at) => boards.idle.swap_remove(at),
+            None => self.new_board(boards, places.max(FEWEST_PLACES))?,
+        };
+        boards.nudges.push(Arc::downgrade(nudge));
+        Ok(board)
+    }
+
+    fn new_board(&self, boards: &mut Boards, places: u32) -> Result<Board> {
+        let number = boards.next;
+        if number >= CHI_MAX_COMPLETIONS {
+            let why = format!(
+                "completion queue limit ({CHI_MAX_COMPLETIONS} per session) reached: use one for \
+                 more tasks, or delete one that is as large"
+            );
+            return Err(Failure::new(CHI_NO_SPACE, why));
         }
-        drop(idle);
         let words = marks::words(places);
         let (offset, _) = self.alloc(8 * words as u64, What::Buffer)?;
         // SAFETY: the block is inside the segment, and has so many words.
         let memory = unsafe { self.mapping.double_words(offset, words) };
         memory.iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        let number = self.next_queue.fetch_add(1, Ordering::Relaxed);
-        let registered = match number < CHI_MAX_COMPLETIONS {
-            true => self
-                .request(&Message::new(Kind::Completions, &[number.into(), offset, places.into()])),
-            false => Err(Failure::new(
-                CHI_NO_SPACE,
-                format!(
-                    "completion queue limit ({CHI_MAX_COMPLETIONS} per session) reached: use one \
-                     for more tasks, or delete one"
-                ),
-            )),
-        };
-        let bell = registered.and_then(|(_, mut bells)| {
-            let none = || Failure::new(CHI_IO, "the runtime has sent no bell");
+        let question = Message::new(Kind::Completions, &[number.into(), offset, places.into()]);
+        let answered = self.request(&question).and_then(|(_, mut bells)| {
+            let none = || Failure::new(CHI_UNAVAILABLE, "the runtime has sent no bell");
             bells.pop().ok_or_else(none)
         });
-        match bell {
-            Ok(bell) => Ok(Board { number, offset, places, bell }),
-            Err(failure) => {
-                // The runtime may know the block, unless there was nothing to ask.
-                if number >= CHI_MAX_COMPLETIONS {
-                    self.next_queue.store(CHI_MAX_COMPLETIONS, Ordering::Relaxed);
-                    self.free(offset);
-                }
+        match answered {
+            Err(failure) if failure.status != CHI_UNAVAILABLE => {
+                // It was refused: the runtime does not know the block.
+                self.free(offset);
                 Err(failure)
+            }
+            answered => {
+                // The block is the runtime's now, even if no answer has come yet.
+                boards.next += 1;
+                boards.blocks += 1;
+                Ok(Board { number, offset, places, bell: answered? })
             }
         }
     }
 
     pub(crate) fn give_board(&self, board: Board) {
-        lock(&self.idle_queues).push(board);
+        if !self.is_dead() {
+            lock(&self.boards).idle.push(board);
+        }
     }
 
     /// The marks of a completion queue of this session.

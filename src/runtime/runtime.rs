@@ -19,9 +19,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::admin;
 use crate::cluster;
 use crate::config::{Config, Error, HostOrders, Policy, Progress};
-use crate::control::{
-    close, descriptors, end_process, restore_durable, Acceptor, Grace, Predecessor,
-};
+use crate::control::{close, end_process, restore_durable, Acceptor, Grace, Predecessor};
 use crate::coroutine::{crash, cxx_exceptions, stack};
 use crate::failure::Failure;
 use crate::host::Peer;
@@ -32,7 +30,10 @@ use crate::scheduler::{
     describe_circumstances, may_give_up, standby, state_calls, watchdog, with_current,
     ControlCommand, Shared, WorkerMessage,
 };
-use crate::sys::{caught, ends, frozen, last_words, membarrier, segment_fault, Budget, Unshared};
+use crate::sys::{
+    caught, ends, frozen, last_words, membarrier, refuse_descriptors, segment_fault, Budget,
+    Unshared,
+};
 use crate::tables::{host, ipc};
 
 /// What started a runtime.
@@ -781,7 +782,7 @@ fn listen(instance: &Instance, open: bool) -> Result<OwnedFd, Error> {
     rustix::net::bind(&socket, &address).map_err(failed)?;
     let mode = Mode::from_raw_mode(if open { 0o666 } else { 0o600 });
     rustix::fs::chmod(&path, mode).map_err(failed)?;
-    descriptors::refuse(&socket);
+    refuse_descriptors(&socket);
     rustix::net::listen(&socket, 128).map_err(failed)?;
     Ok(socket)
 }

@@ -226,8 +226,7 @@ void chi_free(const struct chi_buffer *buffer);
 //
 // * Ownership: the complete task is the caller's again. The array is only read.
 // * Null: neither `tasks` nor `index` may be null, nor any task.
-// * Errors: those of `chi_wait`; `CHI_INVALID` when `count` is 0; `CHI_BUSY` when a task is in a completion queue;
-//   `CHI_VERSION` with a runtime of an older version.
+// * Errors: those of `chi_wait`; `CHI_INVALID` when `count` is 0.
 // * Thread: `[any thread]`.
 chi_status chi_wait_any(struct chi_task *const *tasks,
                         uint64_t count,
@@ -261,8 +260,7 @@ chi_status chi_completions_new(uint32_t capacity,
 void chi_completions_delete(chi_completions *queue);
 
 // The descriptor of a completion queue, for `poll`, `select` and `epoll`: readable when `chi_completions_next` may have
-// something to return. It does not become readable again before that has returned nothing once. It stays the same when
-// the client connects to another runtime.
+// something to return, until that has returned nothing. It stays the same when the client connects to another runtime.
 //
 // * Ownership: it is the queue's: do not read, write or close it.
 // * Null: -1 for a null `queue`.
@@ -315,8 +313,8 @@ typedef struct chi_completion {
   void *argument;
 } chi_completion;
 
-// Takes all tasks that are complete out of a completion queue, and calls what was given with them. Waits for the first at
-// most `timeout_ns` nanoseconds. Stores in `*count` how many there were.
+// Takes tasks that are complete out of a completion queue, at most 1024, and calls what was given with them. Waits for the
+// first at most `timeout_ns` nanoseconds. Stores in `*count` how many there were.
 //
 // * Ownership: the tasks are the caller's again. Each `chi_completion` is read before it is called.
 // * Null: `count` may be null.

@@ -260,11 +260,12 @@ typedef struct chi_ipc {
   chi_status (*yield_now)(const struct chi_ipc *ipc);
   // Waits until one of the `count` tasks at `tasks` is complete, at most `timeout_ns` nanoseconds, and stores its index
   // in `*index`. If several are, the first of them. For many tasks, again and again, a completion queue is cheaper:
-  // this looks at all of them each time. In a method, it looks at them at least once a millisecond. Since ABI 1.2.
+  // this looks at all of them each time. In a method, and where it can have no completion queue of its own, it looks at
+  // them at least once a millisecond. Since ABI 1.2.
   //
   // * Ownership: as `wait`. The array is only read.
   // * Null: neither `tasks` nor `index` may be null, nor any task.
-  // * Errors: those of `wait`; `CHI_INVALID` when `count` is 0; `CHI_BUSY` when a task is in a completion queue.
+  // * Errors: those of `wait`; `CHI_INVALID` when `count` is 0; in a method, `CHI_CANCELLED`.
   // * Thread: `[any thread]`.
   chi_status (*wait_any)(const struct chi_ipc *ipc,
                          struct chi_task *const *tasks,
@@ -290,8 +291,8 @@ typedef struct chi_ipc {
   // * Thread: `[any thread]`, while no other uses the queue.
   void (*completions_del)(const struct chi_ipc *ipc, chi_completions *queue);
   // The descriptor of a completion queue, for `poll`, `select` and `epoll`: readable when `completions_next` may
-  // have something to return. It does not become readable again before `completions_next` has returned nothing
-  // once. It stays the same when the client connects to another runtime. Since ABI 1.2.
+  // have something to return, until it has returned nothing. It stays the same when the client connects to another
+  // runtime. Since ABI 1.2.
   //
   // * Ownership: it is the queue's: do not read, write or close it.
   // * Null: -1 for a null `queue`.

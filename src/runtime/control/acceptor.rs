@@ -621,6 +621,9 @@ impl Acceptor {
             let _ = epoll::delete(&self.epoll, pidfd);
         }
         let _ = rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both);
+        if let Some((session, _)) = client.session() {
+            session.queues.hang_up();
+        }
         self.closer.close(client.socket.into_inner());
         if let Phase::Open { session, workers } = client.phase {
             session.set_dead();

@@ -3,17 +3,10 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::mpsc::{channel, Sender};
 
-/// From the kernel's include/uapi/asm-generic/socket.h; libc does not have it yet.
-const SO_PASSRIGHTS: libc::c_int = 83;
-
-/// Makes the kernel refuse descriptors that clients of a listening socket send. Connections inherit
-/// this setting. Kernels before 6.16 do not have it; there, a [`Closer`] closes what is received.
-pub(crate) fn refuse(socket: &OwnedFd) {
-    set(socket, SO_PASSRIGHTS, &0_i32);
-}
+use crate::sys::{set_option, SO_PASSRIGHTS};
 
 /// Closes descriptors that clients may have sent, and sockets on which such descriptors may be
-/// queued. Closing them can block for as long as the sender likes (`SO_LINGER`), so a separate
+/// queued. Kernels from 6.16 on refuse them. Closing them can block for as long as the sender likes (`SO_LINGER`), so a separate
 /// thread does it.
 pub(super) struct Closer {
     is_needed: bool,
@@ -35,7 +28,7 @@ impl Closer {
         }
         // The sender can undo this, and it fails for descriptors that are not sockets.
         let linger = libc::linger { l_onoff: 0, l_linger: 0 };
-        set(&descriptor, libc::SO_LINGER, &linger);
+        set_option(&descriptor, libc::SO_LINGER, &linger);
         self.left.push(descriptor);
         if self.thread.is_none() {
             self.thread = start();
@@ -67,14 +60,4 @@ fn receives(listener: &OwnedFd) -> bool {
         libc::getsockopt(listener.as_raw_fd(), libc::SOL_SOCKET, SO_PASSRIGHTS, value, &mut size)
     };
     done != 0 || on != 0
-}
-
-/// Sets an option of a socket, if the kernel supports it.
-fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) {
-    let size = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the descriptor is open, and the value lives until the call returns.
-    unsafe {
-        let value = std::ptr::from_ref(value).cast();
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, size);
-    }
 }

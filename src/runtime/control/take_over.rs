@@ -287,6 +287,9 @@ fn adopt(
     let session = SessionRef::new(session);
     let allocated = Allocated { blocks: record.blocks.clone(), holds: record.holds.clone() };
     session.take_over(&allocated)?;
+    if bells.len() != record.queues.len() {
+        return Err(Failure::new(CHI_INVALID, "bells of its completion queues are missing"));
+    }
     for (queue, bell) in record.queues.iter().zip(bells) {
         session.queues.adopt(&session.mapping, *queue, bell)?;
     }

@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 use chimaera_abi::{CHI_COMPLETIONS_PLACE_BITS, CHI_INVALID, CHI_IO, CHI_MAX_COMPLETIONS};
 use chimaera_ipc::marks::{self, Marks};
 use chimaera_ipc::segment::Mapping;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType};
 
 use crate::failure::Failure;
+use crate::sys::{refuse_descriptors, Unshared};
 
 /// A completion queue.
 struct Queue {
@@ -16,8 +17,9 @@ struct Queue {
     offset: u64,
     places: u32,
     /// What the client polls is the other end. A socket, because sending to it does not wait, whatever the client does
-    /// with its end or to their flags.
-    bell: OwnedFd,
+    /// with its end. It receives nothing: what a client could send, closing it could take long. A forked child must not
+    /// keep it, because the client learns from it that the runtime has ended.
+    bell: Unshared,
 }
 
 /// The completion queues of a session. They are never removed: the client uses them again.
@@ -46,6 +48,14 @@ impl Queues {
             Failure::new(CHI_IO, format!("cannot make the bell of a completion queue: {error}"))
         })?;
         check(&theirs)?;
+        refuse_descriptors(&bell);
+        refuse_descriptors(&theirs);
+        rustix::net::shutdown(&bell, Shutdown::Read).map_err(|error| {
+            Failure::new(
+                CHI_IO,
+                format!("cannot close half of the bell of a completion queue: {error}"),
+            )
+        })?;
         self.adopt(mapping, record, bell)?;
         Ok(theirs)
     }
@@ -68,9 +78,14 @@ impl Queues {
         let most = 1 << CHI_COMPLETIONS_PLACE_BITS;
         let queue = self.0.get_or_init(Box::default).get(number as usize);
         match queue.filter(|_| is_inside && (1..=most).contains(&places)) {
-            Some(place) => place.set(Queue { offset, places, bell }).map_err(|_| {
-                Failure::new(CHI_INVALID, format!("there is a completion queue {number} already"))
-            }),
+            Some(place) => {
+                place.set(Queue { offset, places, bell: Unshared::new(bell) }).map_err(|_| {
+                    Failure::new(
+                        CHI_INVALID,
+                        format!("there is a completion queue {number} already"),
+                    )
+                })
+            }
             None => Err(Failure::new(CHI_INVALID, "there cannot be such a completion queue")),
         }
     }
@@ -85,6 +100,14 @@ impl Queues {
         .collect()
     }
 
+    /// Tells the client that its session is over, although some of its tasks may not be.
+    pub(crate) fn hang_up(&self) {
+        for (_, bell) in self.all() {
+            // The client may have closed its end.
+            let _ = rustix::net::shutdown(bell, Shutdown::Both);
+        }
+    }
+
     /// Marks the place of a task that is complete, as the client has left it in its word.
     #[cold]
     pub(super) fn mark(&self, mapping: &Mapping, place: u32) {
@@ -96,7 +119,7 @@ impl Queues {
         if Marks::over(memory, queue.places).set(place) {
             // If there is no room, the client has not looked, and its end is readable.
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            let _ = rustix::net::send(&queue.bell, &[1], flags);
+            let _ = rustix::net::send(&*queue.bell, &[1], flags);
         }
     }
 }
@@ -161,6 +184,12 @@ mod tests {
         assert_eq!(taken, [99]);
         let mut byte = [0];
         assert_eq!(rustix::io::read(&theirs, &mut byte).unwrap(), 1);
+        // Nothing can be queued in the runtime's end.
+        let sent = rustix::net::send(&theirs, &[1], SendFlags::NOSIGNAL).unwrap_err();
+        assert_eq!(sent, rustix::io::Errno::PIPE);
+        queues.hang_up();
+        let left = std::iter::repeat_with(|| rustix::io::read(&theirs, &mut byte).unwrap());
+        assert!(left.take(20_000).any(|read| read == 0), "it does not learn of the end");
         drop(theirs);
         let _ = marks.rest();
         queues.mark(&mapping, marks::join(1, 0));

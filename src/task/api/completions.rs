@@ -8,13 +8,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use chimaera_abi::{
-    chi_completed, chi_completions, chi_ipc, chi_task, read_field, CHI_TIMEOUT, CHI_VERSION,
-    CHI_WAIT_FOREVER,
+    chi_completed, chi_completions, chi_ipc, chi_task, read_field, CHI_CANCELLED, CHI_TIMEOUT,
+    CHI_VERSION, CHI_WAIT_FOREVER,
 };
 
 use super::handle::{Done, Pending};
@@ -168,25 +168,21 @@ impl Completions {
     }
 
     /// A future of the task's outcome. It is ready when [`run`](Self::run) has been called after the task was complete:
-    /// have an event loop call that when the descriptor is readable. Dropping it lets the task run.
+    /// have an event loop call that when the descriptor is readable. Dropping it lets the task run. If the queue is dropped
+    /// first, the outcome is `CHI_CANCELLED`, and the task runs.
     ///
     /// Errors: as [`add`](Self::add).
     pub fn outcome<T: Task + 'static>(&self, task: Pending<T>) -> Result<Outcome<T>, Unqueued<T>> {
-        let shared = Arc::new(Mutex::new(Shared { outcome: None, waker: None }));
-        let theirs = Arc::downgrade(&shared);
-        self.add(task, move |outcome| {
-            let Some(shared) = theirs.upgrade() else { return };
-            let mut shared = lock(&shared);
-            shared.outcome = Some(outcome);
-            if let Some(waker) = shared.waker.take() {
-                waker.wake();
-            }
-        })?;
+        let shared = Arc::new(Mutex::new(Shared { outcome: None, is_taken: false, waker: None }));
+        let theirs = Resolves(Arc::downgrade(&shared));
+        self.add(task, move |outcome| theirs.with(outcome))?;
         Ok(Outcome(shared))
     }
 
     /// Waits until a task is complete, at most `timeout` (`None`: without bound), and calls what was given with all that
-    /// are. Returns how many there were. The descriptor is not readable any more then, until there is another one.
+    /// are. Returns how many there were. If that are not very many, the descriptor is not readable any more then, until
+    /// there is another one; if calls submit tasks that end at once, it returns nevertheless, and the descriptor stays
+    /// readable.
     ///
     /// If a call panics, others of the same time may be dropped without being made.
     ///
@@ -195,7 +191,8 @@ impl Completions {
         let next = table!(self.ipc, completions_next)?;
         let mut done = [const { MaybeUninit::<chi_completed>::uninit() }; BATCH];
         let (mut all, mut bound) = (0, timeout_ns(timeout));
-        loop {
+        let most = self.len() + BATCH;
+        while all < most {
             let mut count = 0;
             // SAFETY: the queue is live, and there is room for `BATCH` tasks.
             self.ipc.check(unsafe {
@@ -219,6 +216,7 @@ impl Completions {
             then.into_iter().for_each(|then| then());
             bound = 0;
         }
+        Ok(all)
     }
 
     /// How many tasks are in it.
@@ -270,8 +268,41 @@ impl fmt::Debug for Completions {
     }
 }
 
+/// Resolves a future, at the latest when it is dropped.
+struct Resolves<T: Task>(Weak<Mutex<Shared<T>>>);
+
+impl<T: Task> Resolves<T> {
+    fn with(&self, outcome: Result<Done<T>>) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let waker = {
+            let mut shared = lock(&shared);
+            shared.outcome = Some(outcome);
+            shared.waker.take()
+        };
+        // An executor may poll at once.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T: Task> Drop for Resolves<T> {
+    fn drop(&mut self) {
+        let is_open = |shared: &Arc<Mutex<Shared<T>>>| {
+            let shared = lock(shared);
+            shared.outcome.is_none() && !shared.is_taken
+        };
+        if self.0.upgrade().is_some_and(|shared| is_open(&shared)) {
+            let why = "the completion queue was dropped before the task had ended";
+            self.with(Err(Status::new(CHI_CANCELLED, why)));
+        }
+    }
+}
+
 struct Shared<T: Task> {
     outcome: Option<Result<Done<T>>>,
+    /// The outcome has been taken.
+    is_taken: bool,
     waker: Option<Waker>,
 }
 
@@ -285,7 +316,10 @@ impl<T: Task> Future for Outcome<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut shared = lock(&self.0);
         match shared.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
+            Some(outcome) => {
+                shared.is_taken = true;
+                Poll::Ready(outcome)
+            }
             None => {
                 shared.waker = Some(context.waker().clone());
                 Poll::Pending

@@ -18,7 +18,7 @@ use chimaera_tests::process::until;
 use chimaera_tests::tasks::model;
 use chimaera_tests::{
     artefacts, connect, in_client, in_client_that_may_end_it, text_of, Daemon, LifePool, Options,
-    ValuePool,
+    Site, ValuePool,
 };
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::process::{kill_process, Pid, Signal};
@@ -27,6 +27,27 @@ const MS: u64 = 1_000_000;
 
 fn pool() -> ValuePool {
     ValuePool::new(connect(), model::MODULE, "one")
+}
+
+/// Kills the daemon of a site: this one, or the one that was there at first.
+fn kill(site: &Site, daemon: &mut Option<Daemon>) {
+    match daemon {
+        Some(daemon) => daemon.kill(),
+        None => {
+            let pid = site.status()["pid"].as_i64().unwrap();
+            kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+        }
+    }
+}
+
+/// Starts another daemon at a site where one was killed just now.
+fn start_again(site: &Site) -> Daemon {
+    let lock = site.path().join("chimaera").join(format!("{}.lock", site.name()));
+    until("the lock is free", || {
+        let lock = std::fs::File::options().read(true).write(true).open(&lock).unwrap();
+        rustix::fs::fcntl_lock(lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()
+    });
+    Daemon::start_at(site.clone(), &Options::new().repo_path(site.path().join("modules")))
 }
 
 /// Whether the descriptor becomes readable within this time.
@@ -130,6 +151,112 @@ fn the_first_of_several_is_returned() {
             }
         });
     });
+}
+
+/// More threads than a session can have queues wait at the same time, for overlapping tasks, too.
+#[test]
+fn many_threads_wait_for_the_first_of_several() {
+    in_client!(Options::new().model(), |_| {
+        let pool = pool();
+        std::thread::scope(|scope| {
+            for number in 0..40 {
+                scope.spawn(move || {
+                    let pool = ValuePool { ipc: connect(), ..pool };
+                    let mut tasks: Vec<_> = [200 + number, 100, 400]
+                        .map(|ms| pool.submit(model::SLEEP, ms * MS))
+                        .into_iter()
+                        .collect();
+                    let first = wait_any(&mut tasks, None).unwrap().unwrap();
+                    assert_eq!((first.0, first.1.is_ok()), (1, true));
+                });
+            }
+        });
+        // None of them has kept a queue.
+        let all: Vec<_> = (0..16).map(|_| Completions::new(64).unwrap()).collect();
+        assert_eq!(text_of(Completions::new(64)).0, CHI_NO_SPACE);
+        let mut tasks: Vec<_> =
+            [60_000, 20].iter().map(|ms| pool.submit(model::SLEEP, ms * MS)).collect();
+        assert_eq!(wait_any(&mut tasks, None).unwrap().unwrap().0, 1);
+        drop(all);
+    });
+}
+
+/// Each task is returned to one thread.
+#[test]
+fn several_threads_serve_one_queue() {
+    in_client!(Options::new().model(), |_| {
+        let pool = pool();
+        let queue = Completions::new(1000).unwrap();
+        let left = AtomicUsize::new(3000);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while left.load(Ordering::Relaxed) > 0 {
+                        let ran = queue.run(Some(Duration::from_millis(100))).unwrap();
+                        left.fetch_sub(ran, Ordering::Relaxed);
+                    }
+                });
+            }
+            for number in 0..3000 {
+                let pause = Duration::from_micros(number % 50 * 20);
+                std::thread::sleep(pause);
+                let task = pool.submit(model::SLEEP, number % 7 * MS / 10);
+                let mut task = Some(task);
+                while let Some(one) = task.take() {
+                    if let Err(full) = queue.add(one, |it| drop(it.unwrap())) {
+                        task = Some(full.task);
+                        std::thread::yield_now();
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// Tasks of an earlier runtime are told of at once when one of the next is added, and those that were never sent do no
+/// harm. Nothing is left of the earlier sessions.
+#[test]
+fn tasks_of_earlier_runtimes_are_told_of() {
+    let daemon = in_client_that_may_end_it!(Options::new().model(), |site| {
+        let mut pool = pool();
+        let queue = Completions::new(100).unwrap();
+        let ended = Arc::new(AtomicUsize::new(0));
+        let counts = || {
+            let ended = ended.clone();
+            move |_: Result<chimaera::Done<model::ValueTask>, Status>| {
+                ended.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let mut daemon: Option<Daemon> = None;
+        let mut before = None;
+        for _ in 0..4 {
+            queue.add(pool.submit(model::SLEEP, 60_000 * MS), counts()).unwrap();
+            kill(site, &mut daemon);
+            assert!(is_readable(&queue, Duration::from_secs(60)));
+            drop(daemon.take());
+            daemon = Some(start_again(site));
+            pool = until("it is connected again", || {
+                let ipc = pool.ipc;
+                let id = ipc.create_pool(model::MODULE, "one", b"").ok()?;
+                Some(ValuePool { ipc, id })
+            });
+            let long = pool.submit(model::SLEEP, 300 * MS);
+            queue.add(long, counts()).unwrap();
+            assert!(is_readable(&queue, Duration::ZERO));
+            let was = ended.load(Ordering::Relaxed);
+            assert_eq!(queue.run(Some(Duration::ZERO)).unwrap(), 1);
+            assert_eq!(queue.run(None).unwrap(), 1);
+            assert_eq!(ended.load(Ordering::Relaxed), was + 2);
+            // The session before this one is gone when the next task is made.
+            let now = descriptors();
+            assert!(before.is_none_or(|before| now <= before + 4), "{before:?} {now}");
+            before.get_or_insert(now);
+        }
+    });
+    if let Some(mut daemon) = daemon {
+        assert_eq!(daemon.end(), -(Signal::KILL.as_raw()), "{}", daemon.log());
+    }
 }
 
 /// A method waits for the first of its subtasks, and can be cancelled then; it has no completion queue.
@@ -255,13 +382,7 @@ fn a_queue_outlives_its_runtime() {
             assert_eq!(queue.run(None).unwrap(), 1);
             assert_eq!(queue.run(Some(Duration::ZERO)).unwrap(), 0);
             assert!(!is_readable(&queue, Duration::ZERO));
-            match &mut daemon {
-                Some(daemon) => daemon.kill(),
-                None => {
-                    let pid = site.status()["pid"].as_i64().unwrap();
-                    kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
-                }
-            }
+            kill(site, &mut daemon);
             assert!(is_readable(&queue, Duration::from_secs(60)));
             assert_eq!(queue.run(Some(Duration::from_secs(60))).unwrap(), 2);
             let mut outcomes = outcomes.lock().unwrap();
@@ -269,8 +390,7 @@ fn a_queue_outlives_its_runtime() {
             outcomes.clear();
             assert!(!is_readable(&queue, Duration::from_millis(20)), "round {round}");
             drop(daemon.take());
-            let options = Options::new().repo_path(site.path().join("modules"));
-            daemon = Some(Daemon::start_at(site.clone(), &options));
+            daemon = Some(start_again(site));
             pool = ValuePool::new(pool.ipc, model::MODULE, "one");
         }
     });
@@ -350,6 +470,14 @@ fn futures_are_ready_when_their_tasks_are() {
             due = !std::mem::take(&mut *ready.0.lock().unwrap()).is_empty();
         };
         assert_ne!(code, 0);
+        let left = Completions::new(16).unwrap();
+        let outcome = left.outcome(pool.submit(model::SLEEP, 50 * MS)).unwrap();
+        drop(left);
+        let mut outcome = pin!(outcome);
+        match outcome.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(outcome) => assert_eq!(text_of(outcome).0, CHI_CANCELLED),
+            Poll::Pending => panic!("it would be pending for ever"),
+        }
         assert!((2..=4).contains(&polls), "{polls}");
         assert!(queue.is_empty());
     });
