@@ -20,7 +20,7 @@ unexport MAKEFLAGS MFLAGS
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build headers check-headers check-format lint test test-unit test-system \
 	test-cmake test-docs test-tools test-long test-full test-sanitized test-rust-sanitized deny docs loom fuzz soak \
-	soak-short demo demo-cluster bench install clean
+	soak-short demo demo-cluster bench bench-quick bench-plot install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -187,7 +187,18 @@ demo-cluster: configure ## Run jobs over three daemons that are a cluster, drain
 BENCH := target/release/chimaera bench
 BENCH_MODULES := --modules $(BUILD)/modules
 
-bench: build ## Measure tasks and subtasks, scaling, fairness, devices, start, idling, deaths, scanning, ...
+PEERS := cargo run --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers -- \
+	--program target/release/chimaera --modules $(BUILD)/modules --json target/peers.json
+
+bench-quick: build ## Measure round trips and a store beside other software, in a minute
+	$(PEERS) --quick
+
+bench-plot: build ## The same for longer, with the plots of docs/images
+	$(PEERS)
+	benches/plot.py target/peers.json docs/images
+
+bench: build ## Measure all: beside other software, scaling, fairness, devices, start, deaths, scanning, ...
+	$(PEERS)
 	$(BENCH) latency $(BENCH_MODULES)
 	$(BENCH) throughput $(BENCH_MODULES)
 	$(BENCH) subtask $(BENCH_MODULES)
