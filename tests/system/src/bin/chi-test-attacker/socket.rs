@@ -57,7 +57,14 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
             5 => try_send(&socket, Kind::Ring, &[], &[]),
             6 => try_send(&socket, Kind::Mapped, &[random.next()], &[]),
             7 => {
-                let kinds = [Kind::Hello, Kind::Welcome, Kind::Mapped, Kind::Ring, Kind::Refused];
+                let kinds = [
+                    Kind::Hello,
+                    Kind::Welcome,
+                    Kind::Mapped,
+                    Kind::Ring,
+                    Kind::Refused,
+                    Kind::Completions,
+                ];
                 for _ in 0..random.below(20) {
                     let words = [random.next(), random.next(), random.below(4), random.next()];
                     try_send(&socket, *random.pick(&kinds), &words, &[]);
@@ -78,6 +85,15 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
                 if let Ok(link) = Link::open(0) {
                     for _ in 0..random.below(100) {
                         try_send(&link.socket, Kind::Ring, &[], &[]);
+                    }
+                    // Completion queues, most of them where none can be.
+                    for _ in 0..random.below(30) {
+                        let offset = match random.once_in(3) {
+                            true => random.next(),
+                            false => 64 * random.below(1 << 22),
+                        };
+                        let words = [random.below(18), offset, random.below(1 << 21)];
+                        try_send(&link.socket, Kind::Completions, &words, &[]);
                     }
                     let len = random.below(64) as usize;
                     try_say(&link.socket, &random.bytes(len));
