@@ -276,11 +276,14 @@ impl Completions {
                 }
                 return Ok(taken);
             }
+            drop(guard);
             let waited = start.elapsed();
             let is_over = timeout_ns != CHI_WAIT_FOREVER && waited >= timeout;
             if !is_over && Spin::pause(waited) {
                 continue;
             }
+            let mut guard = lock(&self.state);
+            let state = &mut *guard;
             // What rings from here on is for those who look from here on.
             self.silence(state);
             if !state.rest() {

@@ -74,8 +74,9 @@ const FEWEST_PLACES: u32 = 1024;
 
 #[derive(Default)]
 struct Boards {
-    /// The number of the next one.
+    /// The number of the next one, if none is free.
     next: u32,
+    free_numbers: Vec<u32>,
     /// How many blocks of the segment they take.
     blocks: u64,
     /// Those of completion queues that were deleted: a worker may still mark places in them.
@@ -295,20 +296,48 @@ impl Session {
             let why = "completion queues need a runtime with ABI 1.2 or later";
             return Err(Failure::new(CHI_VERSION, why));
         }
-        let boards = &mut *lock(&self.boards);
-        self.check()?;
-        boards.nudges.retain(|nudge| nudge.strong_count() > 0);
-        let fits = boards.idle.iter().enumerate().filter(|(_, board)| board.places >= places);
-        let board = match fits.min_by_key(|(_, board)| board.places).map(|(at, _)| at) {
-            Some(at) => boards.idle.swap_remove(at),
-            None => self.new_board(boards, places.max(FEWEST_PLACES))?,
+        let idle = {
+            let boards = &mut *lock(&self.boards);
+            boards.nudges.retain(|nudge| nudge.strong_count() > 0);
+            boards.nudges.push(Arc::downgrade(nudge));
+            let fits = boards.idle.iter().enumerate().filter(|(_, board)| board.places >= places);
+            let best = fits.min_by_key(|(_, board)| board.places).map(|(at, _)| at);
+            best.map(|at| boards.idle.swap_remove(at))
         };
-        boards.nudges.push(Arc::downgrade(nudge));
-        Ok(board)
+        match idle {
+            Some(board) => Ok(board),
+            None => self.new_board(places.max(FEWEST_PLACES)),
+        }
     }
 
-    fn new_board(&self, boards: &mut Boards, places: u32) -> Result<Board> {
-        let number = boards.next;
+    fn new_board(&self, places: u32) -> Result<Board> {
+        let words = marks::words(places);
+        let (offset, _) = self.alloc(8 * words as u64, What::Buffer)?;
+        // SAFETY: the block is inside the segment, and has so many words.
+        let memory = unsafe { self.mapping.double_words(offset, words) };
+        memory.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        let made = self.take_number().and_then(|number| {
+            // Without the lock: if the runtime is gone, this ends the session, which takes it.
+            let question = [number.into(), offset, places.into()];
+            let answered = self.request(&Message::new(Kind::Completions, &question));
+            if answered.as_ref().is_err_and(|failure| failure.status != CHI_UNAVAILABLE) {
+                // It was refused: the runtime does not know it.
+                self.give_number(number);
+            }
+            let bell = answered?.1.pop();
+            let bell = bell.ok_or_else(|| Failure::new(CHI_UNAVAILABLE, "it has sent no bell"))?;
+            Ok(Board { number, offset, places, bell })
+        });
+        if made.as_ref().is_err_and(|failure| failure.status != CHI_UNAVAILABLE) {
+            self.free(offset);
+        }
+        made
+    }
+
+    /// A number for a completion queue whose block the runtime is about to know.
+    fn take_number(&self) -> Result<u32> {
+        let boards = &mut *lock(&self.boards);
+        let number = boards.free_numbers.pop().unwrap_or(boards.next);
         if number >= CHI_MAX_COMPLETIONS {
             let why = format!(
                 "completion queue limit ({CHI_MAX_COMPLETIONS} per session) reached: use one for \
@@ -316,29 +345,15 @@ impl Session {
             );
             return Err(Failure::new(CHI_NO_SPACE, why));
         }
-        let words = marks::words(places);
-        let (offset, _) = self.alloc(8 * words as u64, What::Buffer)?;
-        // SAFETY: the block is inside the segment, and has so many words.
-        let memory = unsafe { self.mapping.double_words(offset, words) };
-        memory.iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        let question = Message::new(Kind::Completions, &[number.into(), offset, places.into()]);
-        let answered = self.request(&question).and_then(|(_, mut bells)| {
-            let none = || Failure::new(CHI_UNAVAILABLE, "the runtime has sent no bell");
-            bells.pop().ok_or_else(none)
-        });
-        match answered {
-            Err(failure) if failure.status != CHI_UNAVAILABLE => {
-                // It was refused: the runtime does not know the block.
-                self.free(offset);
-                Err(failure)
-            }
-            answered => {
-                // The block is the runtime's now, even if no answer has come yet.
-                boards.next += 1;
-                boards.blocks += 1;
-                Ok(Board { number, offset, places, bell: answered? })
-            }
-        }
+        boards.next = boards.next.max(number + 1);
+        boards.blocks += 1;
+        Ok(number)
+    }
+
+    fn give_number(&self, number: u32) {
+        let boards = &mut *lock(&self.boards);
+        boards.free_numbers.push(number);
+        boards.blocks -= 1;
     }
 
     pub(crate) fn give_board(&self, board: Board) {

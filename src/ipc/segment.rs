@@ -165,14 +165,11 @@ impl Mapping {
         // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
         unsafe { self.address(offset).cast::<AtomicU64>().as_ref() }
     }
-}
 
-impl Mapping {
     /// Double words of the segment, one after the other.
     ///
     /// # Safety
     /// The offset must be aligned to 8, and all of them inside the segment.
-    #[cfg(not(all(loom, test)))]
     pub unsafe fn double_words(&self, offset: u64, count: usize) -> &[AtomicU64] {
         // SAFETY: inside the mapping and aligned, by the caller's promise; atomics may be shared.
         unsafe { std::slice::from_raw_parts(self.address(offset).cast().as_ptr(), count) }

@@ -432,6 +432,23 @@ pub unsafe extern "C" fn chi_free(buffer: *const chi_buffer) {
     unsafe { ((*ipc).free)(ipc, buffer) }
 }
 
+/// Calls a function of the table that came with ABI 1.2. The function that uses this has the same contract.
+macro_rules! since_1_2 {
+    ($function:ident($($argument:expr),*)) => {{
+        let ipc = chi_ipc_manager();
+        // SAFETY: the table is valid; the rest is the caller's promise.
+        unsafe {
+            match read_field!(ipc, chi_ipc, $function) {
+                Some(function) => function(ipc, $($argument),*),
+                None => answer(Err(Failure::new(
+                    CHI_VERSION,
+                    "this call needs a runtime with ABI 1.2 or later",
+                ))),
+            }
+        }
+    }};
+}
+
 /// Waits until one of the `count` tasks at `tasks` is complete, at most `timeout_ns` nanoseconds, and stores its index in
 /// `*index`. `chi_wait` then returns its status at once. For many tasks, again and again, a completion queue is cheaper.
 ///
@@ -449,19 +466,7 @@ pub unsafe extern "C" fn chi_wait_any(
     timeout_ns: u64,
     index: *mut u64,
 ) -> chi_status {
-    let ipc = chi_ipc_manager();
-    // SAFETY: the table is valid; the rest is the caller's promise.
-    unsafe {
-        match read_field!(ipc, chi_ipc, wait_any) {
-            Some(wait_any) => wait_any(ipc, tasks, count, timeout_ns, index),
-            None => no_completions(),
-        }
-    }
-}
-
-#[cold]
-fn no_completions() -> chi_status {
-    answer(Err(Failure::new(CHI_VERSION, "this call needs a runtime with ABI 1.2 or later")))
+    since_1_2!(wait_any(tasks, count, timeout_ns, index))
 }
 
 /// Makes a completion queue for up to `capacity` tasks (1 to 2^20) at a time.
@@ -488,14 +493,7 @@ pub unsafe extern "C" fn chi_completions_new(
     capacity: u32,
     queue: *mut *mut chi_completions,
 ) -> chi_status {
-    let ipc = chi_ipc_manager();
-    // SAFETY: the table is valid; the rest is the caller's promise.
-    unsafe {
-        match read_field!(ipc, chi_ipc, completions_new) {
-            Some(make) => make(ipc, capacity, queue),
-            None => no_completions(),
-        }
-    }
+    since_1_2!(completions_new(capacity, queue))
 }
 
 /// Deletes a completion queue. Tasks that are in it stay their owner's.
@@ -550,14 +548,7 @@ pub unsafe extern "C" fn chi_completions_add(
     task: *mut chi_task,
     argument: *mut c_void,
 ) -> chi_status {
-    let ipc = chi_ipc_manager();
-    // SAFETY: the table is valid; the rest is the caller's promise.
-    unsafe {
-        match read_field!(ipc, chi_ipc, completions_add) {
-            Some(add) => add(ipc, queue, task, argument),
-            None => no_completions(),
-        }
-    }
+    since_1_2!(completions_add(queue, task, argument))
 }
 
 /// Takes a task out of a completion queue, whether it is complete or not.
@@ -574,14 +565,7 @@ pub unsafe extern "C" fn chi_completions_remove(
     queue: *mut chi_completions,
     task: *mut chi_task,
 ) -> chi_status {
-    let ipc = chi_ipc_manager();
-    // SAFETY: the table is valid; the rest is the caller's promise.
-    unsafe {
-        match read_field!(ipc, chi_ipc, completions_remove) {
-            Some(remove) => remove(ipc, queue, task),
-            None => no_completions(),
-        }
-    }
+    since_1_2!(completions_remove(queue, task))
 }
 
 /// Takes up to `most` tasks that are complete out of a completion queue, whatever their status, and stores how many in
@@ -603,14 +587,7 @@ pub unsafe extern "C" fn chi_completions_next(
     count: *mut u32,
     timeout_ns: u64,
 ) -> chi_status {
-    let ipc = chi_ipc_manager();
-    // SAFETY: the table is valid; the rest is the caller's promise.
-    unsafe {
-        match read_field!(ipc, chi_ipc, completions_next) {
-            Some(next) => next(ipc, queue, done, most, count, timeout_ns),
-            None => no_completions(),
-        }
-    }
+    since_1_2!(completions_next(queue, done, most, count, timeout_ns))
 }
 
 /// What `chi_completions_run` calls for a task: give the address of one to `chi_completions_add`, as the argument.

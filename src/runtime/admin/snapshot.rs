@@ -41,8 +41,11 @@ pub(crate) fn snapshot(shared: &Shared) -> Snapshot {
 
 fn nodes(shared: &Shared) -> Vec<metrics::Node> {
     let described = shared.agreed_pools.get().and_then(|cluster| cluster.describe());
-    let members = described.map(|mut it| it["members"].take()).unwrap_or_default();
-    serde_json::from_value(members).unwrap_or_default()
+    let Some(members) = described.map(|mut it| it["members"].take()) else { return Vec::new() };
+    serde_json::from_value(members).unwrap_or_else(|error| {
+        tracing::error!(%error, "the nodes of the cluster are left out of the metrics");
+        Vec::new()
+    })
 }
 
 fn process(started_ns: u64) -> metrics::Process {

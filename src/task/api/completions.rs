@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chimaera_abi::{
     chi_completed, chi_completions, chi_ipc, chi_task, read_field, CHI_CANCELLED, CHI_TIMEOUT,
-    CHI_VERSION, CHI_WAIT_FOREVER,
+    CHI_WAIT_FOREVER,
 };
 
 use super::handle::{Done, Pending};
@@ -25,8 +25,13 @@ use crate::status::{Result, Status};
 /// How many tasks [`Completions::run`] takes at a time.
 const BATCH: usize = 64;
 
-fn missing() -> Status {
-    Status::new(CHI_VERSION, "this call needs a runtime with ABI 1.2 or later")
+/// A function of the table that came with ABI 1.2.
+macro_rules! table {
+    ($ipc:expr, $function:ident) => {{
+        let ipc: Ipc = $ipc;
+        // SAFETY: the table is as long as its size says.
+        ipc.require(2, unsafe { read_field!(ipc.as_raw(), chi_ipc, $function) })
+    }};
 }
 
 fn timeout_ns(timeout: Option<Duration>) -> u64 {
@@ -56,8 +61,7 @@ pub fn wait_any<T: Task>(
 ) -> Result<Option<(usize, Result<Done<T>>)>> {
     let Some(first) = tasks.first() else { return Ok(None) };
     let ipc = first.ipc();
-    // SAFETY: the table is as long as its size says.
-    let wait_any = unsafe { read_field!(ipc.as_raw(), chi_ipc, wait_any) }.ok_or_else(missing)?;
+    let wait_any = table!(ipc, wait_any)?;
     let raw: Vec<*mut chi_task> = tasks.iter().map(Pending::raw).collect();
     let mut index = 0;
     // SAFETY: the tasks were submitted and not deleted; `index` is writable.
@@ -112,15 +116,6 @@ struct Waiting {
 unsafe impl Send for Completions {}
 // SAFETY: as above; at the same time.
 unsafe impl Sync for Completions {}
-
-/// Calls a function of the table that came with ABI 1.2.
-macro_rules! table {
-    ($ipc:expr, $function:ident) => {{
-        let ipc: Ipc = $ipc;
-        // SAFETY: the table is as long as its size says.
-        unsafe { read_field!(ipc.as_raw(), chi_ipc, $function) }.ok_or_else(missing)
-    }};
-}
 
 impl Completions {
     /// Makes a queue for up to `capacity` tasks at a time, from 1 to 2^20.

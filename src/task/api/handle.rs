@@ -212,7 +212,7 @@ impl<T: Task> Pending<T> {
     pub fn cancel(&self) -> Result<()> {
         let ipc = self.0.ipc;
         // SAFETY: the table is as long as its size says.
-        let cancel = ipc.require(unsafe { read_field!(ipc.as_raw(), chi_ipc, cancel) })?;
+        let cancel = ipc.require(1, unsafe { read_field!(ipc.as_raw(), chi_ipc, cancel) })?;
         // SAFETY: the task was submitted, and is deleted only when this handle is dropped.
         ipc.check(unsafe { cancel(ipc.as_raw(), self.0.raw()) })
     }
@@ -248,7 +248,7 @@ pub fn submit_all<T: Task>(tasks: Vec<NewTask<T>>) -> Result<Vec<Pending<T>>> {
     let ipc = first.0.ipc;
     // SAFETY: the table is as long as its size says.
     let enqueue_batch =
-        ipc.require(unsafe { read_field!(ipc.as_raw(), chi_ipc, enqueue_batch) })?;
+        ipc.require(1, unsafe { read_field!(ipc.as_raw(), chi_ipc, enqueue_batch) })?;
     let raw: Vec<*mut chi_task> = tasks.iter().map(|task| task.0.raw()).collect();
     let mut submitted = 0;
     // SAFETY: the tasks are ours and not in flight; `submitted` is writable.

@@ -166,7 +166,7 @@ impl Ipc {
     /// soon as the method's task is cancelled; `CHI_VERSION` with a runtime of ABI 1.0.
     pub fn sleep(self, duration: Duration) -> Result<()> {
         // SAFETY: the table is as long as its size says.
-        let sleep = self.require(unsafe { read_field!(self.as_raw(), chi_ipc, sleep) })?;
+        let sleep = self.require(1, unsafe { read_field!(self.as_raw(), chi_ipc, sleep) })?;
         // SAFETY: the table is valid.
         self.check(unsafe { sleep(self.as_raw(), nanoseconds(duration)) })
     }
@@ -176,7 +176,8 @@ impl Ipc {
     /// 1.0.
     pub fn yield_now(self) -> Result<()> {
         // SAFETY: the table is as long as its size says.
-        let yield_now = self.require(unsafe { read_field!(self.as_raw(), chi_ipc, yield_now) })?;
+        let yield_now =
+            self.require(1, unsafe { read_field!(self.as_raw(), chi_ipc, yield_now) })?;
         // SAFETY: the table is valid.
         self.check(unsafe { yield_now(self.as_raw()) })
     }

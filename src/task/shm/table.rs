@@ -52,9 +52,10 @@ impl Ipc {
     }
 
     /// A function of a later minor version, or an error when the table does not have it.
-    pub(crate) fn require<F>(self, function: Option<F>) -> Result<F> {
+    pub(crate) fn require<F>(self, minor: u32, function: Option<F>) -> Result<F> {
         function.ok_or_else(|| {
-            Status::new(CHI_VERSION, "this call needs a runtime with ABI 1.1 or later")
+            let why = format!("this call needs a runtime with ABI 1.{minor} or later");
+            Status::new(CHI_VERSION, why)
         })
     }
 

@@ -432,6 +432,20 @@ fn a_queue_outlives_a_restart() {
     }
 }
 
+/// An application that has closed all descriptors, as one that becomes a daemon does, is told so.
+#[test]
+fn who_has_closed_all_descriptors_is_told() {
+    in_client!(Options::new().model(), |_| {
+        let pool = pool();
+        let mut tasks: Vec<_> = (0..2).map(|_| pool.submit(model::SLEEP, 60_000 * MS)).collect();
+        // SAFETY: only what Chimaera has opened in this process is closed, and what nobody uses any more.
+        unsafe { libc::close_range(3, u32::MAX, 0) };
+        assert_eq!(text_of(Completions::new(64)).0, CHI_UNAVAILABLE);
+        assert_eq!(text_of(wait_any(&mut tasks, None)).0, CHI_UNAVAILABLE);
+        tasks.into_iter().for_each(std::mem::forget);
+    });
+}
+
 /// Polls futures on one thread, whose event loop waits for the queue.
 struct Ready(Mutex<Vec<usize>>, usize);
 
