@@ -187,12 +187,9 @@ demo-cluster: configure ## Run jobs over three daemons that are a cluster, drain
 BENCH := target/release/chimaera bench
 BENCH_MODULES := --modules $(BUILD)/modules
 
-# In that workspace another library turns on a feature of the one with which generated code is formatted, so that building it
-# writes some of that anew: the last line puts it back.
 define PEERS
 	cargo run --release --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers -- \
-		--program target/release/chimaera --modules $(BUILD)/modules --json target/peers.json $(1); \
-		result=$$?; target/release/chimaera repo refresh rust_chimods >/dev/null && exit $$result
+		--program target/release/chimaera --modules $(BUILD)/modules --json target/peers.json $(1)
 endef
 
 bench-quick: build ## Measure round trips and a store beside other software, in a minute

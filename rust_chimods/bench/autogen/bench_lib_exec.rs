@@ -24,10 +24,15 @@ impl crate::Runtime {
     #[allow(dead_code)]
     pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
         concat!(
-            "{\"format\":1", ",\"structs\":[", "]", ",\"tasks\":[",
+            "{\"format\":1",
+            ",\"structs\":[",
+            "]",
+            ",\"tasks\":[",
             "{\"method\":\"kCall\",\"doc\":\"Calls empty tasks of another pool one by one, and measures the time they take.\"}",
             ",{\"method\":\"kCompute\",\"doc\":\"Computes without suspending, in the lane that the task selects.\"}",
-            "]", "}", "\0"
+            "]",
+            "}",
+            "\0",
         ),
     );
 }

@@ -23,8 +23,14 @@ impl crate::Runtime {
     #[allow(dead_code)]
     pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
         concat!(
-            "{\"format\":1", ",\"structs\":[", "]", ",\"tasks\":[",
-            "{\"method\":\"kEmpty\",\"doc\":\"Does nothing.\"}", "]", "}", "\0"
+            "{\"format\":1",
+            ",\"structs\":[",
+            "]",
+            ",\"tasks\":[",
+            "{\"method\":\"kEmpty\",\"doc\":\"Does nothing.\"}",
+            "]",
+            "}",
+            "\0",
         ),
     );
 }

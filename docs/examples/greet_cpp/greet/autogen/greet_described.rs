@@ -81,7 +81,7 @@ impl Client {
 
 const _: () = {
     use std::mem::{offset_of, size_of};
-    assert!(size_of:: < GreetTask > () == 144);
+    assert!(size_of::<GreetTask>() == 144);
     assert!(offset_of!(GreetTask, name) == 64);
     assert!(offset_of!(GreetTask, text) == 104);
 };

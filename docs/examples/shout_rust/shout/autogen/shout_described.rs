@@ -81,7 +81,7 @@ impl Client {
 
 const _: () = {
     use std::mem::{offset_of, size_of};
-    assert!(size_of:: < ShoutTask > () == 144);
+    assert!(size_of::<ShoutTask>() == 144);
     assert!(offset_of!(ShoutTask, text) == 64);
     assert!(offset_of!(ShoutTask, loud) == 104);
 };

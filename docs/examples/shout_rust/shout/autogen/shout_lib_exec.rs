@@ -23,9 +23,14 @@ impl crate::Runtime {
     #[allow(dead_code)]
     pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
         concat!(
-            "{\"format\":1", ",\"structs\":[", "]", ",\"tasks\":[",
+            "{\"format\":1",
+            ",\"structs\":[",
+            "]",
+            ",\"tasks\":[",
             "{\"method\":\"kShout\",\"doc\":\"Makes a text loud.\",\"fields\":[{\"name\":\"text\",\"type\":\"string\",\"dir\":\"in\",\"doc\":\"What to say\"},{\"name\":\"loud\",\"type\":\"string\",\"dir\":\"out\",\"doc\":\"The same in capitals\"}]}",
-            "]", "}", "\0"
+            "]",
+            "}",
+            "\0",
         ),
     );
 }

@@ -6,16 +6,16 @@ use super::{Entry, Extent, FirstTask, OtherTask};
 
 const _: () = {
     use std::mem::{offset_of, size_of};
-    assert!(size_of:: < Extent > () == 32);
+    assert!(size_of::<Extent>() == 32);
     assert!(offset_of!(Extent, start) == 0);
     assert!(offset_of!(Extent, digest) == 8);
     assert!(offset_of!(Extent, reserved) == 28);
-    assert!(size_of:: < Entry > () == 120);
+    assert!(size_of::<Entry>() == 120);
     assert!(offset_of!(Entry, name) == 0);
     assert!(offset_of!(Entry, extent) == 40);
     assert!(offset_of!(Entry, weights) == 72);
     assert!(offset_of!(Entry, flag) == 112);
-    assert!(size_of:: < FirstTask > () == 408);
+    assert!(size_of::<FirstTask>() == 408);
     assert!(offset_of!(FirstTask, entry) == 64);
     assert!(offset_of!(FirstTask, entries) == 184);
     assert!(offset_of!(FirstTask, rows) == 224);
@@ -25,5 +25,5 @@ const _: () = {
     assert!(offset_of!(FirstTask, asked) == 316);
     assert!(offset_of!(FirstTask, node) == 328);
     assert!(offset_of!(FirstTask, extents) == 344);
-    assert!(size_of:: < OtherTask > () == 64);
+    assert!(size_of::<OtherTask>() == 64);
 };

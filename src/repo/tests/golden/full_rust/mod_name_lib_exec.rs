@@ -26,9 +26,15 @@ impl crate::Runtime {
     #[allow(dead_code)]
     pub(crate) const __CHIMAERA_DESCRIPTION: Option<&'static std::ffi::CStr> = chimaera::module::__private::description(
         concat!(
-            "{\"format\":1", ",\"about\":\"Says all that there is to say\"",
-            ",\"structs\":[", "]", ",\"tasks\":[",
-            "{\"method\":\"kLast\",\"doc\":\"Does the last thing\"}", "]", "}", "\0"
+            "{\"format\":1",
+            ",\"about\":\"Says all that there is to say\"",
+            ",\"structs\":[",
+            "]",
+            ",\"tasks\":[",
+            "{\"method\":\"kLast\",\"doc\":\"Does the last thing\"}",
+            "]",
+            "}",
+            "\0",
         ),
     );
 }
