@@ -9,7 +9,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 /// The rooms of `src/runtime`, bottom up. Each may import those before it.
-const RUNTIME: [&str; 25] = [
+const RUNTIME: [&str; 26] = [
     "failure",
     "access",
     "sys",
@@ -18,6 +18,7 @@ const RUNTIME: [&str; 25] = [
     "config",
     "durable",
     "module",
+    "published",
     "session",
     "sync",
     "pool",

@@ -105,6 +105,12 @@ const HEADERS: &[Header] = &[
         needs: &["status"],
     },
     Header {
+        name: "publishing",
+        source: "src/abi/publishing.rs",
+        about: "The extension \"publishing\": memory that containers write and clients read without copies.",
+        needs: &["shm", "status"],
+    },
+    Header {
         name: "storage",
         source: "src/abi/storage.rs",
         about: "The extension \"storage\": what a container stores is on its node.",
@@ -123,6 +129,7 @@ const HEADERS: &[Header] = &[
             "locks",
             "places",
             "pollers",
+            "publishing",
             "storage",
         ],
     },

@@ -23,6 +23,7 @@
 #include "chimaera/abi/clients.h"
 #include "chimaera/abi/directory.h"
 #include "chimaera/abi/places.h"
+#include "chimaera/abi/publishing.h"
 #include "chimaera/abi/storage.h"
 #include "chimaera/abi/host.h"
 #include "chimaera/abi/module.h"

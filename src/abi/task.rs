@@ -83,6 +83,11 @@ pub const CHI_TASK_QUEUED: u32 = 32;
 /// `chi_task.state_`, with `CHI_TASK_QUEUED`: the bits from this one up are the place of the task in a completion queue,
 /// and those from `CHI_TASK_PLACE_SHIFT + CHI_COMPLETIONS_PLACE_BITS` up the number of the queue.
 pub const CHI_TASK_PLACE_SHIFT: u32 = 8;
+/// `chi_task.state_`, bit, with `CHI_TASK_COMPLETE`: the runtime has published memory that the session has not mapped, so
+/// that results were copied. Since ABI 1.2.
+pub const CHI_TASK_PUBLISHED: u32 = 64;
+/// `chi_task.state_`, bit, with `CHI_TASK_COMPLETE`: some of the results are leases on published memory. Since ABI 1.2.
+pub const CHI_TASK_ON_LEASE: u32 = 128;
 /// How many bits of `chi_task.state_` are the place of a task in a completion queue.
 pub const CHI_COMPLETIONS_PLACE_BITS: u32 = 20;
 /// The most completion queues of a session.
@@ -105,6 +110,10 @@ pub const CHI_TASK_HIGH_LATENCY: u32 = 4;
 /// When the deadline passes, the task is not started, or is cancelled if it has started; it ends
 /// with `CHI_DEADLINE`. Cannot be combined with `CHI_TASK_PERIODIC`.
 pub const CHI_TASK_DEADLINE: u32 = 8;
+/// `chi_task.task_flags_`: the caller only reads the strings and vectors of the result, so they may be leases on
+/// published memory instead of copies (`chi_publishing`). A lease ends with the task: when it is deleted, or submitted
+/// again and has ended. Runtimes before ABI 1.2 copy. Since ABI 1.2.
+pub const CHI_TASK_TAKES_LEASES: u32 = 16;
 
 /// The shortest period of a periodic task, in nanoseconds.
 pub const CHI_MIN_PERIOD_NS: u64 = 10_000;

@@ -54,9 +54,16 @@ pub(crate) unsafe fn del_task(task: NonNull<chi_task>) -> Result<()> {
                 Ok(())
             };
         }
+        if state & CHI_TASK_PUBLISHED != 0 {
+            session.map_published();
+        }
         let kept = session.replace_kept(offset, None);
         hold_of(state).into_iter().chain(kept).for_each(|hold| release(session, hold));
-        if session.free(offset) {
+        let freed = session.free(offset);
+        if session.is_dead() && (state & CHI_TASK_ON_LEASE != 0 || kept.is_some()) {
+            session.unmap_published();
+        }
+        if freed {
             Ok(())
         } else {
             Err(Failure::new(CHI_INVALID, "del_task: not a task, or already deleted"))

@@ -91,6 +91,9 @@ unsafe fn submit_quietly(
     if before & CHI_TASK_IN_FLIGHT != 0 {
         return Err(Failure::in_flight());
     }
+    if before & CHI_TASK_PUBLISHED != 0 {
+        session.map_published();
+    }
     if let Some(hold) = session.replace_kept(offset, hold_of(before)) {
         if thread.push_quietly(session, Entry::Release { hold })?.is_err() {
             session.release_later(hold);

@@ -1,16 +1,17 @@
 //! A session: its socket, its segment, the client's arena, its rings.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chimaera_abi::*;
 use chimaera_front::{Failure, Result};
 use chimaera_ipc::arena::{Arena, Failed};
 use chimaera_ipc::instance::Instance;
 use chimaera_ipc::marks::{self, Marks};
+use chimaera_ipc::published::PublishedView;
 use chimaera_ipc::ring::Producer;
 use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::wire::{Kind, Message};
@@ -22,6 +23,11 @@ use crate::watcher::Watcher;
 
 /// The number of tasks deleted in flight that triggers the first sweep.
 const SWEEP_AT: usize = 16;
+
+/// How long a thread that deletes a task waits for published memory to map.
+const MAP_BOUND: Duration = Duration::from_millis(100);
+/// How many numbers of its segments there are.
+const MOST_NUMBERS: u64 = 1 << (CHI_SHM_PUBLISHED_SHIFT - CHI_SHM_OFFSET_BITS);
 
 pub(crate) struct Session {
     instance: Instance,
@@ -57,6 +63,10 @@ pub(crate) struct Session {
     /// the previous run, which are inputs now.
     kept: Mutex<HashMap<u64, u32>>,
     kept_count: AtomicUsize,
+    /// The published memory that is mapped: results may be there.
+    published: Mutex<Vec<Option<PublishedView>>>,
+    /// It has been unmapped: results that the runtime left there when the session ended are gone.
+    has_unmapped: AtomicBool,
     dead: AtomicBool,
 }
 
@@ -138,6 +148,8 @@ impl Session {
             unsent_count: AtomicUsize::new(0),
             kept: Mutex::default(),
             kept_count: AtomicUsize::new(0),
+            published: Mutex::default(),
+            has_unmapped: AtomicBool::new(false),
             dead: AtomicBool::new(false),
         })
     }
@@ -198,6 +210,7 @@ impl Session {
             let _ = rustix::io::write(&nudge, &1_u64.to_ne_bytes());
         }
         self.sweep();
+        self.unmap_published();
     }
 
     /// Ends a task that no completion will ever come for. True when threads sleep until it
@@ -257,7 +270,23 @@ impl Session {
     fn request(&self, question: &Message) -> Result<(Message, Vec<OwnedFd>)> {
         // Also for those who wait until others have asked.
         let bound = answer_bound();
-        let mut owed = lock(&self.asking);
+        self.request_until(question, bound, lock(&self.asking))
+    }
+
+    /// The same until a time that may come soon. Fails at once if another thread is asking.
+    fn request_by(&self, question: &Message, bound: Instant) -> Result<(Message, Vec<OwnedFd>)> {
+        match self.asking.try_lock() {
+            Ok(owed) => self.request_until(question, bound, owed),
+            Err(_) => Err(Failure::new(CHI_BUSY, "another thread is asking the runtime")),
+        }
+    }
+
+    fn request_until(
+        &self,
+        question: &Message,
+        bound: Instant,
+        mut owed: MutexGuard<'_, Option<Kind>>,
+    ) -> Result<(Message, Vec<OwnedFd>)> {
         self.check()?;
         if let Some(kind) = *owed {
             let (answer, _) = self.ask(&mut owed, None, kind, bound)?;
@@ -369,6 +398,52 @@ impl Session {
         Marks::over(memory, board.places)
     }
 
+    /// Maps the published memory that the runtime has for the client, so that it need not copy further results from there.
+    /// Without an answer soon, they are copied, as before.
+    #[cold]
+    pub(crate) fn map_published(&self) {
+        // If another thread is at it, that is enough.
+        let Ok(mut views) = self.published.try_lock() else { return };
+        let (mut told, bound) = ([0, 0], Instant::now() + MAP_BOUND);
+        loop {
+            let question = Message::new(Kind::Published, &told);
+            let Ok((answer, mut fds)) = self.request_by(&question, bound) else { break };
+            let [number, size, ..] = answer.words;
+            if size == 0 || number >= MOST_NUMBERS {
+                break;
+            }
+            let view = fds.pop().and_then(|fd| PublishedView::new(fd.as_fd(), size).ok());
+            told = [1, view.as_ref().map_or(0, PublishedView::base)];
+            // A number is used again when nothing of what it was for is on lease any more.
+            let number = number as usize;
+            if number >= views.len() {
+                views.resize_with(number + 1, || None);
+            }
+            views[number] = view;
+        }
+        drop(views);
+        if self.is_dead() {
+            self.unmap_published();
+        }
+    }
+
+    /// Unmaps published memory once the session is over and nothing there is on lease: it is that of a runtime which may
+    /// have ended, and would stay as long as it is mapped.
+    #[cold]
+    pub(crate) fn unmap_published(&self) {
+        // Whoever maps some looks afterwards.
+        let Ok(mut views) = self.published.try_lock() else { return };
+        // Before the look: what the runtime completes after that is not returned.
+        self.has_unmapped.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let has_lease = |task| self.state(task).load(Ordering::Acquire) & CHI_TASK_ON_LEASE != 0;
+        // A task that was submitted again still has what it got before.
+        if !lock(&self.kept).is_empty() || lock(&self.arena).tasks().any(has_lease) {
+            return self.has_unmapped.store(false, Ordering::SeqCst);
+        }
+        views.clear();
+    }
+
     pub(crate) fn give_ring(&self, ring: Producer) {
         lock(&self.idle_rings).push(ring);
     }
@@ -463,10 +538,14 @@ impl Session {
         status.min(CHI_OK) & self.layout_mask
     }
 
-    /// The status of a complete task.
+    /// The status of a complete task of a session that is over.
     pub(crate) fn outcome(&self, task: u64) -> Option<chi_status> {
-        let complete = self.state(task).load(Ordering::Acquire) & CHI_TASK_COMPLETE != 0;
-        complete.then(|| self.status(task).load(Ordering::Relaxed))
+        let state = self.state(task).load(Ordering::Acquire);
+        if state & CHI_TASK_ON_LEASE != 0 && self.has_unmapped.load(Ordering::SeqCst) {
+            // The runtime has completed it when the session had ended.
+            self.status(task).store(CHI_UNAVAILABLE, Ordering::Relaxed);
+        }
+        (state & CHI_TASK_COMPLETE != 0).then(|| self.status(task).load(Ordering::Relaxed))
     }
 
     /// The status of the task at an offset.

@@ -236,6 +236,13 @@ impl Arena {
         self.touched = self.touched.min(bytes.div_ceil(CHUNK) as u32);
     }
 
+    /// The runs of chunks without a block in use: their offsets and lengths in bytes.
+    pub fn free_runs(&mut self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.drop_empty_chunks();
+        let runs = self.runs.iter();
+        runs.map(|(&first, &len)| (self.start + u64::from(first) * CHUNK, u64::from(len) * CHUNK))
+    }
+
     /// The number of blocks in use.
     pub fn live(&self) -> u64 {
         self.live

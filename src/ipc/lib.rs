@@ -19,6 +19,7 @@ pub mod large;
 pub mod layout;
 pub mod marks;
 pub mod peer;
+pub mod published;
 pub mod ring;
 pub mod segment;
 pub mod sleep;

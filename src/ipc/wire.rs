@@ -101,10 +101,14 @@ pub enum Kind {
     /// for. The answer: the number; with the descriptor of a socket that becomes readable when the client rests and a
     /// place is marked.
     Completions = 23,
+    /// Client: asks for published memory to map. First 0; after each answer with a segment 1 and the address at which it
+    /// has mapped that, 0 if it could not. The answer: the number of a segment and its bytes, with a descriptor for reading
+    /// it; 0 bytes, and no descriptor, if there is no more.
+    Published = 24,
 }
 
 impl Kind {
-    const ALL: [Kind; 23] = [
+    const ALL: [Kind; 24] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Mapped,
@@ -128,6 +132,7 @@ impl Kind {
         Kind::TakeBack,
         Kind::Faulted,
         Kind::Completions,
+        Kind::Published,
     ];
 }
 

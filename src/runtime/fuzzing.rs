@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::host::{Lender, Link, Parcel, Results};
 use crate::module::{elf, Field, Method, Transfer};
 use crate::pool::PoolMethod;
+use crate::published::{Area, Block};
 use crate::session::{Loan, Session, SessionRef};
 use crate::state::{SavedPool, Storage};
 use crate::sys::Budget;
@@ -90,11 +91,13 @@ fn method() -> PoolMethod {
 /// had submitted it, and completes that task.
 pub fn task_in_segment(bytes: &[u8]) {
     thread_local! {
-        static SESSION: OnceCell<(SessionRef, PoolMethod)> = const { OnceCell::new() };
+        static SESSION: OnceCell<(SessionRef, PoolMethod, Arc<Block>)> = const { OnceCell::new() };
     }
     SESSION.with(|cell| {
-        let (session, method) = cell.get_or_init(|| {
-            (Session::without_client(1).expect("there is memory for a segment"), method())
+        let (session, method, block) = cell.get_or_init(|| {
+            let session = Session::without_client(1).expect("there is memory for a segment");
+            let block = published(&session);
+            (session, method(), block)
         });
         let layout = *session.mapping.layout();
         let len = bytes.len().min((layout.runtime_arena - layout.client_arena) as usize);
@@ -115,13 +118,29 @@ pub fn task_in_segment(bytes: &[u8]) {
             // SAFETY: the body holds `task_size` bytes.
             unsafe { check(&record, session, record.body().cast(), &method.fields) };
             record.method = method;
+            let lent = bytes.len() as u64 % 4096;
+            // SAFETY: the body has a string there.
+            let result = unsafe { &mut *record.body().cast::<u8>().add(HEADER).cast() };
+            assert!(record.lent.lend(block.clone(), 0, lent, result));
         }
         marshal::complete(&mut record, CHI_OK, "", |_, _, _| {});
         for hold in 0..4 {
             session.release(hold);
         }
         assert_eq!(session.used_bytes(), 0, "blocks have leaked");
+        drop(record);
+        assert!(!session.leases.any() && Arc::strong_count(block) == 1, "a lease has leaked");
     });
+}
+
+/// A block of published memory that the client of a session has mapped, at 2^40.
+fn published(session: &Session) -> Arc<Block> {
+    let block = Area::new(session.budget()).alloc(4096).expect("there is memory to publish");
+    let _ = session.leases.place(block.segment(), block.offset(), block.size());
+    let sent = session.leases.next(None).expect("it can be opened");
+    assert!(sent.is_some(), "it is offered");
+    session.leases.next(Some(1 << 40)).expect("it can be there");
+    Arc::new(block)
 }
 
 /// Checks that the data of every vector is in the client's segment or in a private copy.
@@ -134,18 +153,23 @@ unsafe fn check(record: &Record, session: &Session, base: *const u8, fields: &[F
         let vector = unsafe { &*base.add(field.offset).cast::<chi_shm_vector>() };
         let data = vector.data_.cast::<u8>();
         assert!(vector.size_ <= vector.capacity_);
+        let copy = record.private.iter().find(|block| block.data() == data);
         if data.is_null() {
             assert_eq!(vector.capacity_, 0);
             continue;
         }
         assert!((data as u64).is_multiple_of(field.elem_align), "a vector is not aligned");
+        // What the client has on lease is copied.
+        if let Some(copy) = copy.filter(|_| field.inner.is_empty()) {
+            assert!(vector.capacity_ as usize <= copy.size());
+            continue;
+        }
         if field.inner.is_empty() {
             let offset = session.mapping.offset_of(data).expect("leaf bytes are in the segment");
             assert!(vector.capacity_ <= session.mapping.layout().size - offset);
             continue;
         }
-        let copy =
-            record.private.iter().find(|block| block.data() == data).expect("a private copy");
+        let copy = copy.expect("a private copy");
         assert!(vector.size_ as usize <= copy.size());
         for index in 0..vector.size_ / field.elem_size {
             // SAFETY: `index` is less than the number of elements, and the copy holds them all.

@@ -15,6 +15,7 @@
 //! | `config` | the configuration of a runtime |
 //! | `durable` | the definitions of durable pools, in files |
 //! | `module` | modules: files, libraries, methods |
+//! | `published` | published memory |
 //! | `session` | clients' sessions: segments, arenas, tasks in flight |
 //! | `sync` | completion words, locks, the wait graph |
 //! | `pool` | pools, containers, lanes, names |
@@ -50,6 +51,7 @@ pub mod log;
 mod metrics;
 mod module;
 mod pool;
+mod published;
 mod runtime;
 mod scheduler;
 mod session;

@@ -219,6 +219,17 @@ static void PrintTables() {
   FIELD(chi_places, size);
   FIELD(chi_places, reserved);
   FIELD(chi_places, find);
+  STRUCT(chi_published_block);
+  FIELD(chi_published_block, reference_);
+  FIELD(chi_published_block, data_);
+  FIELD(chi_published_block, size_);
+  STRUCT(chi_publishing);
+  FIELD(chi_publishing, size);
+  FIELD(chi_publishing, reserved);
+  FIELD(chi_publishing, alloc);
+  FIELD(chi_publishing, retain);
+  FIELD(chi_publishing, release);
+  FIELD(chi_publishing, lend);
   STRUCT(chi_storage);
   FIELD(chi_storage, size);
   FIELD(chi_storage, reserved);

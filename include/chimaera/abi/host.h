@@ -15,6 +15,7 @@
 #include "chimaera/abi/locks.h"
 #include "chimaera/abi/places.h"
 #include "chimaera/abi/pollers.h"
+#include "chimaera/abi/publishing.h"
 #include "chimaera/abi/storage.h"
 
 // `chi_host.log`: an operation failed.

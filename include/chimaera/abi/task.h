@@ -108,6 +108,13 @@ typedef struct chi_bitfield {
 // and those from `CHI_TASK_PLACE_SHIFT + CHI_COMPLETIONS_PLACE_BITS` up the number of the queue.
 #define CHI_TASK_PLACE_SHIFT 8
 
+// `chi_task.state_`, bit, with `CHI_TASK_COMPLETE`: the runtime has published memory that the session has not mapped, so
+// that results were copied. Since ABI 1.2.
+#define CHI_TASK_PUBLISHED 64
+
+// `chi_task.state_`, bit, with `CHI_TASK_COMPLETE`: some of the results are leases on published memory. Since ABI 1.2.
+#define CHI_TASK_ON_LEASE 128
+
 // How many bits of `chi_task.state_` are the place of a task in a completion queue.
 #define CHI_COMPLETIONS_PLACE_BITS 20
 
@@ -134,6 +141,11 @@ typedef struct chi_bitfield {
 // When the deadline passes, the task is not started, or is cancelled if it has started; it ends
 // with `CHI_DEADLINE`. Cannot be combined with `CHI_TASK_PERIODIC`.
 #define CHI_TASK_DEADLINE 8
+
+// `chi_task.task_flags_`: the caller only reads the strings and vectors of the result, so they may be leases on
+// published memory instead of copies (`chi_publishing`). A lease ends with the task: when it is deleted, or submitted
+// again and has ended. Runtimes before ABI 1.2 copy. Since ABI 1.2.
+#define CHI_TASK_TAKES_LEASES 16
 
 // The shortest period of a periodic task, in nanoseconds.
 #define CHI_MIN_PERIOD_NS 10000

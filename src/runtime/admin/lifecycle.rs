@@ -246,6 +246,7 @@ fn free(worker: &Worker, container: &Container) {
         // SAFETY: as all callers know, the object is constructed, and this is the last call on it.
         unsafe { (container.ops().destroy)(container.object()) }
     });
+    container.retire_published();
     container.clear_object();
 }
 
@@ -267,6 +268,7 @@ pub(super) fn destruct_all(
 fn destruct(worker: &Worker, container: &Container, task: *mut chi_task) -> Result<(), Failure> {
     if container.admission.is_abandoned() {
         // Its object stays in memory: nothing is known about its state.
+        container.retire_published();
         container.clear_object();
         return Ok(());
     }

@@ -16,7 +16,7 @@ use rustix::net::SocketFlags;
 use rustix::process::{Pid, PidfdFlags};
 
 use super::address::Address;
-use super::client::{add_queue, add_ring, Client, Phase};
+use super::client::{add_queue, add_ring, show_published, Client, Phase};
 use super::close::close_pools;
 use super::descriptors::Closer;
 use super::destroy::Destructions;
@@ -33,8 +33,11 @@ use crate::failure::Failure;
 use crate::isolation::{end_session_of_host, tell_of_faults};
 use crate::log::{LeftOut, LineKind, Subject};
 use crate::scheduler::{ControlCommand, Shared, WorkerMessage};
+use crate::session::parked;
 use crate::sys::Unshared;
 
+/// How often to look whether processes have ended that had something on lease when their sessions ended.
+const PARKED_LOOK: Duration = Duration::from_secs(1);
 /// How long a client may take to set up its session.
 const SETUP_BOUND: Duration = Duration::from_secs(5);
 /// How long to wait before accepting again after a failure, for example because the process is out
@@ -78,6 +81,8 @@ pub(crate) struct Acceptor {
     deferred: Vec<ControlCommand>,
     next: u64,
     accept_again: Option<Instant>,
+    /// When to look next whether processes have ended that had something on lease.
+    parked_look: Instant,
     /// How many rings of open sessions were assigned to each worker.
     load: Vec<u32>,
     /// Descriptors are scarce, and there are connections without a session: each new connection
@@ -132,6 +137,7 @@ impl Acceptor {
             deferred: Vec::new(),
             next: 1,
             accept_again: None,
+            parked_look: Instant::now(),
             load,
             crowded: false,
         })
@@ -201,6 +207,7 @@ impl Acceptor {
         } else {
             self.poll(self.timeout().into_iter().chain(bound).min());
             self.overdue();
+            self.look_at_parked();
             self.faulted();
         }
         let mut others = Vec::new();
@@ -306,8 +313,18 @@ impl Acceptor {
         let next = setups.chain(self.accept_again).chain(self.destructions.next_look());
         let next = next.chain(self.replacements.next_look()).chain(self.orders.next_look());
         let next = next.chain(self.questions.next_look());
+        let next = next.chain(parked::any().then_some(self.parked_look));
         let next = next.chain(self.restart.as_ref().map(Restart::next_look)).min()?;
         Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Now and then, frees what processes had on lease that have ended since.
+    fn look_at_parked(&mut self) {
+        let now = Instant::now();
+        if parked::any() && now >= self.parked_look {
+            parked::look();
+            self.parked_look = now + PARKED_LOOK;
+        }
     }
 
     fn poll(&mut self, timeout: Option<Duration>) {
@@ -571,6 +588,15 @@ impl Acceptor {
                 Ok((answer, bell)) => client.send(&answer, &[bell.as_fd()]),
                 Err(why) => client.send(&refusal(why), &[]),
             },
+            (Phase::Open { session, .. }, Kind::Published) => {
+                match show_published(session, message) {
+                    Ok((answer, segment)) => {
+                        let descriptors: Vec<_> = segment.iter().map(|fd| fd.as_fd()).collect();
+                        client.send(&answer, &descriptors)
+                    }
+                    Err(why) => client.send(&refusal(why), &[]),
+                }
+            }
             _ => Err(Failure::new(CHI_INVALID, "unexpected message for the state of the session")),
         }
     }
@@ -620,13 +646,16 @@ impl Acceptor {
         if let Some(pidfd) = &client.pidfd {
             let _ = epoll::delete(&self.epoll, pidfd);
         }
+        // Before the client learns of it: what is told of results after that is soon not true any more.
+        if let Some((session, _)) = client.session() {
+            session.set_dead();
+        }
         let _ = rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both);
         if let Some((session, _)) = client.session() {
             session.queues.hang_up();
         }
         self.closer.close(client.socket.into_inner());
-        if let Phase::Open { session, workers } = client.phase {
-            session.set_dead();
+        if let Phase::Open { workers, .. } = client.phase {
             self.shared.remove_session(number);
             workers.iter().for_each(|&worker| self.load[worker as usize] -= 1);
             // Sent to all workers: rings move between them, and the session's tasks may be

@@ -173,6 +173,20 @@ pub(super) fn add_queue(
     Ok((Message::new(Kind::Completions, &[number]), bell))
 }
 
+/// Tells a client which published memory to map next. Returns the answer, and the descriptor to send with it.
+pub(super) fn show_published(
+    session: &SessionRef,
+    message: &Message,
+) -> Result<(Message, Option<OwnedFd>), Failure> {
+    let [has_mapped, base, ..] = message.words;
+    Ok(match session.leases.next((has_mapped != 0).then_some(base))? {
+        Some((number, size, segment)) => {
+            (Message::new(Kind::Published, &[number, size]), Some(segment))
+        }
+        None => (Message::new(Kind::Published, &[0, 0]), None),
+    })
+}
+
 /// Gives a session another ring, which the least loaded worker polls. `workers` are those to which
 /// its rings were assigned, and `load` is how many each worker has. Returns the answer to the
 /// client.

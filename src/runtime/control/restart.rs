@@ -497,6 +497,8 @@ impl Restart {
                 blocks: allocated.blocks,
                 holds: allocated.holds,
                 queues: session.queues.all().iter().map(|(record, _)| *record).collect(),
+                reserved: allocated.reserved,
+                published: session.leases.numbers(),
             })
         });
         let durable = shared.durable.lock_for_successor()?;

@@ -285,8 +285,13 @@ fn adopt(
     let mut session = Session::new(presence, caller, record.client_base, parts);
     session.since = since;
     let session = SessionRef::new(session);
-    let allocated = Allocated { blocks: record.blocks.clone(), holds: record.holds.clone() };
+    let allocated = Allocated {
+        blocks: record.blocks.clone(),
+        holds: record.holds.clone(),
+        reserved: record.reserved.clone(),
+    };
     session.take_over(&allocated)?;
+    session.leases.begin_after(record.published);
     if bells.len() != record.queues.len() {
         return Err(Failure::new(CHI_INVALID, "bells of its completion queues are missing"));
     }

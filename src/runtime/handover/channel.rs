@@ -180,6 +180,8 @@ mod tests {
             blocks: vec![(0, 64); 100_000],
             holds: vec![(3, vec![0])],
             queues: vec![(0, 4096, 64)],
+            reserved: vec![4],
+            published: 2,
         };
         let document = Document {
             next_session: 8,

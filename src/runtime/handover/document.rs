@@ -110,4 +110,10 @@ pub(crate) struct SessionRecord {
     /// Its completion queues.
     #[serde(default)]
     pub(crate) queues: Vec<QueueRecord>,
+    /// The numbers of those without blocks, for which the client has something on lease.
+    #[serde(default)]
+    pub(crate) reserved: Vec<u32>,
+    /// How many numbers of segments of published memory its client knows.
+    #[serde(default)]
+    pub(crate) published: u64,
 }

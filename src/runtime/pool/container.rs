@@ -15,6 +15,7 @@ use super::lane::ContainerLane;
 use crate::config::OnCrash;
 use crate::failure::Failure;
 use crate::module::Module;
+use crate::published::Area;
 use crate::sys::{lock, Budget, Charge, Use};
 
 /// How many lanes are checked for an empty one.
@@ -204,6 +205,7 @@ pub(crate) struct Container {
     only_lane: AtomicPtr<ContainerLane>,
     /// What it stores is on this node.
     pub(crate) stores_here: AtomicBool,
+    published: OnceLock<Area>,
 }
 
 // SAFETY: the object is only used through its module's functions, which the contract lets any
@@ -237,6 +239,20 @@ impl Container {
             routes: OnceLock::new(),
             only_lane: AtomicPtr::new(ptr::null_mut()),
             stores_here: AtomicBool::new(false),
+            published: OnceLock::new(),
+        }
+    }
+
+    /// Its published memory; makes it if it has none yet.
+    pub(crate) fn published(&self, budget: &'static Budget) -> &Area {
+        self.published.get_or_init(|| Area::new(budget))
+    }
+
+    /// Gives published memory that no block uses back to the operating system, because the object that used it is gone.
+    /// What clients have on lease stays until they release it.
+    pub(crate) fn retire_published(&self) {
+        if let Some(published) = self.published.get() {
+            published.retire();
         }
     }
 

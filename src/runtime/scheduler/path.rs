@@ -34,8 +34,10 @@ use crate::failure::Failure;
 use crate::module::{Method, Module};
 use crate::pool::{Container, ContainerLane, Entered, LanePtr, Pool, PoolMethod};
 use crate::session::{Session, SuspendedAs, SuspendedAt, TaskRef};
-use crate::task::marshal::{self, NotTaken};
-use crate::task::{destination, properties, CancelReason, Origin, Period, Record, Resting};
+use crate::task::marshal;
+use crate::task::{
+    destination, properties, CancelReason, NotTaken, Origin, Period, Record, Resting,
+};
 
 /// How many tasks are taken from one lane before the next lane is served.
 pub(super) const LANE_BATCH: usize = 32;

@@ -3,7 +3,9 @@
 
 mod borrowed;
 mod completions;
+mod leases;
 mod loan;
+pub(crate) mod parked;
 mod postponed;
 mod presence;
 mod queues;
@@ -14,6 +16,7 @@ mod session;
 
 pub(crate) use self::borrowed::{Borrowed, BorrowedSegment};
 pub(crate) use self::completions::Completions;
+pub(crate) use self::leases::{Lease, Place};
 pub(crate) use self::loan::{Borrower, Loan, LoanState};
 pub(crate) use self::postponed::Submission;
 pub(crate) use self::presence::Clients;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use chimaera_ipc::ring::Consumer;
+use chimaera_ipc::layout::RING_SLOTS;
+use chimaera_ipc::ring::{Consumer, Entry};
 
 use super::postponed::{Postponed, Submission};
 use super::refs::SessionRef;
@@ -218,6 +219,22 @@ impl Ring {
             || wait.is_over()
             // A task that is to be cancelled needs no memory.
             || self.postponed.first().is_some_and(|offset| session.asks_to_cancel(offset))
+    }
+}
+
+/// What the client has released before its session ended is not kept until its process ends.
+impl Drop for Ring {
+    fn drop(&mut self) {
+        if !self.session.has_leases_to_release() {
+            return;
+        }
+        for _ in 0..RING_SLOTS {
+            match self.consumer.pop() {
+                Some(Some(Entry::Release { hold })) => self.session.release(hold),
+                Some(_) => {}
+                None => return,
+            }
+        }
     }
 }
 

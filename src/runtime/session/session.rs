@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use super::borrowed::BorrowedSegment;
 use super::completions::Completions;
+use super::leases::{Lease, Leases};
 use super::loan::Loan;
+use super::parked;
 use super::presence::Presence;
 use super::queues::Queues;
 use crate::access::Caller;
@@ -25,15 +27,31 @@ use chimaera_ipc::segment::Mapping;
 use chimaera_ipc::ticks;
 use chimaera_ipc::word::Waiters;
 
-/// The lists of blocks that the runtime holds for completed tasks until their clients release them.
+/// What the runtime holds for completed tasks until their clients release it.
 struct Holds {
-    lists: Vec<Vec<u64>>,
+    lists: Vec<Hold>,
     free: Vec<u32>,
     charge: Charge,
 }
 
-/// The bytes that a list of a few blocks is charged.
-const HOLD_COST: u64 = 64;
+/// What it holds for one task.
+#[derive(Default)]
+struct Hold {
+    /// In the runtime's arena.
+    blocks: Vec<u64>,
+    leases: Vec<Lease>,
+    /// It had leases in a process before this one.
+    is_reserved: bool,
+}
+
+impl Hold {
+    fn is_free(&self) -> bool {
+        self.blocks.is_empty() && self.leases.is_empty() && !self.is_reserved
+    }
+}
+
+/// The bytes that a hold of a few blocks is charged.
+const HOLD_COST: u64 = 96;
 
 /// The runtime's arena, and the charge for its metadata and the memory behind it.
 struct Results {
@@ -112,6 +130,8 @@ pub(crate) struct Allocated {
     pub(crate) blocks: Vec<(u64, u64)>,
     /// The holds that have not been released: number and blocks.
     pub(crate) holds: Vec<(u32, Vec<u64>)>,
+    /// The numbers of holds without blocks that have not been released.
+    pub(crate) reserved: Vec<u32>,
 }
 
 /// A client's session. Its rings and tasks keep it alive; its segment is unmapped when the last of
@@ -143,6 +163,8 @@ pub(crate) struct Session {
     postponed: AtomicUsize,
     budget: &'static Budget,
     dead: AtomicBool,
+    /// It had something on lease when it ended.
+    ends_with_leases: AtomicBool,
     /// The ids of restricted pools that the client is known to be allowed to call, each at the
     /// index given by the low bits of its slot.
     callable: [AtomicU64; CALLABLE],
@@ -157,6 +179,8 @@ pub(crate) struct Session {
     completions: OnceLock<Completions>,
     /// The client's completion queues.
     pub(crate) queues: Queues,
+    /// The client's leases on published memory.
+    pub(crate) leases: Leases,
     /// The module hosts to which the segment is lent.
     loans: Mutex<Vec<Arc<Loan>>>,
     /// What is counted of its tasks.
@@ -179,6 +203,7 @@ impl Session {
         Session {
             number: presence.session(),
             _presence: presence,
+            leases: Leases::new(caller.pid),
             caller,
             since: Instant::now(),
             opened_ticks: ticks::now(),
@@ -192,6 +217,7 @@ impl Session {
             postponed: AtomicUsize::new(0),
             budget,
             dead: AtomicBool::new(false),
+            ends_with_leases: AtomicBool::new(false),
             callable: Default::default(),
             share: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
@@ -206,12 +232,21 @@ impl Session {
 
     /// What the runtime has allocated for the client.
     pub(crate) fn allocated(&self) -> Allocated {
-        let blocks = lock(&self.results).arena.blocks().collect();
-        let holds = lock(&self.holds);
-        let holds = holds.lists.iter().zip(0..).filter(|(blocks, _)| !blocks.is_empty());
+        let mut holds = lock(&self.holds);
+        // What is on lease stays in memory that the client has mapped, and that nobody writes any more; but the number of its
+        // hold is not free. A runtime that does not know leases learns that from a block, if there is room for one.
+        for hold in holds.lists.iter_mut().filter(|hold| !hold.leases.is_empty()) {
+            if hold.blocks.is_empty() {
+                hold.blocks.extend(self.alloc(1).map(|(block, _)| block));
+            }
+        }
+        let numbered = || holds.lists.iter().zip(0..);
+        let in_use = numbered().filter(|(hold, _)| !hold.blocks.is_empty());
+        let reserved = numbered().filter(|(hold, _)| hold.blocks.is_empty() && !hold.is_free());
         Allocated {
-            blocks,
-            holds: holds.map(|(blocks, number)| (number, blocks.clone())).collect(),
+            blocks: lock(&self.results).arena.blocks().collect(),
+            holds: in_use.map(|(hold, number)| (number, hold.blocks.clone())).collect(),
+            reserved: reserved.map(|(_, number)| number).collect(),
         }
     }
 
@@ -222,15 +257,23 @@ impl Session {
         let odd =
             |what: &str| Failure::new(CHI_INVALID, format!("the session's {what} are not valid"));
         let mut blocks: HashMap<u64, u64> = allocated.blocks.iter().copied().collect();
-        let mut lists = Vec::new();
+        let mut lists: Vec<Hold> = Vec::new();
         for (number, list) in &allocated.holds {
             let number = *number as usize;
             // Each block of a hold is in use, and in no other hold.
             if number >= MAX_HOLDS || list.iter().any(|block| blocks.remove(block).is_none()) {
                 return Err(odd("holds"));
             }
-            lists.resize(lists.len().max(number + 1), Vec::new());
-            lists[number] = list.clone();
+            lists.resize_with(lists.len().max(number + 1), Hold::default);
+            lists[number].blocks = list.clone();
+        }
+        for number in &allocated.reserved {
+            let number = *number as usize;
+            if number >= MAX_HOLDS || lists.get(number).is_some_and(|hold| !hold.is_free()) {
+                return Err(odd("holds"));
+            }
+            lists.resize_with(lists.len().max(number + 1), Hold::default);
+            lists[number].is_reserved = true;
         }
         {
             let results = &mut *lock(&self.results);
@@ -243,7 +286,7 @@ impl Session {
         }
         let holds = &mut *lock(&self.holds);
         holds.charge.grow(HOLD_COST * lists.len() as u64).map_err(too_much)?;
-        let free = lists.iter().zip(0..).filter(|(list, _)| list.is_empty());
+        let free = lists.iter().zip(0..).filter(|(hold, _)| hold.is_free());
         holds.free = free.map(|(_, number)| number).collect();
         holds.lists = lists;
         Ok(())
@@ -345,6 +388,14 @@ impl Session {
 
     pub(crate) fn set_dead(&self) {
         self.dead.store(true, Ordering::Relaxed);
+        if self.leases.any() && !self.ends_with_leases.swap(true, Ordering::Relaxed) {
+            parked::count_ending(true);
+        }
+    }
+
+    /// Whether its client may have sent releases that matter although it has ended.
+    pub(super) fn has_leases_to_release(&self) -> bool {
+        self.is_dead() && self.leases.any()
     }
 
     /// Fails if the client may not call this pool. Neither a pool's rights nor a client's user and
@@ -489,41 +540,50 @@ impl Session {
         }
     }
 
-    /// Holds blocks until the client releases them, and returns the number of the hold. If the
+    /// Holds blocks and leases until the client releases them, and returns the number of the hold. If the
     /// client has let too many pile up, or the budget has no room for another hold, frees the
-    /// blocks and returns `None`.
-    pub(crate) fn hold(&self, blocks: Vec<u64>) -> Option<u32> {
+    /// blocks, ends the leases and returns `None`.
+    pub(crate) fn hold(&self, blocks: Vec<u64>, leases: Vec<Lease>) -> Option<u32> {
         let mut holds = lock(&self.holds);
         let number = match holds.free.pop() {
             Some(number) => number,
             None if holds.lists.len() < MAX_HOLDS && holds.charge.grow(HOLD_COST).is_ok() => {
-                holds.lists.push(Vec::new());
+                holds.lists.push(Hold::default());
                 (holds.lists.len() - 1) as u32
             }
             None => {
                 drop(holds);
-                self.free(&blocks);
+                self.end_hold(Hold { blocks, leases, is_reserved: false });
                 return None;
             }
         };
-        holds.lists[number as usize] = blocks;
+        holds.lists[number as usize] = Hold { blocks, leases, is_reserved: false };
         Some(number)
     }
 
-    /// Frees the blocks of a hold that the client has released. An invalid number is ignored.
+    /// Ends a hold that the client has released. An invalid number is ignored.
     pub(crate) fn release(&self, number: u32) {
-        let blocks = {
+        let hold = {
             let mut holds = lock(&self.holds);
-            let Some(blocks) = holds.lists.get_mut(number as usize).map(std::mem::take) else {
+            let Some(hold) = holds.lists.get_mut(number as usize).map(std::mem::take) else {
                 return;
             };
-            if blocks.is_empty() {
+            if hold.is_free() {
                 return;
             }
             holds.free.push(number);
-            blocks
+            hold
         };
-        self.free(&blocks);
+        self.end_hold(hold);
+    }
+
+    fn end_hold(&self, hold: Hold) {
+        if !hold.blocks.is_empty() {
+            self.free(&hold.blocks);
+        }
+        if !hold.leases.is_empty() {
+            self.leases.end(hold.leases);
+        }
     }
 
     /// The limit on the private copies of its tasks, in bytes.
@@ -575,6 +635,21 @@ impl Session {
     }
 }
 
+/// The client may read what it has on lease for longer: as long as its process lives.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let holds = &mut *lock(&self.holds);
+        let leases: Vec<Lease> =
+            holds.lists.iter_mut().flat_map(|hold| std::mem::take(&mut hold.leases)).collect();
+        if !leases.is_empty() {
+            parked::park(self.caller.pid, leases);
+        }
+        if self.ends_with_leases.load(Ordering::Relaxed) {
+            parked::count_ending(false);
+        }
+    }
+}
+
 fn too_much(why: Exhausted) -> Failure {
     Failure::new(CHI_NO_SPACE, why.to_string())
 }
@@ -589,9 +664,10 @@ mod tests {
         let session = |number| Session::without_client(number).expect("there is memory");
         let before = session(1);
         let block = |size| before.alloc(size).expect("there is room").0;
-        let first = before.hold(vec![block(100), block(5000)]).expect("there is room");
-        let second = before.hold(vec![block(200_000)]).expect("there is room");
-        let third = before.hold(vec![block(64)]).expect("there is room");
+        let hold = |blocks| before.hold(blocks, Vec::new()).expect("there is room");
+        let first = hold(vec![block(100), block(5000)]);
+        let second = hold(vec![block(200_000)]);
+        let third = hold(vec![block(64)]);
         before.release(second);
         let allocated = before.allocated();
         let after = session(2);
@@ -599,7 +675,7 @@ mod tests {
         assert_eq!(after.allocated(), allocated);
         assert_eq!(after.used_bytes(), before.used_bytes());
         let more = after.alloc(64).expect("there is room").0;
-        assert_eq!(after.hold(vec![more]), Some(second), "the number is free");
+        assert_eq!(after.hold(vec![more], Vec::new()), Some(second), "the number is free");
         [first, second, third].into_iter().for_each(|number| after.release(number));
         assert_eq!(after.used_bytes(), 0);
 
@@ -607,9 +683,11 @@ mod tests {
             holds: [&allocated.holds[..], &allocated.holds[..]].concat(),
             ..allocated.clone()
         };
-        let odd = Allocated { blocks: vec![(64, 64)], holds: Vec::new() };
+        let odd = Allocated { blocks: vec![(64, 64)], ..Allocated::default() };
+        let both = Allocated { reserved: vec![first], ..allocated.clone() };
+        let again = Allocated { reserved: vec![7, 7], ..Allocated::default() };
         let missing = Allocated { blocks: Vec::new(), ..allocated };
-        for wrong in [twice, odd, missing] {
+        for wrong in [twice, odd, both, again, missing] {
             assert_eq!(session(3).take_over(&wrong).expect_err("it is not").status, CHI_INVALID);
         }
     }

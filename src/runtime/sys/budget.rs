@@ -1,8 +1,8 @@
 //! The memory budget: how much memory a runtime allocates for its clients, and for which uses. Cold
 //! paths that allocate take a charge first, which returns the bytes to the budget when dropped.
 //!
-//! A sixteenth of the budget is reserved for each kind of use, so that no use starves another; the
-//! rest is available to all.
+//! A sixteenth of the budget is reserved for each kind of use but published memory, which modules can do without, so that
+//! no use starves another; the rest is available to all.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -25,11 +25,20 @@ pub(crate) enum Use {
     Pools,
     /// Tasks and buffers that modules allocate.
     Modules,
+    /// Published memory.
+    Published,
 }
 
 impl Use {
-    pub(crate) const ALL: [Use; 6] =
-        [Use::Tasks, Use::Records, Use::Stacks, Use::Sessions, Use::Pools, Use::Modules];
+    pub(crate) const ALL: [Use; 7] = [
+        Use::Tasks,
+        Use::Records,
+        Use::Stacks,
+        Use::Sessions,
+        Use::Pools,
+        Use::Modules,
+        Use::Published,
+    ];
 
     /// Its name in JSON and in messages.
     pub(crate) fn name(self) -> &'static str {
@@ -40,12 +49,15 @@ impl Use {
             Use::Sessions => "sessions",
             Use::Pools => "pools",
             Use::Modules => "modules",
+            Use::Published => "published",
         }
     }
 }
 
-/// One part in this many is reserved for each use.
+/// One part in this many is reserved for each use that has a reserve.
 const KEPT: u64 = 16;
+/// How many have one: all but published memory.
+const WITH_RESERVE: u64 = Use::ALL.len() as u64 - 1;
 
 impl std::error::Error for Exhausted {}
 
@@ -123,14 +135,22 @@ impl Budget {
         Use::ALL.into_iter().map(|of| self.used(of)).sum()
     }
 
-    /// The bytes reserved for each use.
+    /// The bytes reserved for each use that has a reserve.
     pub(crate) fn kept(&self) -> u64 {
         self.limit / KEPT
     }
 
-    /// The most that one use can take while the others take no more than their reserves.
+    /// The bytes reserved for this use.
+    fn kept_for(&self, of: Use) -> u64 {
+        match of {
+            Use::Published => 0,
+            _ => self.kept(),
+        }
+    }
+
+    /// The most that a use with a reserve can take while the others take no more than theirs.
     pub(crate) fn most(&self) -> u64 {
-        self.limit - self.kept() * (Use::ALL.len() as u64 - 1)
+        self.limit - self.kept() * (WITH_RESERVE - 1)
     }
 
     /// Takes bytes for a use.
@@ -153,7 +173,7 @@ impl Budget {
 
     /// How many more bytes this use could take now.
     pub(crate) fn room(&self, of: Use) -> u64 {
-        let own = self.kept().saturating_sub(self.used(of));
+        let own = self.kept_for(of).saturating_sub(self.used(of));
         own + (self.for_all() - self.common.load(Ordering::Relaxed)).max(0) as u64
     }
 
@@ -162,29 +182,29 @@ impl Budget {
     pub(crate) fn is_tight(&self, of: Use) -> bool {
         // Far from the limit, the usual case, this takes one comparison.
         let used = self.used(of);
-        used >= self.kept() && self.room(of) < self.most() / 8
+        used >= self.kept_for(of) && self.room(of) < self.most() / 8
     }
 
     /// The part of the budget that is not reserved.
     fn for_all(&self) -> i64 {
-        (self.limit - self.kept() * Use::ALL.len() as u64) as i64
+        (self.limit - self.kept() * WITH_RESERVE) as i64
     }
 
-    fn beyond(&self, used: u64) -> i64 {
-        used.saturating_sub(self.kept()) as i64
+    fn beyond(&self, of: Use, used: u64) -> i64 {
+        used.saturating_sub(self.kept_for(of)) as i64
     }
 
     /// Counts bytes. Returns how many of them are beyond the use's reserve, and the total that all
     /// uses then have beyond theirs.
     fn take(&self, of: Use, bytes: u64) -> (i64, i64) {
         let before = self.used[of as usize].fetch_add(bytes, Ordering::Relaxed);
-        let more = self.beyond(before + bytes) - self.beyond(before);
+        let more = self.beyond(of, before + bytes) - self.beyond(of, before);
         (more, self.common.fetch_add(more, Ordering::Relaxed) + more)
     }
 
     fn give_back(&self, of: Use, bytes: u64) {
         let before = self.used[of as usize].fetch_sub(bytes, Ordering::Relaxed);
-        let less = self.beyond(before) - self.beyond(before - bytes);
+        let less = self.beyond(of, before) - self.beyond(of, before - bytes);
         self.common.fetch_sub(less, Ordering::Relaxed);
     }
 
@@ -258,7 +278,7 @@ mod tests {
         let greedy = budget.charge(Use::Tasks, 1100).unwrap();
         assert_eq!(budget.most(), 1100);
         assert!(budget.charge(Use::Tasks, 1).is_err());
-        let others: Vec<_> = Use::ALL[1..]
+        let others: Vec<_> = Use::ALL[1..6]
             .iter()
             .map(|of| {
                 let own = budget.charge(*of, 100).unwrap();
@@ -270,6 +290,7 @@ mod tests {
         assert_eq!(budget.all_used(), 1600);
         drop(greedy);
         assert_eq!((budget.room(Use::Pools), budget.room(Use::Tasks)), (1000, 1100));
+        assert_eq!(budget.room(Use::Published), 1000, "nothing is kept for it");
         drop(others);
         assert_eq!((budget.all_used(), budget.common.load(Ordering::Relaxed)), (0, 0));
     }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use chimaera_abi::*;
 
-use super::host::current_container;
+use super::here::current_container;
 use crate::scheduler::with_current;
 
 pub(super) unsafe extern "C" fn path(

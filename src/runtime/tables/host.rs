@@ -8,7 +8,8 @@ use chimaera_abi::*;
 use tracing::level_filters::LevelFilter;
 use tracing::Level;
 
-use super::{clients, directory, events, locks, places, pollers};
+use super::here::{building, current_container};
+use super::{clients, directory, events, locks, places, pollers, publishing};
 use crate::coroutine::current_task;
 use crate::failure::Failure;
 use crate::log::{
@@ -141,13 +142,6 @@ unsafe extern "C" fn ipc(_: *const chi_host) -> *const chi_ipc {
     super::ipc::worker_ipc()
 }
 
-/// The container that the running coroutine is constructing.
-fn building(worker: &Worker) -> Option<&Container> {
-    // SAFETY: the pointer is null, or points to a container whose pool is kept by the function that
-    // constructs it, which runs on this coroutine.
-    unsafe { worker.context().building.get().as_ref() }
-}
-
 unsafe extern "C" fn create_queue(
     _: *const chi_host,
     pool_id: *const chi_pool_id,
@@ -244,6 +238,15 @@ static DIRECTORY: chi_directory = chi_directory {
 static PLACES: chi_places =
     chi_places { size: std::mem::size_of::<chi_places>() as u32, reserved: 0, find: places::find };
 
+static PUBLISHING: chi_publishing = chi_publishing {
+    size: std::mem::size_of::<chi_publishing>() as u32,
+    reserved: 0,
+    alloc: publishing::alloc,
+    retain: publishing::retain,
+    release: publishing::release,
+    lend: publishing::lend,
+};
+
 static STORAGE: chi_storage = chi_storage {
     size: std::mem::size_of::<chi_storage>() as u32,
     reserved: 0,
@@ -279,21 +282,13 @@ unsafe extern "C" fn extension(_: *const chi_host, id: *const c_char) -> *const 
         (&raw const DIRECTORY).cast()
     } else if id == CHI_EXT_PLACES {
         (&raw const PLACES).cast()
+    } else if id == CHI_EXT_PUBLISHING {
+        (&raw const PUBLISHING).cast()
     } else if id == CHI_EXT_STORAGE {
         (&raw const STORAGE).cast()
     } else {
         std::ptr::null()
     }
-}
-
-/// The container that is being created, or else runs the current task.
-pub(super) fn current_container(worker: &Worker) -> Option<&Container> {
-    let running = || {
-        // SAFETY: the pointer is null, or points to the container in which the running task is counted,
-        // which keeps it alive.
-        unsafe { worker.running()?.container.as_ref() }
-    };
-    building(worker).or_else(running)
 }
 
 unsafe extern "C" fn container_id(_: *const chi_host, id: *mut u32, count: *mut u32) -> chi_status {

@@ -4,6 +4,7 @@
 mod clients;
 mod directory;
 mod events;
+mod here;
 pub(crate) mod host;
 pub(crate) mod ipc;
 mod ipc_tasks;
@@ -11,5 +12,6 @@ mod locks;
 mod memory;
 mod places;
 mod pollers;
+mod publishing;
 
 pub(crate) use self::ipc::worker_ipc;

@@ -10,34 +10,17 @@ use chimaera_abi::*;
 use chimaera_ipc::layout::offset_of;
 use chimaera_ipc::{copy, word};
 
-use super::block::{NoMemory, PrivateBlock};
+use super::block::PrivateBlock;
 use super::borrowed;
+use super::copies::{self, counted, NotTaken, BLOCK_COST};
+use super::lent::is_published;
+use super::on_lease;
 use super::record::{Origin, Record, Taken};
 use crate::failure::Failure;
 use crate::module::Field;
 use crate::pool::PoolMethod;
 use crate::session::{NoRoom, Session};
 use crate::sys::Use;
-
-/// The limit on the private copies of one task's inner descriptors, in bytes.
-const MAX_COPIES: u64 = 64 << 20;
-
-/// Why a task's body was not taken.
-pub(crate) enum NotTaken {
-    /// The task must end.
-    Refused(Failure),
-    /// Other tasks hold the memory. It takes at least `bytes` bytes.
-    Lacks { bytes: u64, why: Failure },
-}
-
-impl From<Failure> for NotTaken {
-    fn from(failure: Failure) -> NotTaken {
-        NotTaken::Refused(failure)
-    }
-}
-
-/// The overhead that a copy is charged besides its bytes; an upper bound.
-const BLOCK_COST: u64 = 192;
 
 /// The limit on a message that is returned to a client, in bytes.
 const MAX_MESSAGE: usize = 4096;
@@ -83,54 +66,6 @@ pub(crate) fn take_body(
     }
 }
 
-/// Allocates `bytes` with `take`, and counts them against the limit of the task's session.
-fn counted<R>(
-    record: &mut Record,
-    session: &Session,
-    bytes: u64,
-    take: impl FnOnce(&mut Record) -> Result<R, NoMemory>,
-) -> Result<R, NotTaken> {
-    if !session.count_copies(bytes, record.copied) {
-        let most = session.most_copies() >> 20;
-        let message = format!(
-            "the copies of this client's tasks take more than {most} MiB; wait for some of its tasks to \
-             complete"
-        );
-        return Err(lacks(record, bytes, Failure::new(CHI_NO_SPACE, message)));
-    }
-    let taken = take(record);
-    match taken {
-        Ok(_) => record.copied += bytes,
-        Err(_) => session.uncount_copies(bytes),
-    }
-    taken.map_err(|why| no_memory(record, bytes, why))
-}
-
-/// Decides whether a task for whose copies there is no memory is refused or may wait.
-fn no_memory(record: &Record, bytes: u64, why: NoMemory) -> NotTaken {
-    let budget = record.budget();
-    match why {
-        NoMemory::Budget(_) if record.copied + bytes > budget.most() => {
-            let most = budget.most() >> 20;
-            let message = format!(
-                "the task takes more than the {most} MiB of the runtime's memory budget that tasks can \
-                 have: raise limits.memory"
-            );
-            NotTaken::Refused(Failure::new(CHI_TOO_LARGE, message))
-        }
-        // The memory that the task itself holds is counted there, too.
-        NoMemory::Budget(_) if budget.used(Use::Tasks) > record.copied => {
-            lacks(record, bytes, why.into())
-        }
-        _ => NotTaken::Refused(why.into()),
-    }
-}
-
-/// A task that lacks memory needs at least what it already has and `bytes` more.
-fn lacks(record: &Record, bytes: u64, why: Failure) -> NotTaken {
-    NotTaken::Lacks { bytes: record.copied + bytes, why }
-}
-
 /// # Safety
 /// `base` must point to private memory that holds an element or body laid out as `fields` describe.
 unsafe fn take_fields(
@@ -146,6 +81,10 @@ unsafe fn take_fields(
         let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
         vector.offset_in_task_ = if in_body { field.offset as u32 } else { 0 };
         vector.reserved_ = 0;
+        if is_published(vector.shm_) {
+            on_lease::take(record, session, vector, field)?;
+            continue;
+        }
         if vector.shm_ == CHI_SHM_NULL || vector.capacity_ == 0 {
             vector.shm_ = CHI_SHM_NULL;
             (vector.data_, vector.size_, vector.capacity_) = (std::ptr::null_mut(), 0, 0);
@@ -185,10 +124,7 @@ unsafe fn take_fields(
         }
         let bytes = count * field.elem_size;
         let cost = bytes + BLOCK_COST;
-        if record.copied + cost > MAX_COPIES {
-            let why = "the strings and vectors inside the task's vectors take more than 64 MiB";
-            return Err(Failure::new(CHI_TOO_LARGE, why).into());
-        }
+        copies::check(record, cost)?;
         let original = *vector;
         let block = counted(record, session, cost, |record| {
             PrivateBlock::new(bytes as usize, record.budget(), Use::Tasks)
@@ -260,9 +196,14 @@ pub(crate) fn complete(
         }
     }
     let mut bits = 0;
-    if !record.blocks.is_empty() {
-        match session.hold(std::mem::take(&mut record.blocks)) {
-            Some(hold) => bits |= CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT,
+    if record.lent.take_offer() {
+        bits |= CHI_TASK_PUBLISHED;
+    }
+    let leases = record.lent.take_leases();
+    if !record.blocks.is_empty() || !leases.is_empty() {
+        let on_lease = if leases.is_empty() { 0 } else { CHI_TASK_ON_LEASE };
+        match session.hold(std::mem::take(&mut record.blocks), leases) {
+            Some(hold) => bits |= CHI_TASK_HAS_BLOCKS | on_lease | hold << CHI_TASK_HOLD_SHIFT,
             // The blocks have been freed, so neither the results nor the message exist any more.
             None => (status, shm) = (CHI_NO_SPACE, CHI_SHM_NULL),
         }
@@ -312,8 +253,8 @@ impl Lost {
             ),
             Lost::Exposed => (
                 CHI_INTERNAL,
-                "the module took the memory for strings in a vector from chi_ipc.alloc; it must \
-                 take it from chi_ipc.alloc_elements",
+                "the module took the memory for strings in a vector from chi_ipc.alloc or \
+                 chi_publishing.alloc; it must take it from chi_ipc.alloc_elements",
             ),
         }
     }
@@ -401,6 +342,13 @@ unsafe fn give_vector(
         if let Some(shm) = borrowed::reference_to(record, data) {
             return Ok(at(shm, vector.size_, vector.capacity_.max(vector.size_)));
         }
+        if field.sent.back {
+            if let Some((shm, address)) = on_lease::give(record, session, data, vector.size_) {
+                return Ok(chi_shm_vector { data_: address as *mut _, ..at(shm, vector.size_, 0) });
+            }
+        } else if let Some(sent) = on_lease::sent(record, data) {
+            return Ok(sent);
+        }
         let (offset, capacity) = room(record, session, vector.size_)?;
         // SAFETY: the block was just allocated with room for `size_` bytes, aligned to 8 or more;
         // the bytes at `data` are readable by the caller's promise.
@@ -409,7 +357,7 @@ unsafe fn give_vector(
         };
         return Ok(at(offset, vector.size_, capacity));
     }
-    if session.mapping.offset_of(data).is_some() {
+    if session.mapping.offset_of(data).is_some() || record.lent.has(data) {
         return Err(Lost::Exposed);
     }
     for index in 0..vector.size_ / field.elem_size {

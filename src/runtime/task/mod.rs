@@ -5,8 +5,11 @@
 mod block;
 mod borrowed;
 mod cancel_reason;
+mod copies;
 mod domain_query;
+mod lent;
 pub(crate) mod marshal;
+mod on_lease;
 mod period;
 mod periodic;
 pub(crate) mod properties;
@@ -17,6 +20,7 @@ mod texts;
 
 pub(crate) use self::block::{NoMemory, PrivateBlock};
 pub(crate) use self::cancel_reason::{CancelReason, CancelScope, IT_SHOULD_END};
+pub(crate) use self::copies::NotTaken;
 pub(crate) use self::domain_query::destination;
 pub(crate) use self::period::Period;
 pub(crate) use self::periodic::{PeriodicTasks, Resting};

@@ -11,6 +11,7 @@ use chimaera_abi::*;
 
 use super::block::{NoMemory, PrivateBlock};
 use super::cancel_reason::{CancelReason, CancelScope};
+use super::lent::LentBlocks;
 use super::period::Period;
 use super::replicas::Replicas;
 use super::texts::Texts;
@@ -73,6 +74,8 @@ pub(crate) struct Record {
     /// Vectors of strings or vectors, whose blocks were copied, and strings and vectors in segments that the
     /// client has lent.
     pub(super) copies: Vec<Taken>,
+    /// Published memory that its strings and vectors may refer to.
+    pub(crate) lent: LentBlocks,
     /// Bytes of copies that count against the limit of the task's session.
     pub(crate) copied: u64,
     /// The task's messages.
@@ -129,6 +132,7 @@ impl Record {
             blocks: Vec::new(),
             private: Vec::new(),
             copies: Vec::new(),
+            lent: LentBlocks::default(),
             copied: 0,
             texts: Texts::default(),
             completion: CompletionWord::new(),
@@ -439,7 +443,10 @@ impl Record {
     /// Frees or releases everything that the task held.
     #[inline]
     pub(super) fn clear(&mut self) {
-        let lists = self.blocks.capacity() | self.private.capacity() | self.copies.capacity();
+        let lists = self.blocks.capacity()
+            | self.private.capacity()
+            | self.copies.capacity()
+            | self.lent.capacity();
         if self.large.is_some() || lists != 0 || !self.texts.is_empty() {
             self.give_back();
         }
@@ -453,6 +460,7 @@ impl Record {
         empty(&mut self.blocks);
         empty(&mut self.private);
         empty(&mut self.copies);
+        self.lent.clear();
         if let Origin::Client { session, .. } = &self.origin {
             session.uncount_copies(std::mem::take(&mut self.copied));
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chimaera_abi::*;
 
 use super::block::PrivateBlock;
+use super::lent::is_published;
 use super::record::Record;
 use crate::failure::Failure;
 use crate::module::{Field, Method};
@@ -178,6 +179,7 @@ pub(crate) unsafe fn adopt(task: *mut Record, replica: *mut Record, method: &Met
         settle(from, &method.fields);
         ptr::copy_nonoverlapping(from.add(header), to.add(header), method.task_size - header);
         (*task).private.append(&mut (*replica).private);
+        (*task).lent.append(&mut (*replica).lent);
     }
 }
 
@@ -189,6 +191,9 @@ unsafe fn settle(base: *mut u8, fields: &[Field]) {
     for field in fields {
         // SAFETY: the field is inside what `base` holds, aligned to 8.
         let vector = unsafe { &mut *base.add(field.offset).cast::<chi_shm_vector>() };
+        if is_published(vector.shm_) {
+            continue;
+        }
         vector.capacity_ = vector.capacity_.max(vector.size_);
         if field.inner.is_empty() || vector.data_.is_null() {
             continue;

@@ -150,6 +150,8 @@ fn rust() -> Layouts {
         chi_directory { size, reserved, path },
         chi_place { node_, tasks_, round_trip_ns_ },
         chi_places { size, reserved, find },
+        chi_published_block { reference_, data_, size_ },
+        chi_publishing { size, reserved, alloc, retain, release, lend },
         chi_storage { size, reserved, set_local },
         chi_events { size, reserved, create, free, wait, set },
         chi_pollers { size, reserved, add, remove, arm },
