@@ -77,6 +77,13 @@ struct Task : public chi_task {
   /** Call before Enqueue. The task's latency does not matter: latency-sensitive tasks run first. */
   void SetHighLatency() { task_flags_.SetBits(CHI_TASK_HIGH_LATENCY); }
 
+  /** Call before Enqueue. The results are only read, so that the runtime may leave them in memory
+   * that a module has published, instead of copying them, until the task is deleted: see
+   * chi::Lease. Writing to such a result is a fault. It is copied all the same when it is small, by
+   * older runtimes, and until the segment that it is in has been mapped, which happens after the
+   * first such result. */
+  void SetTakesLeases() { task_flags_.SetBits(CHI_TASK_TAKES_LEASES); }
+
   /** True when the task is complete and its results may be read. */
   bool IsComplete() const {
     return (__atomic_load_n(&state_, __ATOMIC_ACQUIRE) & CHI_TASK_COMPLETE) != 0;

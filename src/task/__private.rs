@@ -7,6 +7,7 @@ pub use crate::archive::{
     PoolParams, SaveArchive, Serialize, SerializeElement, SerializeInPlace, TaskSerializers,
     TextForm,
 };
+pub use crate::shm::bytes::place_of;
 pub use crate::shm::element::{collect, deepest, Part};
 pub use crate::{Result, ShmVec, Status};
 pub use chimaera_abi::{chi_field_layout, CHI_MAX_FIELD_DEPTH, CHI_MAX_TASK_SIZE, CHI_TASK_ALIGN};

@@ -53,8 +53,8 @@ mod status;
 pub mod __private;
 
 pub use api::{
-    submit_all, wait_all, wait_any, Buffer, Completions, CreateTask, DestroyTask, Done, NewTask,
-    Outcome, Pending, PoolOptions, Task, TaskBase, Unqueued, Unsubmitted, WaitError,
+    submit_all, wait_all, wait_any, Buffer, Completions, CreateTask, DestroyTask, Done, Lease,
+    NewTask, Outcome, Pending, PoolOptions, Task, TaskBase, Unqueued, Unsubmitted, WaitError,
 };
 pub use archive::{FromText, PoolName, PoolParams, Serialize};
 pub use chimaera_macros::{

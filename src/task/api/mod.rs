@@ -5,6 +5,7 @@ mod admin;
 mod buffer;
 mod completions;
 pub(crate) mod handle;
+mod lease;
 mod manager;
 mod task;
 
@@ -12,5 +13,6 @@ pub use self::admin::{CreateTask, DestroyTask};
 pub use self::buffer::Buffer;
 pub use self::completions::{wait_any, Completions, Outcome, Unqueued};
 pub use self::handle::{submit_all, wait_all, Done, NewTask, Pending, Unsubmitted, WaitError};
+pub use self::lease::Lease;
 pub use self::manager::PoolOptions;
 pub use self::task::{Task, TaskBase};

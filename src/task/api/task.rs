@@ -7,6 +7,7 @@ use std::time::Duration;
 use chimaera_abi::{
     chi_field_layout, chi_status, chi_task, CHI_TASK_COMPLETE, CHI_TASK_DEADLINE,
     CHI_TASK_FIRE_AND_FORGET, CHI_TASK_HIGH_LATENCY, CHI_TASK_IN_FLIGHT, CHI_TASK_PERIODIC,
+    CHI_TASK_TAKES_LEASES,
 };
 
 use crate::archive::TaskSerializers;
@@ -121,6 +122,15 @@ impl TaskBase {
     pub fn set_high_latency(&self) {
         // SAFETY: as in `set_domain_query`.
         unsafe { (*self.0.get()).task_flags_.bits_ |= CHI_TASK_HIGH_LATENCY }
+    }
+
+    /// Declares that the results are only read, so that the runtime may leave them in memory that a module has published,
+    /// instead of copying them, until the task is dropped ([`Lease`](crate::Lease)). Otherwise such a result is copied, as
+    /// any other; it is also copied when it is small, by older runtimes, and until the segment that it is in has been
+    /// mapped, which happens after the first such result. Call it before the task is submitted.
+    pub fn set_takes_leases(&self) {
+        // SAFETY: as in `set_domain_query`.
+        unsafe { (*self.0.get()).task_flags_.bits_ |= CHI_TASK_TAKES_LEASES }
     }
 
     fn set_property(&self, flag: u32, ns: u64) {

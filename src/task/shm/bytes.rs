@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use chimaera_abi::{chi_field_layout, chi_shm_vector, CHI_FIELD_VECTOR, CHI_NO_SPACE};
+use chimaera_abi::{chi_field_layout, chi_shm_vector, chi_task, CHI_FIELD_VECTOR, CHI_NO_SPACE};
 
 use super::descriptor::{Descriptor, Kind};
 use crate::shm::ShmElement;
@@ -102,6 +102,12 @@ impl ShmBytes {
     pub fn write_at(&self, offset: usize, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.0.write(offset, bytes.as_ref())
     }
+}
+
+/// The task that contains these bytes, and where in it. Errors: `CHI_INVALID` for an element of a vector.
+#[doc(hidden)]
+pub fn place_of(bytes: &ShmBytes) -> Result<(*mut chi_task, *mut chi_shm_vector)> {
+    Ok((bytes.0.owner()?, bytes.0.as_raw()))
 }
 
 pub(crate) fn copy_to_vec(descriptor: &Descriptor) -> Result<Vec<u8>> {

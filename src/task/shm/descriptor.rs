@@ -4,7 +4,10 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use chimaera_abi::{chi_buffer, chi_field_layout, chi_shm_vector, chi_task, CHI_SHM_NULL};
+use chimaera_abi::{
+    chi_buffer, chi_field_layout, chi_shm_vector, chi_task, CHI_SHM_NULL, CHI_SHM_PUBLISHED,
+    CHI_SHM_PUBLISHED_SHIFT,
+};
 
 use crate::shm::ipc;
 use crate::status::{Result, Status};
@@ -28,6 +31,19 @@ pub(crate) enum Kind {
     Elements,
 }
 
+fn is_published(vector: &chi_shm_vector) -> bool {
+    vector.shm_ >> CHI_SHM_PUBLISHED_SHIFT == CHI_SHM_PUBLISHED
+}
+
+fn check_writable(vector: &chi_shm_vector) -> Result<()> {
+    match is_published(vector) {
+        true => Err(Status::invalid(
+            "these bytes are published, and can only be read: replace them as a whole",
+        )),
+        false => Ok(()),
+    }
+}
+
 impl Descriptor {
     /// A private copy of the struct.
     fn get(&self) -> chi_shm_vector {
@@ -39,6 +55,17 @@ impl Descriptor {
     fn put(&self, vector: chi_shm_vector) {
         // SAFETY: as in `get`.
         unsafe { *self.0.get() = vector }
+    }
+
+    /// The address of the struct.
+    pub(crate) fn as_raw(&self) -> *mut chi_shm_vector {
+        self.0.get()
+    }
+
+    /// The bytes in use, if they are in published memory: nobody ever writes to them.
+    pub(crate) fn published(&self) -> Option<(*const u8, usize)> {
+        let vector = self.get();
+        is_published(&vector).then_some((vector.data_.cast::<u8>().cast_const(), self.len()))
     }
 
     /// Bytes in use.
@@ -81,6 +108,7 @@ impl Descriptor {
             return Err(Status::invalid(format!("{len} bytes at {at} do not fit into {size}")));
         }
         if len > 0 {
+            check_writable(&vector)?;
             // SAFETY: `at + len <= size_`, and `data_` points to `size_` bytes (type invariant)
             // that no reference covers; `from` is private memory, so the two do not overlap.
             unsafe { ptr::copy_nonoverlapping(from, vector.data_.cast::<u8>().add(at), len) };
@@ -96,6 +124,7 @@ impl Descriptor {
             return Err(Status::invalid(format!("{len} bytes at {at} do not fit into {size}")));
         }
         if len > 0 {
+            check_writable(&vector)?;
             // SAFETY: `at + len <= size_`, and `data_` points to `size_` bytes (type invariant)
             // that no reference covers.
             unsafe { vector.data_.cast::<u8>().add(at).write_bytes(byte, len) };
@@ -143,6 +172,9 @@ impl Descriptor {
             vector.shm_ = block.shm_;
             vector.data_ = block.data_;
             vector.capacity_ = block.size_;
+        } else if vector.capacity_ == 0 {
+            // It has no block of its own.
+            (vector.shm_, vector.data_, vector.capacity_) = (CHI_SHM_NULL, ptr::null_mut(), 0);
         }
         vector.size_ = len as u64;
         self.put(vector);
