@@ -23,9 +23,11 @@ pub use tasks::{
     CompactTask, CountTask, DeleteTask, FlushTask, GetTask, PutTask, ScanTask, Stats, StatsTask,
 };
 
-use chimaera::abi::CHI_MODULE_STATUS;
+use chimaera::abi::{CHI_MODULE_STATUS, CHI_NO_SPACE, CHI_TOO_LARGE};
 use chimaera::archive::params_to_bytes;
-use chimaera::{DomainQuery, NewTask, Pending, PoolId, PoolOptions, Result, Task};
+use chimaera::{
+    Buffer, DomainQuery, Done, Lease, NewTask, Pending, PoolId, PoolOptions, Result, Task,
+};
 
 /// The module's name.
 pub const MODULE: &str = "chimaera:kv";
@@ -120,17 +122,73 @@ impl Client {
         task.submit()
     }
 
+    /// Like [`put`](Self::put), with the bytes of a buffer in shared memory, which are not copied on the way to the
+    /// store: it takes its own copy, which is the only one. The buffer can be filled again afterwards.
+    ///
+    /// ```no_run
+    /// # fn main() -> chimaera::Result<()> {
+    /// # let kv = chimaera_kv_client::Client::find("my_store")?;
+    /// let frame = chimaera::ipc()?.alloc(1 << 20)?;
+    /// for number in 0..10 {
+    ///     frame.write_at(0, [number; 1 << 20])?;
+    ///     kv.put_buffer(format!("frame/{number}"), &frame)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put_buffer(&self, key: impl AsRef<[u8]>, value: &Buffer) -> Result<bool> {
+        let mut task: NewTask<PutTask> = self.keyed(key.as_ref(), Method::PUT)?;
+        task.key.set(key)?;
+        task.attach(|task| &task.value, value)?;
+        Ok(task.call()?.replaced.get() != 0)
+    }
+
     /// Returns the value of a key. Errors: `CHI_NOT_FOUND`, `CHI_INVALID` for a key of the wrong
     /// length.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Vec<u8>> {
-        self.get_async(key)?.wait()?.value.copy_to_vec()
+        // The bytes are copied right away, so a lease is as good as a copy.
+        self.get_taking_leases(key.as_ref())?.value.copy_to_vec()
+    }
+
+    /// Like [`get`](Self::get), without a copy where the store has published the value, as one in memory does from
+    /// [`Published::LEAST`](chimaera::module::Published::LEAST) bytes up: puts and deletes of the key do not change what is
+    /// on lease.
+    ///
+    /// ```no_run
+    /// # fn main() -> chimaera::Result<()> {
+    /// # let kv = chimaera_kv_client::Client::find("my_store")?;
+    /// let value = kv.get_lease("image/1")?;
+    /// kv.put("image/1", "another one")?;
+    /// println!("{} bytes begin with {:?}", value.len(), value.first());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_lease(&self, key: impl AsRef<[u8]>) -> Result<Lease<GetTask>> {
+        Lease::of(self.get_taking_leases(key.as_ref())?, |task| &task.value)
+    }
+
+    fn get_taking_leases(&self, key: &[u8]) -> Result<Done<GetTask>> {
+        let get = || {
+            let task = self.get_task(key)?;
+            task.base().set_takes_leases();
+            task.call()
+        };
+        match get() {
+            // It is too large for the segment; but the memory in which the store has it may be mapped by now.
+            Err(status) if [CHI_NO_SPACE, CHI_TOO_LARGE].contains(&status.code()) => get(),
+            other => other,
+        }
     }
 
     /// Like [`get`](Self::get), but returns without waiting for the result.
     pub fn get_async(&self, key: impl AsRef<[u8]>) -> Result<Pending<GetTask>> {
+        self.get_task(key)?.submit()
+    }
+
+    fn get_task(&self, key: impl AsRef<[u8]>) -> Result<NewTask<GetTask>> {
         let task: NewTask<GetTask> = self.keyed(key.as_ref(), Method::GET)?;
         task.key.set(key)?;
-        task.submit()
+        Ok(task)
     }
 
     /// Deletes a key. Returns `true` if it existed. Errors: `CHI_INVALID` for a key of the wrong

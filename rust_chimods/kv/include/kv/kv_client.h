@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "chimaera/chimaera.h"
@@ -75,12 +76,49 @@ class Client : public chi::PoolClient<Client, Params> {
     });
   }
 
+  /** Like Put, with the first `size` bytes of a buffer in shared memory
+   * (`CHI_IPC_MANAGER->AllocBuffer`), which are not copied on the way to the store: it takes its
+   * own copy, which is the only one. The buffer can be filled again afterwards. */
+  bool PutBuffer(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                 std::string_view key, const chi_buffer &value, std::size_t size) {
+    chi::OwnedTask<PutTask> task(
+        CHI_IPC_MANAGER->SubmitTask<PutTask>(mctx, pool_id_, dom_query, [&](PutTask &put) {
+          put.key_ = key;
+          put.value_.attach(value, size);
+        }));
+    Finish(task);
+    return task->replaced_ != 0;
+  }
+
   /** Returns the value of `key`. Error: `CHI_NOT_FOUND`. */
   std::string Get(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                   std::string_view key) {
-    chi::OwnedTask<GetTask> task(AsyncGet(mctx, dom_query, key));
+    /* The bytes are copied right away, so a lease is as good as a copy. */
+    return std::string(GetLease(mctx, dom_query, key).view());
+  }
+  /** Like Get, without a copy where the store has published the value, as one in memory does from
+   * 1024 bytes up: puts and deletes of the key do not change what is on lease. */
+  chi::Lease<GetTask> GetLease(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
+                               std::string_view key) {
+    const auto get = [&] {
+      chi::OwnedTask<GetTask> task(
+          CHI_IPC_MANAGER->SubmitTask<GetTask>(mctx, pool_id_, dom_query, [&](GetTask &made) {
+            made.key_ = key;
+            made.SetTakesLeases();
+          }));
+      task->Wait();
+      return task;
+    };
+    auto task = get();
+    /* It is too large for the segment; but the memory in which the store has it may be mapped by
+     * now. */
+    if (task->GetStatus() == CHI_NO_SPACE || task->GetStatus() == CHI_TOO_LARGE) {
+      /* Deleting it has mapped the memory. */
+      task = chi::OwnedTask<GetTask>(hipc::FullPtr<GetTask>());
+      task = get();
+    }
     Finish(task);
-    return std::string(task->value_.view());
+    return chi::Lease<GetTask>(std::move(task), &GetTask::value_);
   }
   hipc::FullPtr<GetTask> AsyncGet(const hipc::MemContext &mctx, const chi::DomainQuery &dom_query,
                                   std::string_view key) {

@@ -20,7 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chimaera::abi::{CHI_DOMAIN_GLOBAL_ID, CHI_DOMAIN_LOCAL_ID, CHI_UNSUPPORTED};
 
 use chimaera::module::{
-    set_storage_local, Init, LifeTask, MonitorContext, MonitorMode, Queue, Replica, RunContext,
+    set_storage_local, Init, LifeTask, MonitorContext, MonitorMode, Published, Queue, Replica,
+    RunContext,
 };
 use chimaera::{log_warn, DomainQuery, Result, ShmString, Status, Task, TaskBase};
 use chimaera_kv_client::{
@@ -98,11 +99,11 @@ impl Runtime {
     #[method(Method::PUT, name = "kPut")]
     fn put(&self, task: &PutTask) -> Result<()> {
         let key = key(&task.key)?;
-        let value = task.value.copy_to_vec()?;
+        let value = &task.value;
         let replaced = match &self.values {
-            Values::Memory(store, _) => store.put(key, Arc::new(value))?.is_some(),
-            Values::Device(stored, _) => stored.put(key, value)?,
-            Values::File(durable) => durable.put(self.id, key, value)?,
+            Values::Memory(store, _) => store.put(key, Published::copy_of(value)?)?.is_some(),
+            Values::Device(stored, _) => stored.put(key, value.copy_to_vec()?)?,
+            Values::File(durable) => durable.put(self.id, key, value.copy_to_vec()?)?,
         };
         task.replaced.set(replaced.into());
         Ok(())
@@ -118,7 +119,7 @@ impl Runtime {
         let key = key(&task.key)?;
         let none = || Status::not_found(format!("key \"{}\" does not exist", shown(&key)));
         match &self.values {
-            Values::Memory(store, _) => task.value.set(&**store.get(&key).ok_or_else(none)?),
+            Values::Memory(store, _) => store.get(&key).ok_or_else(none)?.lend(&task.value),
             Values::Device(stored, _) => task.value.set(stored.get(&key)?.ok_or_else(none)?),
             Values::File(durable) => {
                 match durable.get(self.id, &key, |value| task.value.set(value))? {

@@ -376,14 +376,14 @@ mod tests {
     }
 
     fn fill(store: &Store) {
-        store.load(b"key".to_vec(), Arc::new(b"v".to_vec()));
+        store.load(b"key".to_vec(), b"v".to_vec().into());
     }
 
     #[test]
     fn a_successor_takes_the_place_of_a_container_that_has_left() {
         let pool = pool();
         let (old, member_old) = member(&pool);
-        old.put(b"key".to_vec(), Arc::new(b"v".to_vec())).unwrap();
+        old.put(b"key".to_vec(), b"v".to_vec().into()).unwrap();
         member_old.leave();
         assert_eq!((pool.account.bytes(), pool.count()), (0, 0));
         let (new, member_new) = member(&pool);
@@ -399,7 +399,7 @@ mod tests {
     fn a_container_that_comes_back_has_its_place_whatever_the_successor_does() {
         let pool = pool();
         let (old, member_old) = member(&pool);
-        old.put(b"key".to_vec(), Arc::new(b"v".to_vec())).unwrap();
+        old.put(b"key".to_vec(), b"v".to_vec().into()).unwrap();
         for entered in [false, true] {
             member_old.leave();
             let (new, member_new) = member(&pool);
@@ -421,7 +421,7 @@ mod tests {
     fn what_a_crashed_container_had_is_written_off() {
         let pool = pool();
         let (old, member_old) = member(&pool);
-        old.put(b"key".to_vec(), Arc::new(b"v".to_vec())).unwrap();
+        old.put(b"key".to_vec(), b"v".to_vec().into()).unwrap();
         let (_new, member_new) = member(&pool);
         assert_eq!(pool.count(), 1);
         member_new.take_over().unwrap();

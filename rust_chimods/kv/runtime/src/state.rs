@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use chimaera::archive::{LoadArchive, SaveArchive, Serialize, StateValue};
-use chimaera::module::{State, StateReader, StateWriter};
+use chimaera::module::{Published, State, StateReader, StateWriter};
 use chimaera::{PoolId, Result, Status};
 use chimaera_bdev_client::Extent;
 use chimaera_kv_client::MAX_KEY_BYTES;
@@ -138,7 +138,11 @@ impl StateValue for InMemory<'_> {
 
     fn load_value(&mut self, archive: &mut LoadArchive<'_>) -> Result<()> {
         each_key(archive, |archive, key| {
-            self.0.load(key, Arc::new(get_bytes(archive)?));
+            let len = archive.get_length(1)?;
+            let mut read = Ok(());
+            let value = Published::with_len(len, |bytes| read = archive.get(bytes))?;
+            read?;
+            self.0.load(key, value);
             Ok(())
         })
     }

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chimaera::module::Published;
 use chimaera::Result;
 use chimaera_kv_client::key_hash;
 
@@ -17,7 +18,7 @@ const SHARDS: usize = 16;
 pub(crate) type Key = Vec<u8>;
 
 struct Shard<V> {
-    values: BTreeMap<Key, Arc<V>>,
+    values: BTreeMap<Key, V>,
     /// The scans that have begun and have not yet visited this shard. Nearly always empty.
     scans: Vec<Begun>,
 }
@@ -55,21 +56,20 @@ impl<V> Default for Shard<V> {
     }
 }
 
-/// The value of a key.
-pub(crate) trait Value: Send + Sync {
+/// The value of a key. A clone is the same value.
+pub(crate) trait Value: Clone + Send + Sync {
     /// The number of bytes of memory that it accounts for.
     fn len(&self) -> usize;
 }
 
-impl Value for Vec<u8> {
+impl Value for Published {
     fn len(&self) -> usize {
-        self.len()
+        <[u8]>::len(self)
     }
 }
 
-/// Keys and values. Values are shared, so that readers use them without the lock. No lock is held
-/// across a wait.
-pub(crate) struct Store<V = Vec<u8>> {
+/// Keys and values. Readers use clones of values, without the lock. No lock is held across a wait.
+pub(crate) struct Store<V = Published> {
     slots: [Slot<V>; SHARDS],
     /// Of the whole pool.
     account: Arc<Account>,
@@ -81,7 +81,7 @@ impl<V: Value> Store<V> {
     }
 
     /// Stores a value. Returns the value it replaced. Errors: `STORE_FULL`.
-    pub(crate) fn put(&self, key: Key, value: Arc<V>) -> Result<Option<Arc<V>>> {
+    pub(crate) fn put(&self, key: Key, value: V) -> Result<Option<V>> {
         let slot = self.slot(&key);
         let mut shard = lock(&slot.shard);
         let Shard { values, scans } = &mut *shard;
@@ -105,12 +105,12 @@ impl<V: Value> Store<V> {
         }
     }
 
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Arc<V>> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<V> {
         lock(&self.slot(key).shard).values.get(key).cloned()
     }
 
     /// Returns the removed value.
-    pub(crate) fn delete(&self, key: &[u8]) -> Option<Arc<V>> {
+    pub(crate) fn delete(&self, key: &[u8]) -> Option<V> {
         let slot = self.slot(key);
         let mut shard = lock(&slot.shard);
         let removed = shard.values.remove(key)?;
@@ -133,7 +133,7 @@ impl<V: Value> Store<V> {
 
     /// Stores the value of a new key. It is not accounted for, because the container has not entered its
     /// pool.
-    pub(crate) fn load(&self, key: Key, value: Arc<V>) {
+    pub(crate) fn load(&self, key: Key, value: V) {
         let slot = self.slot(&key);
         let mut shard = lock(&slot.shard);
         slot.count(0, key.len() + value.len());
@@ -146,7 +146,7 @@ impl<V: Value> Store<V> {
     }
 
     /// Calls `f` for each key, in order, while no key can come or go.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&Key, &Arc<V>) -> Result<()>) -> Result<()> {
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Key, &V) -> Result<()>) -> Result<()> {
         let shards: Vec<_> = self.shards().collect();
         let mut rest: Vec<_> = shards.iter().map(|shard| shard.values.iter().peekable()).collect();
         loop {
@@ -168,7 +168,7 @@ impl<V: Value> Store<V> {
     }
 
     /// Takes all keys out, without accounting for that.
-    pub(crate) fn drain(&self) -> Vec<Arc<V>> {
+    pub(crate) fn drain(&self) -> Vec<V> {
         let take = |mut shard: MutexGuard<'_, Shard<V>>| std::mem::take(&mut shard.values);
         self.shards().flat_map(|shard| take(shard).into_values()).collect()
     }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     fn put(store: &Store, key: &str, value: &str) -> Result<bool> {
-        store.put(key.into(), Arc::new(value.into())).map(|old| old.is_some())
+        store.put(key.into(), Published::from(value.as_bytes().to_vec())).map(|old| old.is_some())
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
         let store = store(None);
         assert!(!put(&store, "a", "1").unwrap());
         assert!(put(&store, "a", "2").unwrap());
-        assert_eq!(store.get(b"a").unwrap().as_slice(), b"2");
+        assert_eq!(&store.get(b"a").unwrap()[..], b"2");
         assert!(store.delete(b"a").is_some());
         assert!(store.delete(b"a").is_none());
         assert!(store.get(b"a").is_none());
@@ -346,7 +346,7 @@ mod tests {
             put(&store, &format!("{i:03}"), "value").unwrap();
         }
         let mut keys = Vec::new();
-        let visit = |key: &Key, _: &Arc<Vec<u8>>| {
+        let visit = |key: &Key, _: &Published| {
             keys.push(key.clone());
             Ok(())
         };

@@ -26,7 +26,7 @@ const OWNER: u64 = 1;
 
 /// The keys, and the locations of their values.
 pub(crate) struct Stored {
-    keys: Arc<Store<Location>>,
+    keys: Arc<Store<Arc<Location>>>,
     turns: Turns,
     device: Part<bdev::Client>,
     block_size: u64,
@@ -99,7 +99,7 @@ impl Drop for Stored {
     }
 }
 
-impl Value for Location {
+impl Value for Arc<Location> {
     fn len(&self) -> usize {
         size_of::<Location>() + size_of_val(self.extents.as_slice())
     }
@@ -161,7 +161,7 @@ impl Stored {
         Ok(Location { device: self.device(), extents, len, packed })
     }
 
-    pub(crate) fn keys(&self) -> &Arc<Store<Location>> {
+    pub(crate) fn keys(&self) -> &Arc<Store<Arc<Location>>> {
         &self.keys
     }
 
