@@ -98,6 +98,12 @@ impl Options {
         self.file(artefacts::test_module("locks")).file(artefacts::rust_locks())
     }
 
+    /// Adds `test:published`, which publishes what it keeps.
+    #[must_use]
+    pub fn published(self) -> Options {
+        self.file(artefacts::test_module("published"))
+    }
+
     /// Adds `test:spread` (C++) and `test:spread_rust` (Rust): pools of several containers.
     #[must_use]
     pub fn spread(self) -> Options {

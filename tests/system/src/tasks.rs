@@ -43,6 +43,43 @@ pub use chimaera_test_model_client as model;
 /// `test:events`, and `test:rust_events`.
 pub use chimaera_test_model_client::events;
 
+/// `test:published`.
+pub mod published {
+    use std::cell::Cell;
+
+    use chimaera::{ShmBytes, ShmVec};
+
+    /// The module's name.
+    pub const MODULE: &str = "test:published";
+    /// Method: keeps `input` as value `number`.
+    pub const PUT: u32 = 10;
+    /// Method: lends value `number` as `out`.
+    pub const GET: u32 = 11;
+    /// Method: gets it from itself, with another task, and passes it on.
+    pub const RELAY: u32 = 12;
+    /// Method: lends all values, each as a part.
+    pub const PARTS: u32 = 13;
+    /// Method: lends a value as if it were a vector of vectors.
+    pub const WRONG: u32 = 14;
+    /// Method: sends itself value `number` on loan, as value `number` + 1.
+    pub const SEND: u32 = 15;
+    /// Method: lends value `number`, and then assigns `input` instead.
+    pub const TWICE: u32 = 16;
+
+    /// The task of all methods.
+    #[chimaera::task]
+    pub struct ValueTask {
+        /// In.
+        pub number: Cell<u64>,
+        /// In.
+        pub input: ShmBytes,
+        /// Out.
+        pub out: ShmBytes,
+        /// Out.
+        pub parts: ShmVec<ShmBytes>,
+    }
+}
+
 /// `test:crash`.
 pub mod crash {
     use std::cell::Cell;

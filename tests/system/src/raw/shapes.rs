@@ -137,7 +137,7 @@ pub fn odd_vector(random: &mut Random, link: &Link, field: &Field, own: u64) -> 
     let room = layout.size - layout.client_arena;
     let place = layout.client_arena + random.below(room - 4096) / 64 * 64;
     let small = random.below(4096);
-    match random.below(16) {
+    match random.below(17) {
         // Valid, small or large.
         0..=3 => vector(place, small, 4096),
         4 => {
@@ -164,9 +164,21 @@ pub fn odd_vector(random: &mut Random, link: &Link, field: &Field, own: u64) -> 
             let size = random.below(field.farm_len / 4);
             vector(at, size, size)
         }
+        // In published memory.
+        15 => {
+            let offset = random.below(1 << 22) / 64 * 64;
+            let number = random.below(3) << CHI_SHM_OFFSET_BITS;
+            let shm = CHI_SHM_PUBLISHED << CHI_SHM_PUBLISHED_SHIFT | number | offset;
+            let mut vector = vector(shm, small, 4096);
+            vector[8..16].copy_from_slice(&(PUBLISHED_AT + offset).to_ne_bytes());
+            vector
+        }
         _ => vector(random.next(), random.next(), random.next()),
     }
 }
+
+/// Where an attacker says that it has mapped published memory.
+pub const PUBLISHED_AT: u64 = 1 << 40;
 
 /// A task of this shape as an attacker would write it.
 pub fn odd_task(
@@ -182,6 +194,10 @@ pub fn odd_task(
     if random.once_in(8) {
         // The domain query.
         bytes[24..32].copy_from_slice(&random.next().to_ne_bytes());
+    }
+    if random.once_in(2) {
+        let at = std::mem::offset_of!(chi_task, task_flags_);
+        bytes[at..at + 4].copy_from_slice(&CHI_TASK_TAKES_LEASES.to_ne_bytes());
     }
     if let Some((at, most)) = shape.number {
         let number = random.below(most);

@@ -1,10 +1,12 @@
 //! Tasks whose segment changes while they run.
 
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chimaera::abi::*;
 use chimaera_ipc::ring::{Entry, Producer};
+use chimaera_ipc::wire::{self, Kind, Message};
 use chimaera_tests::raw::{shapes, Link, Random};
 use serde_json::{json, Value};
 use shapes::{Field, Shape, VECTOR};
@@ -50,6 +52,9 @@ pub(crate) fn attack(seed: u64, time: Duration, size: u64) -> Value {
         let field = Field::of(&link);
         let (_, mut ring) = link.ring().expect("the runtime gives a ring");
         let targets = find_pools(&link, &field, &mut ring, &counts);
+        if random.once_in(2) {
+            say_what_is_mapped(&mut random, &link);
+        }
         let over = AtomicBool::new(false);
         let end = until.min(Instant::now() + SESSION);
         std::thread::scope(|scope| {
@@ -65,6 +70,7 @@ pub(crate) fn attack(seed: u64, time: Duration, size: u64) -> Value {
         if !link.is_open() {
             count(&counts.ended);
         } else if random.once_in(2) {
+            say_what_is_mapped(&mut random, &link);
             end_by_garbage(&mut random, &link);
         }
     }
@@ -78,6 +84,22 @@ pub(crate) fn attack(seed: u64, time: Duration, size: u64) -> Value {
         "scribbled": shown(&counts.scribbled),
         "punched": shown(&counts.punched),
     })
+}
+
+/// Says that published memory is mapped, most of the time where it could be.
+fn say_what_is_mapped(random: &mut Random, link: &Link) {
+    let mut words = [random.below(2), random.next()];
+    for _ in 0..8 {
+        let message = Message::new(Kind::Published, &words);
+        if wire::send(link.socket.as_fd(), &message, &[]).is_err() {
+            return;
+        }
+        let _ = wire::receive(link.socket.as_fd());
+        words = match random.once_in(4) {
+            true => [random.below(3), random.next() & !4095],
+            false => [1, shapes::PUBLISHED_AT],
+        };
+    }
 }
 
 /// Finds the pools by name, and counts the valid tasks that succeed: without any, the attack would

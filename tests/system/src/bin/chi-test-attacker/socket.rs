@@ -64,6 +64,7 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
                     Kind::Ring,
                     Kind::Refused,
                     Kind::Completions,
+                    Kind::Published,
                 ];
                 for _ in 0..random.below(20) {
                     let words = [random.next(), random.next(), random.below(4), random.next()];
@@ -94,6 +95,14 @@ pub(crate) fn attack(seed: u64, rounds: u64) -> Value {
                         };
                         let words = [random.below(18), offset, random.below(1 << 21)];
                         try_send(&link.socket, Kind::Completions, &words, &[]);
+                    }
+                    for _ in 0..random.below(30) {
+                        try_send(
+                            &link.socket,
+                            Kind::Published,
+                            &[random.below(2), random.next()],
+                            &[],
+                        );
                     }
                     let len = random.below(64) as usize;
                     try_say(&link.socket, &random.bytes(len));
