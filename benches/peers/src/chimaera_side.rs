@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use chimaera::client::{self, Options};
-use chimaera::{DomainQuery, PoolId};
+use chimaera::{Buffer, DomainQuery, PoolId};
 use chimaera_empty_client::{EmptyTask, Method};
 use chimaera_kv_client::{Client, Params};
 
@@ -53,11 +53,13 @@ impl Daemon {
     }
 
     /// Puts a value of a store, or gets it.
-    pub(crate) fn store(&self, bytes: usize, is_put: bool) -> Result<Store> {
+    pub(crate) fn store(&self, bytes: usize, access: Access) -> Result<Store> {
         let store = Client::create("store", Params::default())?;
         let value = vec![7; bytes];
         store.put("key", &value)?;
-        Ok(Store { store, value, is_put })
+        let buffer = chimaera::ipc()?.alloc(bytes)?;
+        buffer.write_at(0, &value)?;
+        Ok(Store { store, value, buffer, access })
     }
 }
 
@@ -85,20 +87,41 @@ impl Peer for Empty {
     }
 }
 
+/// What a client does with a value of a store.
+pub(crate) enum Access {
+    /// From memory of its own.
+    Put,
+    /// From shared memory.
+    PutBuffer,
+    /// Into memory of its own.
+    Get,
+    /// To read it where it is.
+    Lease,
+}
+
 /// A value of a store in memory.
 pub(crate) struct Store {
     store: Client,
     value: Vec<u8>,
-    is_put: bool,
+    buffer: Buffer,
+    access: Access,
 }
 
 impl Peer for Store {
     fn call(&mut self) -> Result<()> {
-        if self.is_put {
-            self.store.put("key", &self.value)?;
-            return Ok(());
-        }
-        match self.store.get("key")?.len() == self.value.len() {
+        let found = match self.access {
+            Access::PutBuffer => {
+                self.store.put_buffer("key", &self.buffer)?;
+                return Ok(());
+            }
+            Access::Put => {
+                self.store.put("key", &self.value)?;
+                return Ok(());
+            }
+            Access::Get => self.store.get("key")?.len(),
+            Access::Lease => self.store.get_lease("key")?.len(),
+        };
+        match found == self.value.len() {
             true => Ok(()),
             false => Err("the store has another value".into()),
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::chimaera_side::Access;
 use crate::measure::{Cores, Group, Plan};
 
 /// A failure, as text.
@@ -131,7 +132,15 @@ fn run(args: &Args) -> Result<()> {
                 plan,
             );
             group.floor("memcpy", store::Memcpy::new(bytes));
-            group.add("Chimaera, kv", daemon.store(bytes, is_put)?);
+            let access = if is_put { Access::Put } else { Access::Get };
+            group.add("Chimaera, kv", daemon.store(bytes, access)?);
+            if is_put {
+                let from = Access::PutBuffer;
+                group.add("Chimaera, kv, from a buffer", daemon.store(bytes, from)?);
+            }
+            if !is_put && bytes >= 1024 {
+                group.add("Chimaera, kv, on lease", daemon.store(bytes, Access::Lease)?);
+            }
             group.add("redis, Unix socket", redis.client(bytes, is_put)?);
             keep(&mut groups, group.measure()?);
         }
