@@ -12,6 +12,7 @@ from pathlib import Path
 TASKS = (
     "the last of a batch: CHI_OK\n"
     "one by one: 100\n"
+    "on lease: 1048576 bytes\n"
     "a periodic task that was cancelled: CHI_CANCELLED\n"
     "a task with a deadline: CHI_OK\n"
 )

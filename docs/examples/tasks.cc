@@ -58,6 +58,13 @@ int main() {
     while (stored < 100) queue.Run();
     std::cout << "one by one: " << stored << "\n";
 
+    // A large value, read where the store has it: a put of another one does not change it.
+    const auto query = chi::DomainQuery::Dynamic();
+    store.Put(HSHM_MCTX, query, "ocean", std::string(1 << 20, 'w'));
+    const auto ocean = store.GetLease(HSHM_MCTX, query, "ocean");
+    store.Put(HSHM_MCTX, query, "ocean", "dry");
+    std::cout << "on lease: " << ocean.size() << " bytes\n";
+
     // Every millisecond, until it is cancelled.
     chi::OwnedTask<CountTask> periodic(NewCount(store));
     periodic->SetPeriod(1000 * 1000);

@@ -48,6 +48,12 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     }
     println!("one by one: {}", stored.load(Ordering::Relaxed));
 
+    // A large value, read where the store has it: a put of another one does not change it.
+    store.put("ocean", vec![b'w'; 1 << 20])?;
+    let ocean = store.get_lease("ocean")?;
+    store.put("ocean", "dry")?;
+    println!("on lease: {} bytes", ocean.len());
+
     // Every millisecond, until it is cancelled.
     let periodic = count(store)?;
     periodic.base().set_period(Duration::from_millis(1));
