@@ -126,17 +126,12 @@ impl LentBlocks {
     }
 
     /// Whether the client could map published memory, from which results were copied. Says so once.
-    #[inline]
     pub(super) fn take_offer(&mut self) -> bool {
         std::mem::take(&mut self.is_offered)
     }
 
     /// The leases of the client, which from now on are the caller's.
-    #[inline]
     pub(super) fn take_leases(&mut self) -> Vec<Lease> {
-        if self.blocks.is_empty() {
-            return Vec::new();
-        }
         self.blocks.drain(..).filter_map(|lent| lent.lease).collect()
     }
 }

@@ -196,14 +196,9 @@ pub(crate) fn complete(
         }
     }
     let mut bits = 0;
-    if record.lent.take_offer() {
-        bits |= CHI_TASK_PUBLISHED;
-    }
-    let leases = record.lent.take_leases();
-    if !record.blocks.is_empty() || !leases.is_empty() {
-        let on_lease = if leases.is_empty() { 0 } else { CHI_TASK_ON_LEASE };
-        match session.hold(std::mem::take(&mut record.blocks), leases) {
-            Some(hold) => bits |= CHI_TASK_HAS_BLOCKS | on_lease | hold << CHI_TASK_HOLD_SHIFT,
+    if !record.blocks.is_empty() || !record.lent.is_empty() {
+        match hold(record, session) {
+            Some(held) => bits = held,
             // The blocks have been freed, so neither the results nor the message exist any more.
             None => (status, shm) = (CHI_NO_SPACE, CHI_SHM_NULL),
         }
@@ -225,6 +220,22 @@ pub(crate) fn complete(
             session.wake_client(state, offset, waiters);
         }
     }
+}
+
+/// Keeps what the client's results need until it releases them. Returns what to add to the completion word; `None` if it
+/// cannot be kept.
+#[inline(never)]
+fn hold(record: &mut Record, session: &Session) -> Option<u32> {
+    let mut bits = if record.lent.take_offer() { CHI_TASK_PUBLISHED } else { 0 };
+    let leases = record.lent.take_leases();
+    if record.blocks.is_empty() && leases.is_empty() {
+        return Some(bits);
+    }
+    if !leases.is_empty() {
+        bits |= CHI_TASK_ON_LEASE;
+    }
+    let hold = session.hold(std::mem::take(&mut record.blocks), leases)?;
+    Some(bits | CHI_TASK_HAS_BLOCKS | hold << CHI_TASK_HOLD_SHIFT)
 }
 
 /// Why a task's results cannot be returned.
