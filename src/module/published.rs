@@ -83,6 +83,9 @@ impl Published {
 
     /// Publishes a copy of a task's bytes. Errors: `CHI_NO_SPACE` when this process is out of memory.
     pub fn copy_of(bytes: &ShmBytes) -> Result<Self> {
+        if bytes.len() < Published::LEAST {
+            return Ok(Published::from(bytes.copy_to_vec()?));
+        }
         Published::with_len(bytes.len(), |copy| {
             bytes.copy_to(0, copy);
         })
