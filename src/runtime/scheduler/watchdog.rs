@@ -172,7 +172,9 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 
 /// Stops the runtime if it has lost a descriptor without which it is deaf.
 fn check_descriptors(shared: &Shared) {
-    let Some(lost) = shared.descriptors.find_lost().filter(|_| !shared.is_stopping()) else {
+    // A runtime that ends closes its own, also when it has a successor.
+    let ends = || shared.is_stopping() || shared.is_handed_over();
+    let Some(lost) = shared.descriptors.find_lost().filter(|_| !ends()) else {
         return;
     };
     shared.set_broken(format!("a descriptor of the runtime was closed by other code: {lost}"));
