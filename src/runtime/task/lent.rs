@@ -130,9 +130,9 @@ impl LentBlocks {
         std::mem::take(&mut self.is_offered)
     }
 
-    /// The leases of the client, which from now on are the caller's.
+    /// The leases of the client, which from now on are the caller's. The blocks stay: the module's `Del` runs after that.
     pub(super) fn take_leases(&mut self) -> Vec<Lease> {
-        self.blocks.drain(..).filter_map(|lent| lent.lease).collect()
+        self.blocks.iter_mut().filter_map(|lent| lent.lease.take()).collect()
     }
 }
 
